@@ -1,0 +1,1 @@
+"""Immutable infrastructure as a library: build once, prove, switch in one step."""

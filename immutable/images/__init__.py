@@ -1,0 +1,1 @@
+"""Recipes, and what is known about the images that they make."""
