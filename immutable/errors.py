@@ -28,6 +28,7 @@ ImmutableError
     │   └── StalePlan       the world has moved since the plan was made
     ├── Superseded          another deployer took over and went on
     ├── Cancelled           the caller asked to stop
+    ├── Interrupted         the deployer died before the cutover
     ├── DeadlineExceeded    a wait ended by the engine's clock
     ├── NotReady            instances did not become ready
     ├── ValidationFailed    a validator said no, or could not decide in time
@@ -196,6 +197,10 @@ class Superseded(DeploymentError):
 
 class Cancelled(DeploymentError):
     """The caller asked to stop."""
+
+
+class Interrupted(DeploymentError):
+    """The deployer died before the cutover; what it did was taken back."""
 
 
 class DeadlineExceeded(DeploymentError):

@@ -1,0 +1,1 @@
+"""How images are made, and what a guest expects to be given."""

@@ -1,0 +1,131 @@
+"""Running the host's tools: no shell, a scrubbed environment, output line by line."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from immutable.errors import BuildFailed, Unavailable
+
+Output = Callable[[str], None]
+EPOCH = 315532800
+"""The time of every file in every image: 1980, the oldest that zip archives can hold."""
+
+_LAST_LINES = 15
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_PROXIES = ("http_proxy", "https_proxy", "no_proxy")
+_PACKAGES = {
+    "apt-get": "apt",
+    "dpkg-deb": "dpkg",
+    "lz4": "lz4",
+    "mkfs.erofs": "erofs-utils",
+    "mmdebstrap": "mmdebstrap",
+    "setpriv": "util-linux",
+    "unshare": "util-linux",
+}
+
+
+def environment() -> dict[str, str]:
+    """Return what every tool is given: nothing of the caller's but its proxies."""
+    kept = {name: os.environ[name] for name in _PROXIES if name in os.environ}
+    return kept | {
+        "DEBIAN_FRONTEND": "noninteractive",
+        "HOME": "/root",
+        "LC_ALL": "C.UTF-8",
+        "PATH": _PATH,
+        "SOURCE_DATE_EPOCH": str(EPOCH),
+    }
+
+
+def require(*programs: str) -> None:
+    """Check that programs are installed.
+
+    Raises:
+        Unavailable: some are missing; the hint is the command that installs them.
+    """
+    missing = [program for program in programs if not shutil.which(program, path=_PATH)]
+    if missing:
+        packages = " ".join(sorted({_PACKAGES[program] for program in missing}))
+        raise Unavailable(
+            f"building images needs {', '.join(missing)}, which is not installed",
+            hint=f'run "apt-get install {packages}"',
+            operation="images.build",
+            backend="libvirt",
+        )
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    what: str,
+    on_output: Output,
+    variables: Mapping[str, str] | None = None,
+) -> None:
+    """Run a program to its end and pass on each line that it prints.
+
+    It is killed when the calling process dies, and when ``on_output`` raises.
+
+    Args:
+        argv: the program and its arguments.
+        what: what it does, for the message when it fails.
+        on_output: gets each line without its end.
+        variables: added to the scrubbed environment.
+
+    Raises:
+        BuildFailed: it ended with another status than 0.
+    """
+    last: deque[str] = deque(maxlen=_LAST_LINES)
+    with subprocess.Popen(
+        ["setpriv", "--pdeathsig", "KILL", "--", *argv],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment() | dict(variables or {}),
+        cwd="/",
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        try:
+            for line in process.stdout or ():
+                last.append(line.rstrip())
+                on_output(line.rstrip())
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if process.returncode:
+        raise failed(what, process.returncode, last)
+
+
+def capture(argv: Sequence[str | Path], *, variables: Mapping[str, str]) -> str:
+    """Run a quick program and return what it printed to standard output.
+
+    Raises:
+        BuildFailed: it ended with another status than 0.
+    """
+    done = subprocess.run(
+        argv,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=environment() | dict(variables),
+        cwd="/",
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise failed(str(argv[0]), done.returncode, done.stderr.splitlines())
+    return done.stdout
+
+
+def failed(what: str, status: int, lines: Sequence[str]) -> BuildFailed:
+    """Return the error for a program that failed, with the last lines it printed."""
+    said = "\n".join(f"    {line}" for line in list(lines)[-_LAST_LINES:])
+    return BuildFailed(
+        f"{what} failed with status {status}; it ended with\n{said}",
+        hint="the last lines say why; nothing of it was kept",
+        operation="images.build",
+        backend="libvirt",
+    )

@@ -1,0 +1,190 @@
+"""The directory that holds everything images are made of, safe for many builders.
+
+    images/<image id>.json      what an image consists of
+    layers/<digest>.erofs       read-only layers, named by their contents
+    kernels/<digest>/           vmlinuz and initrd
+    builds/<key>.json           which layer, kernel or image a digest of inputs led to
+    trees/<key>/                unpacked layers, upon which the next layer is built
+    cache/apt/                  downloaded packages and package lists
+    locks/, work/               one lock for each thing being built, and unfinished work
+
+Whatever has one of these names is whole: it was written elsewhere, synced to disk and
+renamed. ``trees`` and ``cache`` may be deleted at any time; they only save work.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import attrs
+
+from immutable.errors import NotEnough, PermissionDenied
+from immutable.model import Digest, ImageId
+
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+_FILE = 0o600
+# Others may pass, not list: QEMU runs as another user, and libvirt gives it the files.
+_DIRECTORY = 0o711
+_PARTS = ("builds", "cache", "images", "kernels", "layers", "locks", "trees", "work")
+_MEBIBYTE = 1 << 20
+
+
+@attrs.frozen
+class Pool:
+    """The paths of a pool, and the only ways to write to it."""
+
+    root: Path
+
+    def image(self, image: ImageId) -> Path:
+        """Return where an image's manifest is."""
+        return self.root / "images" / f"{image}.json"
+
+    def layer(self, content: str) -> Path:
+        """Return where the layer with these contents is."""
+        return self.root / "layers" / f"{content}.erofs"
+
+    def kernel(self, content: str) -> Path:
+        """Return the directory of a kernel and its initramfs."""
+        return self.root / "kernels" / content
+
+    def build(self, key: Digest) -> Path:
+        """Return where the result of building a digest of inputs is noted."""
+        return self.root / "builds" / f"{key}.json"
+
+    def tree(self, key: Digest) -> Path:
+        """Return where the unpacked form of a layer or kernel is kept."""
+        return self.root / "trees" / key
+
+    def cache(self, name: str) -> Path:
+        """Return a directory for what may be downloaded again, made when absent."""
+        path = self.root / "cache" / name
+        path.mkdir(mode=_DIRECTORY, parents=True, exist_ok=True)
+        return path
+
+    def prepare(self) -> None:
+        """Make the directories, and remove what dead builders left behind.
+
+        Raises:
+            PermissionDenied: the pool cannot be written.
+        """
+        try:
+            for name in _PARTS:
+                path = self.root / name
+                path.mkdir(mode=_DIRECTORY, parents=True, exist_ok=True)
+            self._sweep()
+        except PermissionError as exc:
+            raise PermissionDenied(
+                f"the pool {self.root} cannot be written",
+                hint="run as root, or name another directory with ?pool=/path",
+                operation="images.build",
+                resource=str(self.root),
+                backend="libvirt",
+            ) from exc
+
+    def require_space(self, needed_bytes: int) -> None:
+        """Check that something of this size fits.
+
+        Raises:
+            NotEnough: it does not.
+        """
+        status = os.statvfs(self.root)
+        free_bytes = status.f_bavail * status.f_frsize
+        if free_bytes < needed_bytes:
+            raise NotEnough(
+                f"the pool {self.root} has {free_bytes // _MEBIBYTE} MiB free, and the"
+                f" build may need {needed_bytes // _MEBIBYTE} MiB",
+                hint="delete images, or name a pool on another disk with ?pool=/path",
+                operation="images.build",
+                resource=str(self.root),
+                backend="libvirt",
+            )
+
+    @contextmanager
+    def lock(self, name: str, *, shared: bool = False) -> Iterator[None]:
+        """Hold a named lock between threads and processes, waiting for it."""
+        descriptor = os.open(self.root / "locks" / name, _FLAGS, _FILE)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def workspace(self) -> Iterator[Path]:
+        """Yield a directory for unfinished work; afterwards it is gone."""
+        with self.lock("work"):  # or a sweep could come between the two
+            path = Path(tempfile.mkdtemp(dir=self.root / "work"))
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+            os.close(descriptor)
+
+    def publish(self, made: Path, target: Path) -> None:
+        """Give a finished file or directory its name, durably.
+
+        A directory that is already there is kept: its name says that it is as good.
+        """
+        _sync(made)
+        try:
+            made.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+        _sync(target.parent)
+
+    def note(self, target: Path, fields: Mapping[str, object]) -> None:
+        """Write a small JSON document, durably and in one step."""
+        text = json.dumps(dict(fields), indent=1, sort_keys=True)
+        with self.workspace() as work:
+            made = work / "note"
+            made.touch(mode=_FILE)
+            made.write_text(text + "\n", encoding="utf-8")
+            self.publish(made, target)
+
+    def _sweep(self) -> None:
+        with self.lock("work"):
+            for path in (self.root / "work").iterdir():
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    _remove_abandoned(path)
+
+
+def read(path: Path) -> dict[str, object] | None:
+    """Return a document written by `Pool.note`, or None when there is none."""
+    try:
+        document = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove a workspace whose builder no longer holds its lock, because it died."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(path, ignore_errors=True)
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(descriptor)
+
+
+def _sync(path: Path) -> None:
+    """Bring a file to disk, or the file system of a directory: one call for them all."""
+    if path.is_dir():
+        subprocess.run(["sync", "--file-system", path], check=True)
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

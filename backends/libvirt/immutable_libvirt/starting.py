@@ -1,0 +1,133 @@
+"""Start libvirt's daemons where no service manager runs: containers, CI, bare chroots.
+
+They outlive this process, as they would under a service manager: virtual machines and
+their networks belong to the machine and not to the program that deployed them.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+from immutable.errors import Unavailable
+from immutable_libvirt.errors import BACKEND
+from immutable_libvirt.locks import exclusive
+
+_RUN = Path("/run/libvirt")
+_SYSTEMD = Path("/run/systemd/system")
+_LOG_SOCKET = _RUN / "virtlogd-sock"
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_ENVIRONMENT = {"PATH": _PATH, "LANG": "C.UTF-8"}
+_MONOLITHIC = ("libvirtd",)
+_MODULAR = ("virtnetworkd", "virtqemud")
+_START_DEADLINE_S = 30
+_TAIL_CHARS = 300
+
+
+def start_helpers() -> None:
+    """Start virtlogd, which writes the consoles to files, when nothing else would.
+
+    Raises:
+        Unavailable: it could not be started.
+    """
+    if _starts_by_us() and not _listens(_LOG_SOCKET):
+        with exclusive(_lock_file()):
+            if not _listens(_LOG_SOCKET):
+                _run("virtlogd")
+
+
+def start_daemon(why: str) -> None:
+    """Start the system's libvirt daemon; one that another process started is kept.
+
+    Args:
+        why: what the attempt to connect said, for the message.
+
+    Raises:
+        Unavailable: it is for somebody else to start, or it did not start.
+    """
+    if not _starts_by_us():
+        raise _not_ours(why)
+    with exclusive(_lock_file()):
+        for program in _programs():
+            _run(program)
+
+
+def _starts_by_us() -> bool:
+    return os.geteuid() == 0 and not _SYSTEMD.is_dir()
+
+
+def _lock_file() -> Path:
+    # Root's own: unlike /run/libvirt it exists before any daemon of libvirt ran.
+    directory = Path("/run/immutable")
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return directory / "libvirt.lock"
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
+
+
+def _programs() -> tuple[str, ...]:
+    for programs in (_MONOLITHIC, _MODULAR):
+        if all(shutil.which(program, path=_PATH) for program in programs):
+            return programs
+    raise Unavailable(
+        "libvirt's daemon is not installed",
+        hint="apt-get install libvirt-daemon-system qemu-system-x86",
+        operation="connect",
+        backend=BACKEND,
+    )
+
+
+def _run(program: str) -> None:
+    """Start a daemon; its own pid file makes a second start of it do nothing."""
+    path = shutil.which(program, path=_PATH)
+    if path is None or _listens(_RUN / f"{_socket_of(program)}-sock"):
+        return
+    with tempfile.TemporaryFile() as output:
+        # A file, not a pipe: the daemon would keep a pipe open and us waiting.
+        subprocess.run(
+            [path, "--daemon"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd="/",
+            env=_ENVIRONMENT,
+            umask=0o022,
+            start_new_session=True,
+            timeout=_START_DEADLINE_S,
+            check=False,
+        )
+        _check(program, output.seek(0) or output.read())
+
+
+def _socket_of(program: str) -> str:
+    return "libvirt" if program == "libvirtd" else program
+
+
+def _check(program: str, output: bytes) -> None:
+    if _listens(_RUN / f"{_socket_of(program)}-sock"):
+        return
+    said = output.decode(errors="replace").strip()[-_TAIL_CHARS:]
+    raise Unavailable(
+        f"{program} did not start: {said or 'it printed nothing'}",
+        hint=f"run {program} by hand as root and read what it says",
+        operation="connect",
+        resource=program,
+        backend=BACKEND,
+    )
+
+
+def _not_ours(why: str) -> Unavailable:
+    by_root = "run once as root, which starts it, or use libvirt:///session"
+    by_systemd = "systemctl start libvirtd (or virtqemud.socket virtnetworkd.socket)"
+    return Unavailable(
+        f"libvirt's daemon is not running: {why}",
+        hint=by_systemd if _SYSTEMD.is_dir() else by_root,
+        operation="connect",
+        backend=BACKEND,
+        retryable=True,
+    )

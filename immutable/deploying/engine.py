@@ -1,0 +1,42 @@
+"""The parts that a deployment works with, opened and put together."""
+
+from collections.abc import Callable
+
+import attrs
+
+from immutable.clock import Clock, Stop
+from immutable.deploying.view import Context
+from immutable.events import Event
+from immutable.ledger.journal import Journal
+from immutable.model import LedgerId
+from immutable.protocols import Backend, Switch, Validator
+from immutable.service import Service
+
+
+@attrs.frozen(kw_only=True)
+class Engine:
+    """Everything that one call on a service needs, open and ready.
+
+    ``ledger`` is None while nothing has ever been written to the ledger.
+    """
+
+    service: Service
+    backend: Backend
+    switch: Switch
+    journal: Journal
+    clock: Clock
+    ledger: LedgerId | None
+    validators: tuple[Validator, ...]
+    tell: Callable[[Event], None]
+    stop: Stop
+
+    @property
+    def context(self) -> Context:
+        """Return what `decide` may know of the parts."""
+        return Context(
+            service=self.service.name,
+            ledger=self.ledger or LedgerId(""),
+            backend=self.backend.capabilities,
+            switch=self.switch.capabilities,
+            validated=bool(self.validators),
+        )

@@ -1,0 +1,228 @@
+"""The imperative shell: the one visible loop in which all effects happen.
+
+    world → decide → intent in the ledger → one effect → outcome in the ledger → again
+
+Deploy, rollback, scale, heal, retirement and recovery all run here.
+"""
+
+import logging
+from datetime import datetime, timedelta
+
+import attrs
+
+from immutable.deploying import acting, looking
+from immutable.deploying.decide import decide
+from immutable.deploying.engine import Engine
+from immutable.deploying.facts import EvidenceFact, Reason, World
+from immutable.deploying.outcome import error_of, reason_of
+from immutable.deploying.spoiling import spoilt_by
+from immutable.deploying.steps import Abort, Effect, Finish, Look, Resolve, Route, Wait, name_of
+from immutable.deploying.telling import Teller
+from immutable.errors import Ambiguous, Conflict, ImmutableError, SequenceTaken
+from immutable.ledger.journal import LEASE
+from immutable.ledger.records import (
+    Aborting,
+    Finished,
+    Intended,
+    Renewed,
+    Result,
+    Settled,
+)
+from immutable.ledger.state import Attempt
+from immutable.model import InstanceLog, Outcome
+
+LOOKS = 3
+"""So many readings may fail in a row before the loop gives up on going back, too."""
+_log = logging.getLogger("immutable.deploying")
+
+
+@attrs.frozen(kw_only=True)
+class Ending:
+    """How the loop ended, with the evidence that it collected on the way."""
+
+    outcome: Outcome
+    error: ImmutableError | None = None
+    leftovers: tuple[str, ...] = ()
+    evidence: tuple[InstanceLog, ...] = ()
+
+
+class Loop:
+    """Drives the attempt in the journal to its end."""
+
+    def __init__(self, engine: Engine, *, deadline: datetime | None = None) -> None:
+        self._engine = engine
+        self._journal = engine.journal
+        self._deadline = deadline
+        self._world = World(now=engine.clock.now())
+        self._teller = Teller(engine.tell, engine.clock)
+        self._failed_looks = 0
+        self._cause: BaseException | None = None
+        self.calls = 0
+
+    def run(self) -> Ending:
+        """Go on until the deployment has ended, or another deployer has taken over."""
+        try:
+            while (attempt := self._journal.state.attempt) is not None:
+                self._turn(attempt)
+        except SequenceTaken:
+            return self._superseded()
+        return self._ending()
+
+    def _turn(self, attempt: Attempt) -> None:
+        self._world = attrs.evolve(
+            self._world, now=self._engine.clock.now(), stop=self._why_stop()
+        )
+        step = decide(self._journal.state, self._world, self._engine.context)
+        match step:
+            case Look():
+                self._look(step, attempt)
+            case Wait():
+                self._wait(step, attempt)
+            case Resolve(applied=applied):
+                self._settle(Result.APPLIED if applied else Result.NOT_APPLIED, None)
+            case Abort(reason=reason):
+                self._journal.append(Aborting(reason=reason))
+                self._teller.turned_back(reason)
+            case Finish():
+                self._finish(step)
+            case _:
+                self._act(step, attempt)
+
+    def _look(self, step: Look, attempt: Attempt) -> None:
+        self._renew(attempt)
+        self.calls += 1
+        try:
+            value = looking.look(self._engine, self._journal.state, step.fact)
+        except ImmutableError as exc:
+            self._look_failed(exc, attempt)
+            return
+        self._failed_looks = 0
+        self._world = attrs.evolve(self._world, now=self._engine.clock.now())
+        self._world = self._world.learn(step.fact, value)
+        self._teller.looked(step.fact, value)
+
+    def _look_failed(self, error: ImmutableError, attempt: Attempt) -> None:
+        self._cause = error
+        self._failed_looks += 1
+        if self._failed_looks < LOOKS:
+            self._engine.clock.sleep(timedelta(seconds=self._failed_looks), self._engine.stop)
+            return
+        self._failed_looks = 0
+        if attempt.aborting is None:
+            self._journal.append(Aborting(reason=reason_of(error)))
+            return
+        live = self._journal.state.live
+        left = (f"unread: {error.message}",)
+        name = live.name if live else None
+        self._finish(
+            Finish(
+                outcome=Outcome.NEEDS_RECOVERY, live=name, reason=reason_of(error), leftovers=left
+            )
+        )
+
+    def _wait(self, step: Wait, attempt: Attempt) -> None:
+        self._renew(attempt)
+        self._teller.waiting(step)
+        pause = min(step.pause, max(step.until - self._world.now, timedelta()))
+        self._engine.clock.sleep(pause, self._patience(attempt))
+        self._world = self._world.forget(*step.facts)
+
+    def _act(self, effect: Effect, attempt: Attempt) -> None:
+        intent = Intended(number=attempt.steps + 1, step=effect)
+        attempt = self._journal.append(intent, lease=acting.budget(effect)).attempt or attempt
+        began = self._teller.started(effect)
+        self.calls += 1
+        result, error = self._try(effect, attempt)
+        self._settle(result, error)
+        self._forget(effect, result)
+        self._teller.finished(effect, began, result, error)
+
+    def _try(self, effect: Effect, attempt: Attempt) -> tuple[Result, BaseException | None]:
+        try:
+            acting.act(self._engine, attempt, effect)
+        except Ambiguous as exc:
+            return Result.UNKNOWN, exc
+        except ImmutableError as exc:
+            return Result.NOT_APPLIED, exc
+        # a backend's bug is met like an answer that never came: read back, then decide
+        except Exception as exc:
+            _log.exception("%s of %s raised", name_of(effect), effect.fleet)
+            return Result.UNKNOWN, exc
+        return Result.APPLIED, None
+
+    def _settle(self, result: Result, error: BaseException | None) -> None:
+        pending = self._journal.state.attempt and self._journal.state.attempt.pending
+        if pending is None:
+            return
+        self._cause = error or self._cause
+        reason = reason_of(error) if error else None
+        self._journal.append(Settled(number=pending.number, result=result, reason=reason))
+
+    def _forget(self, effect: Effect, result: Result) -> None:
+        if result is Result.UNKNOWN:
+            self._world = self._world.forget_all()
+        else:
+            self._world = self._world.forget(*spoilt_by(effect))
+
+    def _finish(self, step: Finish) -> None:
+        self._journal.append(
+            Finished(
+                outcome=step.outcome,
+                live=step.live,
+                reason=step.reason,
+                leftovers=step.leftovers,
+            )
+        )
+        self._teller.ended(step)
+
+    def _renew(self, attempt: Attempt) -> None:
+        until = self._journal.state.lease_until
+        if until is None or until - self._world.now < LEASE / 2:
+            self._journal.append(Renewed())
+        _log.debug("%s: step %d", attempt.id, attempt.steps)
+
+    def _why_stop(self) -> Reason | None:
+        if self._engine.stop.is_set():
+            return Reason(kind="Cancelled", message="the caller asked to stop")
+        if self._deadline is not None and self._engine.clock.now() >= self._deadline:
+            return Reason(
+                kind="DeadlineExceeded", message="the timeout passed before the commit"
+            )
+        return None
+
+    def _patience(self, attempt: Attempt):  # noqa: ANN202
+        return self._engine.stop if attempt.aborting is None else _Never()
+
+    def _superseded(self) -> Ending:
+        error = error_of(
+            Reason(kind="Superseded", message="another deployer took over", hint="ask status()")
+        )
+        return Ending(outcome=Outcome.SUPERSEDED, error=error)
+
+    def _ending(self) -> Ending:
+        latest = self._journal.state.latest
+        if latest is None:
+            raise AssertionError("an attempt ended without an ending")
+        error = error_of(latest.reason) if latest.reason else None
+        if error is not None and self._cause is not None:
+            error.__cause__ = self._cause
+        return Ending(
+            outcome=latest.outcome,
+            error=error,
+            leftovers=latest.leftovers,
+            evidence=self._collected(),
+        )
+
+    def _collected(self) -> tuple[InstanceLog, ...]:
+        seen = (s.value for f, s in self._world.facts.items() if isinstance(f, EvidenceFact))
+        return tuple(log for value in seen for log in value)  # type: ignore[union-attr]
+
+
+class _Never:
+    """A stop that never comes: going back is not to be hurried."""
+
+    def is_set(self) -> bool:
+        return False
+
+
+__all__ = ["Conflict", "Ending", "Loop", "Route"]

@@ -1,0 +1,273 @@
+"""Going forward: each rule names the next step, or None when its part is done.
+
+The rules are tried in order at every turn, and the first that is not content decides.
+So the last rule to speak, the shift, speaks only when all before it are content with
+readings that are fresh.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from immutable.deploying.facts import FleetFact, HealthFact, Reason, SwitchFact, VerdictsFact
+from immutable.deploying.steps import (
+    Abort,
+    Attach,
+    Decision,
+    Finish,
+    Join,
+    Launch,
+    Replace,
+    Resize,
+    Route,
+    Wait,
+)
+from immutable.deploying.view import FRESH, Scene, ready_instances, whole
+from immutable.ledger.goals import DeployGoal
+from immutable.model import WHOLE, Health, InstanceState, Outcome, Routing, Verdict, VerdictStatus
+
+POLL = timedelta(milliseconds=50)
+"""How often readiness is read while waiting for it."""
+WATCH = timedelta(seconds=1)
+"""How often a fleet is judged while it bakes."""
+REPLACEMENTS = 3
+"""So many instances may die on the way before the release itself is blamed."""
+
+Rule = Callable[[Scene, DeployGoal], Decision | None]
+
+
+def deploy(scene: Scene, goal: DeployGoal) -> Decision:
+    """Return the next step towards making the goal's release live."""
+    for rule in BEFORE_TRAFFIC if scene.attempt.stage < 0 else UNDER_TRAFFIC:
+        if decision := rule(scene, goal):
+            return decision
+    return Finish(outcome=Outcome.LIVE, live=scene.fleet)
+
+
+def obey_the_switch(scene: Scene, goal: DeployGoal) -> Decision | None:
+    """Turn back when somebody else has moved production meanwhile."""
+    expected = scene.attempt.routed or goal.before
+    found = scene.world.switch().routing
+    if found.weights == expected.weights:
+        return None
+    message = f"traffic goes to {dict(found.weights)}, not to {dict(expected.weights)}"
+    hint = "somebody else moved the switch; it was left alone"
+    return Abort(reason=Reason(kind="Drift", message=message, hint=hint))
+
+
+def attach(scene: Scene, _goal: DeployGoal) -> Decision | None:
+    """Give the fleet its place, without traffic."""
+    view = scene.world.switch()
+    if view.attachment_of(scene.fleet):
+        return None
+    return Attach(fleet=scene.fleet, health=scene.entry.release.health, expected=view.version)
+
+
+def launch(scene: Scene, _goal: DeployGoal) -> Decision | None:
+    """Create the instances that are missing."""
+    if len(scene.instances()) >= scene.entry.size:
+        return None
+    return Launch(spec=scene.spec(scene.entry.size))
+
+
+def replace_the_dead(scene: Scene, _goal: DeployGoal) -> Decision | None:
+    """Heal the fleet on its way, within reason."""
+    dead = next((i for i in scene.instances() if i.state is InstanceState.GONE), None)
+    if dead is None:
+        return None
+    if scene.attempt.replaced >= REPLACEMENTS:
+        return _not_ready(f"{scene.fleet}: {REPLACEMENTS + 1} instances died on the way")
+    return Replace(spec=scene.spec(scene.entry.size), instance=dead.id)
+
+
+def carry_the_digest(scene: Scene, _goal: DeployGoal) -> Decision | None:
+    """Accept only instances that were launched from this very release."""
+    digest = scene.entry.release.digest
+    strange = [i.id for i in scene.alive() if not i.digest or not digest.startswith(i.digest)]
+    if not strange:
+        return None
+    return _not_ready(f"{', '.join(strange)} were not launched from release {digest[:16]}")
+
+
+def join(scene: Scene, goal: DeployGoal) -> Decision | None:
+    """Tell the switch who belongs to the fleet, where launching does not."""
+    return join_all(scene, goal.drain)
+
+
+def join_all(scene: Scene, drain: timedelta) -> Decision | None:
+    """Make the attachment's members exactly the living instances."""
+    attachment = scene.world.switch().attachment_of(scene.fleet)
+    if scene.context.backend.launch_binds or attachment is None:
+        return None
+    if set(attachment.members) == set(scene.members()):
+        return None
+    return Join(fleet=scene.fleet, members=scene.members(), drain=drain)
+
+
+def become_ready(scene: Scene, goal: DeployGoal) -> Decision | None:
+    """Wait until the switch's own probes pass for every instance."""
+    began = scene.attempt.launched_at or scene.attempt.begun_at
+    return wait_ready(scene, began + goal.ready_timeout)
+
+
+def stay_ready(scene: Scene, goal: DeployGoal) -> Decision | None:
+    """Go no further while the fleet is not whole."""
+    began = scene.attempt.staged_at or scene.attempt.begun_at
+    held = goal.stages[scene.attempt.stage].hold
+    return wait_ready(scene, began + held + goal.ready_timeout)
+
+
+def wait_ready(scene: Scene, deadline: datetime) -> Decision | None:
+    """Wait until every instance is ready as the switch sees it, or time is over."""
+    probes = scene.probes(fresh=FRESH)
+    if whole(probes, scene.entry.size):
+        return None
+    ready = f"{len(ready_instances(probes))} of {scene.entry.size} ready"
+    if scene.now >= deadline:
+        return _not_ready(f"{scene.fleet}: {ready} in time; {_evidence(scene)}")
+    facts = (HealthFact(fleet=scene.fleet), FleetFact(fleet=scene.fleet))
+    return Wait(on=ready, facts=facts, pause=POLL, until=deadline)
+
+
+def preview(scene: Scene, goal: DeployGoal) -> Decision | None:
+    """Make the fleet reachable off the production path."""
+    view = scene.world.switch()
+    shown = view.routing.preview == scene.fleet and scene.attempt.checked_at is not None
+    if shown or not _previewable(scene):
+        return None
+    routing = Routing(weights=goal.before.weights, preview=scene.fleet)
+    return Route(fleet=scene.fleet, routing=routing, expected=view.version)
+
+
+def validate(scene: Scene, goal: DeployGoal) -> Decision | None:
+    """Let the validators judge the fleet before any production request reaches it."""
+    if not _previewable(scene):
+        return None
+    checked = scene.attempt.checked_at or scene.now
+    return _judge(scene, live=False, deadline=checked + goal.validate_timeout)
+
+
+def keep_capacity(scene: Scene, goal: DeployGoal) -> Decision | None:
+    """Never lower the capacity: the incumbent's live size wins."""
+    if goal.incumbent is None or goal.fixed_size:
+        return None
+    incumbent = scene.state.fleet(goal.incumbent)
+    view = scene.world.fleet(goal.incumbent, fresh=FRESH)
+    kept = incumbent.size if incumbent else 0
+    wanted = (view.desired_size if view else None) or kept
+    if scene.entry.size >= wanted:
+        return None
+    return Resize(spec=scene.spec(wanted))
+
+
+def keep_serving(scene: Scene, _goal: DeployGoal) -> Decision | None:
+    """Turn back at once when not one instance answers any more."""
+    probes = scene.probes(fresh=FRESH)
+    if any(probe.health is not Health.UNREADY for probe in probes):
+        return None
+    return _not_ready(f"{scene.fleet}: no instance answers under traffic; {_evidence(scene)}")
+
+
+def hold(scene: Scene, goal: DeployGoal) -> Decision | None:
+    """Watch the stage that was reached; its last verdict must be a pass."""
+    held = goal.stages[scene.attempt.stage].hold
+    until = (scene.attempt.staged_at or scene.now) + held
+    if not held:
+        return None
+    verdict = _verdict(scene, until + goal.validate_timeout)
+    if scene.now >= until or isinstance(verdict, Abort):
+        return verdict
+    pause = min(WATCH, until - scene.now)
+    return Wait(on="the bake", facts=_watched(scene), pause=pause, until=until)
+
+
+def shift(scene: Scene, goal: DeployGoal) -> Decision | None:
+    """Move traffic to the next stage, in one write."""
+    following = scene.attempt.stage + 1
+    if following == len(goal.stages):
+        return None
+    weight = goal.stages[following].weight if goal.incumbent else WHOLE
+    weights = {scene.fleet: weight}
+    if goal.incumbent is not None:
+        weights[goal.incumbent] = WHOLE - weight
+    version = scene.world.switch().version
+    routing = Routing(weights=weights)
+    return Route(fleet=scene.fleet, routing=routing, expected=version, stage=following)
+
+
+BEFORE_TRAFFIC: tuple[Rule, ...] = (
+    obey_the_switch,
+    attach,
+    launch,
+    replace_the_dead,
+    carry_the_digest,
+    join,
+    become_ready,
+    preview,
+    validate,
+    keep_capacity,
+    shift,
+)
+UNDER_TRAFFIC: tuple[Rule, ...] = (
+    obey_the_switch,
+    replace_the_dead,
+    carry_the_digest,
+    join,
+    keep_serving,
+    hold,
+    stay_ready,
+    shift,
+)
+
+
+def _previewable(scene: Scene) -> bool:
+    return scene.context.validated and scene.context.switch.preview
+
+
+def _verdict(scene: Scene, deadline: datetime) -> Decision | None:
+    if not scene.context.validated:
+        return None
+    return _judge(scene, live=True, deadline=deadline)
+
+
+def _judge(scene: Scene, *, live: bool, deadline: datetime) -> Decision | None:
+    verdicts = scene.world.verdicts(scene.fleet, live=live)
+    open_ = _of(verdicts, VerdictStatus.UNDECIDED)
+    if failed := _of(verdicts, VerdictStatus.FAILED):
+        return _rejected(f"{failed[0].validator} failed: {failed[0].evidence}")
+    if not open_:
+        return None
+    said = f"{open_[0].validator} is undecided: {open_[0].evidence}"
+    if scene.now >= deadline:
+        return _rejected(said)
+    facts = (VerdictsFact(fleet=scene.fleet, live=live),)
+    return Wait(on=said, facts=facts, pause=WATCH / 4, until=deadline)
+
+
+def _of(verdicts: tuple[Verdict, ...], status: VerdictStatus) -> tuple[Verdict, ...]:
+    return tuple(verdict for verdict in verdicts if verdict.status is status)
+
+
+def _watched(scene: Scene) -> tuple[SwitchFact | FleetFact | HealthFact | VerdictsFact, ...]:
+    fleet = scene.fleet
+    return (
+        SwitchFact(),
+        FleetFact(fleet=fleet),
+        HealthFact(fleet=fleet),
+        VerdictsFact(fleet=fleet, live=True),
+    )
+
+
+def _rejected(message: str) -> Abort:
+    hint = "the old release still serves; see the deployment's evidence"
+    return Abort(reason=Reason(kind="ValidationFailed", message=message, hint=hint))
+
+
+def _not_ready(message: str) -> Abort:
+    hint = "see the console logs in the deployment's evidence"
+    return Abort(reason=Reason(kind="NotReady", message=message, hint=hint))
+
+
+def _evidence(scene: Scene) -> str:
+    probes = scene.world.health(scene.fleet)
+    said = {p.evidence for p in probes if p.health is not Health.READY and p.evidence}
+    return f"the switch says {', '.join(sorted(said)) or 'nothing of it'}"

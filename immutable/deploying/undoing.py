@@ -1,0 +1,100 @@
+"""Going back: undo what this deployment did, and nothing else.
+
+The routing is restored first and only onto a side that is proven healthy; the evidence
+is collected before anything is destroyed; the place at the switch goes before the fleet.
+"""
+
+from datetime import timedelta
+
+from immutable.deploying.facts import HealthFact
+from immutable.deploying.maintaining import part_with, scale
+from immutable.deploying.rules import POLL, join_all
+from immutable.deploying.steps import Decision, Finish, Join, Resize, Route, Wait
+from immutable.deploying.view import FRESH, Scene, whole
+from immutable.ledger.goals import DeployGoal, HealGoal, ScaleGoal
+from immutable.model import Outcome, Routing
+
+RESTORE = timedelta(seconds=30)
+"""How long the old side may take to prove itself before routing is left alone."""
+
+
+def undo(scene: Scene, goal: DeployGoal | ScaleGoal | HealGoal, *, exhausted: bool) -> Decision:
+    """Return the next step back to how things were."""
+    if exhausted:
+        return _give_up(scene)
+    match goal:
+        case DeployGoal():
+            return _restore(scene, goal) or _clear_away(scene, goal)
+        case ScaleGoal():
+            return _shrink_back(scene, goal)
+        case HealGoal():
+            return _give_up(scene)
+
+
+def _restore(scene: Scene, goal: DeployGoal) -> Decision | None:
+    view = scene.world.switch()
+    if not view.routing.mentions(scene.fleet):
+        return None
+    if _drifted(scene) and view.routing.weight_of(scene.fleet):
+        return _give_up(scene)
+    weights = view.routing.weights if _drifted(scene) else goal.before.weights
+    if weights != view.routing.weights and (unproven := _prove_the_old(scene, goal)):
+        return unproven
+    routing = Routing(weights=weights)
+    return Route(fleet=scene.fleet, routing=routing, expected=view.version)
+
+
+def _prove_the_old(scene: Scene, goal: DeployGoal) -> Decision | None:
+    if goal.incumbent is None:
+        return None
+    probes = scene.world.health(goal.incumbent, fresh=FRESH)
+    if whole(probes, 1):
+        return None
+    deadline = (scene.attempt.aborting_at or scene.now) + RESTORE
+    if scene.now >= deadline:
+        return _give_up(scene)
+    facts = (HealthFact(fleet=goal.incumbent),)
+    return Wait(on=f"{goal.incumbent} to be ready", facts=facts, pause=POLL, until=deadline)
+
+
+def _clear_away(scene: Scene, goal: DeployGoal) -> Decision:
+    if goal.reused:
+        return _ended(scene)
+    if scene.context.backend.keeps_logs:
+        scene.world.evidence(scene.fleet)
+    drained_by = (scene.attempt.aborting_at or scene.now) + goal.drain
+    return part_with(scene.fleet, scene.world, drained_by=drained_by)
+
+
+def _shrink_back(scene: Scene, goal: ScaleGoal) -> Decision:
+    if goal.size < goal.before:
+        settled = scale(scene, goal) if scene.entry.size == goal.size else None
+        return settled or join_all(scene, goal.drain) or _ended(scene)
+    extra = tuple(i.id for i in scene.instances() if i.id not in goal.initial)
+    kept = tuple(m for m in scene.members() if m.instance in goal.initial)
+    if scene.joined() - set(kept):
+        return Join(fleet=scene.fleet, members=kept, drain=goal.drain)
+    if extra or scene.entry.size != goal.before:
+        return Resize(spec=scene.spec(goal.before), remove=extra)
+    return _ended(scene)
+
+
+def _drifted(scene: Scene) -> bool:
+    return scene.attempt.aborting is not None and scene.attempt.aborting.kind == "Drift"
+
+
+def _ended(scene: Scene) -> Finish:
+    live = scene.state.live.name if scene.state.live else None
+    return Finish(outcome=Outcome.ROLLED_BACK, live=live, reason=scene.attempt.aborting)
+
+
+def _give_up(scene: Scene) -> Finish:
+    """Leave the routing alone and say what is left."""
+    routed = scene.attempt.routed or Routing()
+    live = scene.state.live.name if scene.state.live else None
+    if routed.weight_of(scene.fleet) > routed.weight_of(live or scene.fleet) or live is None:
+        live = scene.fleet if routed.weight_of(scene.fleet) else None
+    left = tuple(f"fleet {name}" for name in (scene.fleet,) if name != live or routed.preview)
+    reason = scene.attempt.trouble or scene.attempt.aborting
+    return Finish(outcome=Outcome.NEEDS_RECOVERY, live=live, reason=reason, leftovers=left)
+

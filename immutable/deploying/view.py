@@ -1,0 +1,132 @@
+"""What the rules look at: one deployment, its fleet, and the world as far as it is known."""
+
+import json
+from datetime import datetime, timedelta
+
+import attrs
+
+from immutable.deploying.facts import World
+from immutable.ledger.state import Attempt, FleetEntry, State
+from immutable.model import (
+    FleetName,
+    FleetSpec,
+    Health,
+    Instance,
+    InstanceState,
+    LedgerId,
+    Member,
+    Probe,
+    ServiceName,
+    Tags,
+)
+from immutable.protocols import Capabilities, SwitchCapabilities
+
+FRESH = timedelta(seconds=1)
+"""How old a reading may be that a switch write relies upon."""
+
+
+@attrs.frozen(kw_only=True)
+class Context:
+    """What does not change while a deployment runs."""
+
+    service: ServiceName
+    ledger: LedgerId
+    backend: Capabilities
+    switch: SwitchCapabilities
+    validated: bool
+    """There are validators to ask."""
+
+
+@attrs.frozen(kw_only=True)
+class Scene:
+    """A deployment, its fleet's entry, and the world: what every rule is given."""
+
+    state: State
+    attempt: Attempt
+    entry: FleetEntry
+    world: World
+    context: Context
+
+    @property
+    def fleet(self) -> FleetName:
+        """Return the name of the fleet that the deployment is about."""
+        return self.entry.name
+
+    @property
+    def now(self) -> datetime:
+        """Return the time by the engine's clock."""
+        return self.world.now
+
+    def instances(self) -> tuple[Instance, ...]:
+        """Return the fleet's instances, the dead ones included; none when it is absent."""
+        view = self.world.fleet(self.fleet)
+        return view.instances if view else ()
+
+    def alive(self) -> tuple[Instance, ...]:
+        """Return the fleet's instances that the provider does not call dead."""
+        return tuple(i for i in self.instances() if i.state is not InstanceState.GONE)
+
+    def members(self) -> tuple[Member, ...]:
+        """Return the living instances that have an address, as the switch is to know them."""
+        return tuple(
+            Member(instance=i.id, address=i.address, port=self.entry.release.health.port)
+            for i in self.alive()
+            if i.address is not None
+        )
+
+    def joined(self) -> frozenset[Member]:
+        """Return the members of the fleet's attachment; none when it has no place."""
+        attachment = self.world.switch().attachment_of(self.fleet)
+        return frozenset(attachment.members if attachment else ())
+
+    def spec(self, size: int) -> FleetSpec:
+        """Return everything needed to launch the fleet with this many instances."""
+        attachment = self.world.switch().attachment_of(self.fleet)
+        place = attachment.place if attachment else None
+        return spec_of(self.entry, self.context, size=size, place=place)
+
+    def probes(self, *, fresh: timedelta | None = None) -> tuple[Probe, ...]:
+        """Return the switch's probes of the fleet."""
+        return self.world.health(self.fleet, fresh=fresh)
+
+
+def ready_instances(probes: tuple[Probe, ...]) -> tuple[Probe, ...]:
+    """Return the probes that passed."""
+    return tuple(probe for probe in probes if probe.health is Health.READY)
+
+
+def whole(probes: tuple[Probe, ...], size: int) -> bool:
+    """Return whether a fleet is whole: at least one instance, and all of them ready."""
+    return len(probes) >= max(size, 1) and len(ready_instances(probes)) == len(probes)
+
+
+def spec_of(entry: FleetEntry, context: Context, *, size: int, place: str | None) -> FleetSpec:
+    """Return everything needed to launch a fleet of this entry's release."""
+    release = entry.release
+    return FleetSpec(
+        name=entry.name,
+        image=release.image,
+        document=_document(entry, context),
+        size=size,
+        port=release.health.port,
+        place=place,
+        tags=Tags(
+            service=context.service,
+            ledger=context.ledger,
+            deployment=entry.deployment,
+            release=release.number,
+            digest=release.digest,
+        ),
+    )
+
+
+def _document(entry: FleetEntry, context: Context) -> str:
+    release = entry.release
+    fields = {
+        "service": context.service,
+        "release": release.number,
+        "digest": release.digest,
+        "port": release.health.port,
+        "configuration": dict(release.configuration),
+    }
+    return json.dumps(fields, sort_keys=True)

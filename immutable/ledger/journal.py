@@ -1,0 +1,141 @@
+"""One service's stream in a ledger store: load the state, append by compare-and-set."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+
+from immutable.clock import Clock
+from immutable.errors import Ambiguous, LedgerTooNew, NotALedger, SequenceTaken
+from immutable.ledger import owner
+from immutable.ledger.codec import decode, encode
+from immutable.ledger.fold import fold
+from immutable.ledger.records import SCHEMA, Entry, Finished, Record, Snapshot
+from immutable.ledger.state import State
+from immutable.model import LedgerId, ServiceName
+from immutable.protocols import LedgerStore
+
+LEASE = timedelta(seconds=30)
+"""How long a silent deployer is presumed alive."""
+SNAPSHOT_EVERY = 64
+"""Loading a state reads at most about so many records, whatever the history."""
+_IDENTITY = "ledger"
+_PAGE = 500
+
+
+class Journal:
+    """The records of one service, and the state that they add up to.
+
+    Not for use by several threads at once: one journal belongs to one call.
+    """
+
+    def __init__(self, store: LedgerStore, service: ServiceName, clock: Clock) -> None:
+        self._store = store
+        self._stream = f"service/{service}"
+        self._clock = clock
+        self._by = owner.this_process()
+        self.state = State()
+        self.appended = 0
+
+    def load(self) -> State:
+        """Read the state anew, from the latest snapshot on.
+
+        Raises:
+            LedgerError: the ledger cannot be read or trusted.
+        """
+        last = self._store.last(self._stream)
+        after = decode(last[1]).snapshot - 1 if last else 0
+        self.state = State()
+        for record in self._records(after=max(after, 0)):
+            self.state = fold(self.state, record)
+        return self.state
+
+    def history(self) -> Iterator[Record]:
+        """Yield every record, oldest first."""
+        return self._records(after=0)
+
+    def identity(self) -> LedgerId | None:
+        """Return the ledger's own id, None when nothing was ever written."""
+        found = self._store.read(_IDENTITY, after=0, limit=1)
+        return _identity(found[0][1]) if found else None
+
+    def found_identity(self) -> LedgerId:
+        """Return the ledger's own id, founding the ledger when it is new."""
+        if known := self.identity():
+            return known
+        record = {"schema": SCHEMA, "ledger": str(uuid.uuid4())}
+        try:
+            self._store.append(_IDENTITY, 1, json.dumps(record).encode())
+        except SequenceTaken:
+            return self.found_identity()
+        return LedgerId(record["ledger"])
+
+    def append(self, entry: Entry, *, lease: timedelta = LEASE) -> State:
+        """Append an entry to exactly the history that was loaded, and return the state.
+
+        Args:
+            entry: what to append.
+            lease: how long the next record may take; an ending takes no lease.
+
+        Raises:
+            SequenceTaken: somebody else appended first; nothing was changed.
+        """
+        record = self._record(entry, lease)
+        self._put(record)
+        self.state = fold(self.state, record)
+        self.appended += 1
+        if self.state.sequence - self.state.snapshot >= SNAPSHOT_EVERY:
+            self.append(Snapshot(state=self.state), lease=lease)
+        return self.state
+
+    def _record(self, entry: Entry, lease: timedelta) -> Record:
+        now, sequence = self._clock.now(), self.state.sequence + 1
+        ended = isinstance(entry, Finished) or self._idle(entry)
+        return Record(
+            sequence=sequence,
+            at=now,
+            by=self._by,
+            lease_until=None if ended else now + lease,
+            snapshot=sequence if isinstance(entry, Snapshot) else self.state.snapshot,
+            nonce=uuid.uuid4().hex,
+            entry=entry,
+        )
+
+    def _idle(self, entry: Entry) -> bool:
+        return isinstance(entry, Snapshot) and self.state.attempt is None
+
+    def _put(self, record: Record) -> None:
+        try:
+            self._store.append(self._stream, record.sequence, encode(record))
+        except Ambiguous as exc:
+            self._read_back(record, exc)
+
+    def _read_back(self, record: Record, cause: Ambiguous) -> None:
+        found = self._store.read(self._stream, after=record.sequence - 1, limit=1)
+        if not found:
+            self._store.append(self._stream, record.sequence, encode(record))
+        elif decode(found[0][1]).nonce != record.nonce:
+            raise SequenceTaken(f"record {record.sequence} is somebody else's") from cause
+
+    def _records(self, *, after: int) -> Iterator[Record]:
+        while page := self._store.read(self._stream, after=after, limit=_PAGE):
+            yield from (_checked(sequence, data) for sequence, data in page)
+            after = page[-1][0]
+
+
+def _checked(sequence: int, data: bytes) -> Record:
+    record = decode(data)
+    if record.sequence != sequence:
+        raise NotALedger(f"record {sequence} says it is {record.sequence}")
+    return record
+
+
+def _identity(data: bytes) -> LedgerId:
+    try:
+        fields = json.loads(data)
+        schema, identity = int(fields["schema"]), str(uuid.UUID(fields["ledger"]))
+    except (ValueError, TypeError, KeyError, AttributeError) as exc:
+        raise NotALedger("the ledger's identity is damaged") from exc
+    if schema > SCHEMA:
+        raise LedgerTooNew(f"the ledger has schema {schema}", hint="upgrade immutable-deploy")
+    return LedgerId(identity)

@@ -1,0 +1,126 @@
+"""What a service's records add up to."""
+
+import enum
+from datetime import datetime
+
+import attrs
+
+from immutable.deploying.facts import Reason
+from immutable.deploying.steps import Effect
+from immutable.ledger.goals import Goal
+from immutable.model import DeploymentId, FleetName, Outcome, Release, ReleaseNumber, Routing
+
+
+class FleetStatus(enum.StrEnum):
+    """Where a fleet is in its life."""
+
+    NEW = "new"
+    LIVE = "live"
+    STANDBY = "standby"
+    RETIRING = "retiring"
+    """A tombstone: no later decision gives it weight again."""
+
+
+@attrs.frozen(kw_only=True)
+class FleetEntry:
+    """A fleet that the ledger answers for, from launch to the end of its retirement."""
+
+    name: FleetName
+    release: Release
+    deployment: DeploymentId
+    """The deployment that launched it; its tags name it."""
+    size: int
+    status: FleetStatus
+    retire_at: datetime | None = None
+    """When a standby's time is over."""
+
+
+@attrs.frozen(kw_only=True)
+class Pending:
+    """An effect whose outcome is not known."""
+
+    number: int
+    step: Effect
+
+
+@attrs.frozen(kw_only=True)
+class Attempt:
+    """A deployment that has begun and not ended."""
+
+    id: DeploymentId
+    goal: Goal
+    sequence: int
+    """The number of its first record: the fencing token."""
+    begun_at: datetime
+    steps: int = 0
+    pending: Pending | None = None
+    failures: int = 0
+    """Failed tries since the last step that was applied."""
+    trouble: Reason | None = None
+    """Why the latest try failed."""
+    permanent: bool = False
+    """Trying again would not help."""
+    launched_at: datetime | None = None
+    checked_at: datetime | None = None
+    """When the fleet came to the preview route."""
+    stage: int = -1
+    staged_at: datetime | None = None
+    routed: Routing | None = None
+    """What this deployment last wrote to the switch."""
+    replaced: int = 0
+    taken_over: bool = False
+    fenced: bool = True
+    aborting: Reason | None = None
+    aborting_at: datetime | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Ending:
+    """How the latest deployment ended."""
+
+    id: DeploymentId
+    outcome: Outcome
+    at: datetime
+    reason: Reason | None = None
+    leftovers: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class State:
+    """What a service's records add up to; bounded, whatever the length of history."""
+
+    sequence: int = 0
+    snapshot: int = 0
+    owner: str = ""
+    lease_until: datetime | None = None
+    next_release: int = 1
+    releases: tuple[Release, ...] = ()
+    """The latest that were ever live, ascending; older ones are read from history."""
+    fleets: tuple[FleetEntry, ...] = ()
+    attempt: Attempt | None = None
+    latest: Ending | None = None
+
+    @property
+    def live(self) -> FleetEntry | None:
+        """Return the fleet that serves production."""
+        return self._first(FleetStatus.LIVE)
+
+    @property
+    def standby(self) -> FleetEntry | None:
+        """Return the fleet that was live before, while it is kept warm."""
+        return self._first(FleetStatus.STANDBY)
+
+    def fleet(self, name: FleetName) -> FleetEntry | None:
+        """Return a fleet's entry, or None when the ledger does not answer for it."""
+        return next((entry for entry in self.fleets if entry.name == name), None)
+
+    def release(self, number: ReleaseNumber) -> Release | None:
+        """Return one of the latest releases that were ever live."""
+        return next((r for r in self.releases if r.number == number), None)
+
+    def leased(self, now: datetime) -> bool:
+        """Return whether a deployer may be presumed at work."""
+        return self.attempt is not None and self.lease_until is not None and now < self.lease_until
+
+    def _first(self, status: FleetStatus) -> FleetEntry | None:
+        return next((entry for entry in self.fleets if entry.status == status), None)

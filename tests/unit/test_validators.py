@@ -1,0 +1,660 @@
+import contextlib
+import functools
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from immutable.errors import InvalidInput
+from immutable.model import (
+    Digest,
+    Endpoint,
+    FleetName,
+    HealthCheck,
+    Image,
+    ImageId,
+    Instance,
+    InstanceId,
+    InstanceState,
+    Release,
+    ReleaseNumber,
+    Target,
+    Verdict,
+    VerdictStatus,
+)
+from immutable.validators import http, tcp
+from immutable.validators.evidence import excerpt
+from immutable.validators.http import HttpValidator
+from immutable.validators.run import name_of, run_validator, run_validators
+
+PASSED, FAILED, UNDECIDED = VerdictStatus
+CHUNKED = b"""\
+HTTP/1.1 200 OK\r
+Transfer-Encoding: chunked\r
+\r
+4\r
+shop\r
+2\r
+ v\r
+0\r
+\r
+"""
+LONG = timedelta(seconds=60)
+SHORT = timedelta(milliseconds=500)
+RELEASE = Release(
+    number=ReleaseNumber(1),
+    image=Image(id=ImageId("image"), digest=Digest("0" * 64), backend="memory"),
+    ports=(8080,),
+    health=HealthCheck(port=8080),
+)
+
+
+def target(
+    port: int = 1,
+    *,
+    host: str = "127.0.0.1",
+    headers: tuple[tuple[str, str], ...] = (),
+    addresses: tuple[str | None, ...] = (),
+    instance_port: int = 1,
+) -> Target:
+    """Return a target whose route is a port of this machine."""
+    fleet = FleetName("shop-v1")
+    instances = tuple(
+        Instance(
+            id=InstanceId(str(number)),
+            fleet=fleet,
+            state=InstanceState.RUNNING,
+            address=address,
+        )
+        for number, address in enumerate(addresses)
+    )
+    return Target(
+        endpoint=Endpoint(host=host, port=port, headers=headers),
+        release=RELEASE,
+        fleet=fleet,
+        instances=instances,
+        live=False,
+        port=instance_port,
+    )
+
+
+class Server:
+    """Answers each connection on a loopback port with the same bytes."""
+
+    def __init__(self, answer: Callable[[socket.socket], None]) -> None:
+        self.requests: list[bytes] = []
+        self._answer = answer
+        self._closing = False
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            connection, _ = self._listener.accept()
+            with connection, contextlib.suppress(OSError):
+                if self._closing:
+                    return
+                self._read_request(connection)
+                self._answer(connection)
+
+    def _read_request(self, connection: socket.socket) -> None:
+        request = b""
+        while not request.endswith(b"\r\n\r\n"):
+            piece = connection.recv(4096)
+            if not piece:
+                return
+            request += piece
+        self.requests.append(request)
+
+    def close(self) -> None:
+        """Stop serving; the thread is gone afterwards."""
+        self._closing = True
+        socket.create_connection(("127.0.0.1", self.port)).close()
+        self._thread.join()
+        self._listener.close()
+
+
+Serve = Callable[..., Server]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Return a function that starts a server saying what it is given."""
+    with contextlib.ExitStack() as stack:
+
+        def start(answer: bytes | Callable[[socket.socket], None]) -> Server:
+            say = (lambda s: s.sendall(answer)) if isinstance(answer, bytes) else answer
+            server = Server(say)
+            stack.callback(server.close)
+            return server
+
+        yield start
+
+
+def answer(
+    body: bytes = b"", *, status: str = "200 OK", more: tuple[bytes, ...] = ()
+) -> bytes:
+    """Return a whole HTTP response."""
+    head = [f"HTTP/1.1 {status}".encode(), b"Content-Length: %d" % len(body), *more]
+    return b"\r\n".join([*head, b"", body])
+
+
+def closed_port() -> int:
+    """Return a port on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def drip(head: bytes) -> Callable[[socket.socket], None]:
+    """Return an answer that never ends and never pauses long."""
+
+    def send(connection: socket.socket) -> None:
+        connection.sendall(head)
+        while True:
+            connection.sendall(b"x")
+            time.sleep(0.01)
+
+    return send
+
+
+def endless(piece: bytes) -> Callable[[socket.socket], None]:
+    """Return an answer that never ends and comes as fast as it can."""
+
+    def send(connection: socket.socket) -> None:
+        while True:
+            connection.sendall(piece)
+
+    return send
+
+
+# -- http: what passes and what fails
+
+
+@pytest.mark.parametrize(
+    ("sent", "validator", "status"),
+    [
+        (answer(b"shop v2"), http("/"), PASSED),
+        (answer(status="204 No Content"), http("/"), FAILED),
+        (answer(status="204 No Content"), http("/", status=range(200, 300)), PASSED),
+        (answer(status="404 No"), http("/", status=(200, 404)), PASSED),
+        (answer(b"shop v2"), http("/", contains="shop"), PASSED),
+        (answer(b"shop v2"), http("/", contains="v3"), FAILED),
+        (answer(b" v2\r\n"), http("/", equals="v2"), PASSED),
+        (answer(b"v2 beta"), http("/", equals="v2"), FAILED),
+        (answer(b""), http("/", equals=""), PASSED),
+        (answer("Käse".encode()), http("/", equals="Käse"), PASSED),
+        (answer(b"\xff\xfe"), http("/", contains="shop"), FAILED),
+        (answer(b"v2 shop"), http("/", contains="shop", equals="v2 shop"), PASSED),
+        (answer(b"v2 shop"), http("/", contains="shop", equals="v2"), FAILED),
+        (
+            CHUNKED,
+            http("/", equals="shop v"),
+            PASSED,
+        ),
+        (
+            b"HTTP/1.0 200 OK\r\n\r\nshop until the end",
+            http("/", contains="end"),
+            PASSED,
+        ),
+    ],
+)
+def test_http_judges(
+    serve: Serve,
+    sent: bytes,
+    validator: HttpValidator,
+    status: VerdictStatus,
+) -> None:
+    """The status and the body decide, each as asked for."""
+    assert validator(target(serve(sent).port)).status is status
+
+
+def test_http_sends_route_headers(serve: Serve) -> None:
+    """The route's headers are sent, once, and win over the caller's."""
+    server = serve(answer())
+    validator = http("/version?x=1", headers={"X-Preview": "mine", "Accept": "a/b"})
+    verdict = validator(target(server.port, headers=(("x-preview", "theirs"),)))
+    assert verdict.status is PASSED
+    (request,) = server.requests
+    lines = request.decode().split("\r\n")
+    assert lines[0] == "GET /version?x=1 HTTP/1.1"
+    assert sorted(lines[1:-2]) == [
+        "Accept-Encoding: identity",
+        "Accept: a/b",
+        "Connection: close",
+        f"Host: 127.0.0.1:{server.port}",
+        "User-Agent: immutable",
+        "x-preview: theirs",
+    ]
+
+
+def test_http_host_can_choose_the_route(serve: Serve) -> None:
+    """A route that is chosen by Host gets that Host and no other."""
+    server = serve(answer())
+    http("/")(target(server.port, headers=(("Host", "preview.example"),)))
+    (request,) = server.requests
+    assert request.lower().count(b"host:") == 1
+    assert b"Host: preview.example\r\n" in request
+
+
+def test_http_ignores_proxies(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proxies of the environment are not used."""
+    for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port()}")
+    assert http("/")(target(serve(answer()).port)).status is PASSED
+
+
+def test_http_follows_no_redirect(serve: Serve) -> None:
+    """A redirect is a wrong status, and nobody goes where it points."""
+    elsewhere = serve(answer())
+    location = f"Location: http://127.0.0.1:{elsewhere.port}/".encode()
+    server = serve(answer(status="302 Found", more=(location,)))
+    verdict = http("/")(target(server.port))
+    assert verdict.status is FAILED
+    assert "302" in verdict.evidence
+    assert not elsewhere.requests
+
+
+def test_http_verdict_says_who_and_why(serve: Serve) -> None:
+    """A verdict names its validator and gives the status that was met."""
+    server = serve(answer(b"shop is closed", status="503 Busy"))
+    assert http("/version")(target(server.port)) == Verdict(
+        status=FAILED,
+        evidence="status 503, not 200: “shop is closed”",
+        validator="http(/version)",
+    )
+
+
+# -- http: no answer, and answers that are none
+
+
+def test_http_refused_is_undecided() -> None:
+    """Nobody listening says nothing about the fleet."""
+    verdict = http("/")(target(closed_port()))
+    assert verdict.status is UNDECIDED
+    assert "refused" in verdict.evidence
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [
+        lambda connection: connection.recv(1),
+        drip(b"HTTP/1.1 200 OK\r\nX: "),
+        drip(b"HTTP/1.1 200 OK\r\n\r\n"),
+        drip(b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n"),
+    ],
+    ids=["silent", "drips head", "drips body", "drips length"],
+)
+def test_http_late_is_undecided(serve: Serve, behave: Callable[..., None]) -> None:
+    """The timeout is for the whole: a byte now and then does not extend it."""
+    verdict = http("/", contains="y", timeout="100ms")(target(serve(behave).port))
+    assert verdict == Verdict(
+        status=UNDECIDED, evidence="no answer: timed out", validator="http(/)"
+    )
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nshop",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nshop",
+    ],
+    ids=["nothing", "short", "short chunk"],
+)
+def test_http_cut_off_is_undecided(serve: Serve, sent: bytes) -> None:
+    """Half an answer is no answer, even where the half would do."""
+    verdict = http("/", contains="shop")(target(serve(sent).port))
+    assert verdict.status is UNDECIDED
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+        answer(b"shop" + b"x" * 65536),
+        b"HTTP/1.1 200 OK\r\n" + b"X: %s\r\n" % (b"y" * 500) * 90 + b"\r\nshop",
+        endless(b"HTTP/1.1 100 Continue\r\n\r\n"),
+        endless(b"x" * 65536),
+    ],
+    ids=["not http", "large body", "large head", "endless 100", "endless line"],
+)
+def test_http_nonsense_fails(serve: Serve, behave: bytes | Callable[..., None]) -> None:
+    """What is not HTTP, or larger than anyone may answer, fails within its bounds."""
+    verdict = http("/", contains="shop", timeout=LONG)(target(serve(behave).port))
+    assert verdict.status is FAILED
+    assert verdict.evidence.startswith("bad answer: ")
+    assert len(verdict.evidence) < 120
+
+
+def test_http_body_up_to_the_limit_is_read(serve: Serve) -> None:
+    """64 KiB is still accepted, to its last byte."""
+    body = b"x" * (65536 - 4) + b"shop"
+    validator = http("/", contains="shop")
+    assert validator(target(serve(answer(body)).port)).status is PASSED
+
+
+@pytest.mark.parametrize(
+    "host", ["169.254.169.254", "::ffff:169.254.169.254", "168.63.129.16"]
+)
+def test_http_asks_no_metadata_service(host: str) -> None:
+    """An address that hands out credentials is refused without connecting."""
+    verdict = http("/")(target(80, host=host))
+    assert verdict.status is FAILED
+    assert "metadata" in verdict.evidence
+
+
+def test_http_evidence_is_bounded_and_printable(serve: Serve) -> None:
+    """No body can forge log lines, colour a terminal or fill the ledger."""
+    body = b"\x1b[31mred\x00\r\nINFO all is well\xe2\x80\xae" + b"secret " * 500
+    verdict = http("/", contains="shop")(target(serve(answer(body)).port))
+    assert verdict.evidence.isprintable()
+    assert len(verdict.evidence) < 120
+    assert "[31mred INFO all is well secret" in verdict.evidence
+
+
+# -- http: what is refused when made
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "version",
+        "http://example.org/",
+        "/a b",
+        "/a\r\nX: y",
+        "/a\n",
+        "/\x00",
+        "/ü",
+        "/a#b",
+        "/" + "a" * 3000,
+        None,
+        b"/",
+    ],
+)
+def test_http_refuses_path(path: object) -> None:
+    """A path that could change the request, or is none, is refused at once."""
+    with pytest.raises(InvalidInput, match="no HTTP path"):
+        http(path)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "status", [0, 99, 600, True, (), range(0), (200, "204"), "200"]
+)
+def test_http_refuses_status(status: object) -> None:
+    """A status that no server answers with is refused."""
+    with pytest.raises(InvalidInput, match="status"):
+        http("/", status=status)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X": "a\r\nY: b"},
+        {"X": "a\n"},
+        {"X\r\nY": "a"},
+        {"X ": "a"},
+        {"": "a"},
+        {"X": " a"},
+        {"X": "ü"},
+        {"X": "a" * 3000},
+        {"Content-Length": "5"},
+        {"transfer-encoding": "chunked"},
+    ],
+)
+def test_http_refuses_header(headers: dict[str, str]) -> None:
+    """A header that could become two, or frames the request, is refused."""
+    with pytest.raises(InvalidInput, match="cannot be sent"):
+        http("/", headers=headers)
+
+
+@pytest.mark.parametrize("timeout", ["0s", "5", "-1s", 5])
+def test_refuses_timeout(timeout: object) -> None:
+    """Without a positive timeout there is no validator."""
+    for make in (functools.partial(http, "/"), tcp):
+        with pytest.raises(InvalidInput):
+            make(timeout=timeout)  # type: ignore[arg-type]
+
+
+def test_http_refuses_empty_text() -> None:
+    """Every body contains nothing, so asking for that is a mistake."""
+    with pytest.raises(InvalidInput, match="empty"):
+        http("/", contains="")
+
+
+def test_http_keeps_secrets_to_itself() -> None:
+    """Headers are not in the repr, nor in a refusal; queries are not in the name."""
+    assert "hunter2" not in repr(http("/", headers={"Authorization": "hunter2"}))
+    assert http("/login?key=hunter2").name == "http(/login?…)"
+    with pytest.raises(InvalidInput) as caught:
+        http("/", headers={"Authorization": "hunter2\n"})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_validators_are_values() -> None:
+    """The same arguments make equal, hashable validators with a stable name."""
+    assert http("/a", status=200) == http("/a")
+    assert hash(tcp()) == hash(tcp(timeout=timedelta(seconds=5)))
+    assert (http("/a").name, tcp().name) == ("http(/a)", "tcp()")
+
+
+# -- tcp
+
+
+def test_tcp_accepts(serve: Serve) -> None:
+    """An accepted connection passes."""
+    assert tcp()(target(serve(answer()).port)).status is PASSED
+
+
+def test_tcp_refused_fails() -> None:
+    """A refused connection is an answer: nobody listens."""
+    verdict = tcp()(target(closed_port()))
+    assert verdict.status is FAILED
+    assert "refused" in verdict.evidence
+
+
+def test_tcp_late_is_undecided() -> None:
+    """A connection that nobody accepts in time is undecided."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        port = full.getsockname()[1]
+        with contextlib.ExitStack() as stack:
+            for _ in range(3):
+                filler = stack.enter_context(socket.socket())
+                filler.settimeout(0)
+                filler.connect_ex(("127.0.0.1", port))
+            verdict = tcp(timeout="100ms")(target(port))
+    assert verdict.status is UNDECIDED
+
+
+def test_tcp_judges_instances_where_headers_choose(serve: Serve) -> None:
+    """Behind a route of headers, the endpoint would answer for the live fleet."""
+    route = (("X-Preview", "1"),)
+    port = serve(answer()).port
+    make = functools.partial(target, port, headers=route)
+    local = ("127.0.0.1", "127.0.0.1")
+    closed = make(addresses=local, instance_port=closed_port())
+    assert tcp()(closed).status is FAILED
+    assert tcp()(make(addresses=local, instance_port=port)).evidence == "2 accepted"
+    assert tcp()(make(addresses=("127.0.0.1", None))).status is UNDECIDED
+    assert tcp()(make()).status is UNDECIDED
+
+
+# -- running any callable
+
+
+class Named:
+    """A validator with a name of its own."""
+
+    name = "mine"
+
+    def __call__(self, _: Target) -> bool:
+        """Pass."""
+        return True
+
+
+class Unnamed:
+    """A validator without one."""
+
+    def __call__(self, _: Target) -> bool:
+        """Pass."""
+        return True
+
+
+def passes(_: Target, *, threshold: int = 0) -> bool:
+    """Pass."""
+    return threshold == 0
+
+
+@pytest.mark.parametrize(
+    ("validator", "name"),
+    [
+        (Named(), "mine"),
+        (Unnamed(), "Unnamed"),
+        (passes, "passes"),
+        (functools.partial(passes, threshold=0), "passes"),
+        (Unnamed().__call__, "Unnamed.__call__"),
+        (http("/a"), "http(/a)"),
+    ],
+)
+def test_names(validator: Callable[[Target], bool], name: str) -> None:
+    """A validator is called by its name, its function's name, or its class."""
+    assert name_of(validator) == name
+    assert run_validator(validator, target(), timeout=LONG).validator == name
+
+
+class Unspeakable(Exception):
+    """An error that cannot even be printed."""
+
+    def __str__(self) -> str:
+        raise ValueError
+
+
+def raising(exc: BaseException) -> Callable[[Target], bool]:
+    """Return a validator that raises."""
+
+    def validator(_: Target) -> bool:
+        raise exc
+
+    return validator
+
+
+async def asynchronous(_: Target) -> bool:
+    """Return True, one day."""
+    return True
+
+
+SEVEN: Any = 7
+HINT = "return True, False or a Verdict"
+
+
+@pytest.mark.parametrize(
+    ("validator", "status", "evidence"),
+    [
+        (lambda _: True, PASSED, ""),
+        (lambda _: False, FAILED, ""),
+        (lambda _: None, UNDECIDED, f"returned None: {HINT}"),
+        (lambda _: 1, FAILED, f"returned int: {HINT}"),
+        (lambda _: "yes", FAILED, f"returned str: {HINT}"),
+        (asynchronous, FAILED, f"returned coroutine: {HINT}"),
+        (lambda _: Verdict(status=PASSED, evidence="ok"), PASSED, "ok"),
+        (lambda _: Verdict(status=FAILED, evidence="a\n\x1b[1mb"), FAILED, "a [1mb"),
+        (lambda _: Verdict(status=UNDECIDED, evidence=SEVEN), UNDECIDED, "7"),
+        (raising(ValueError("bad")), FAILED, "ValueError: bad"),
+        (raising(AssertionError()), FAILED, "AssertionError"),
+        (raising(SystemExit(0)), FAILED, "SystemExit: 0"),
+        (raising(KeyboardInterrupt()), FAILED, "KeyboardInterrupt"),
+        (raising(Unspeakable()), FAILED, "Unspeakable"),
+    ],
+)
+def test_every_answer_is_a_verdict(
+    validator: Callable[[Target], bool], status: VerdictStatus, evidence: str
+) -> None:
+    """Whatever a callable does, it ends as a verdict; only True and PASSED pass."""
+    verdict = run_validator(validator, target(), timeout=LONG)
+    assert (verdict.status, verdict.evidence) == (status, evidence)
+
+
+def test_unknown_status_fails() -> None:
+    """A verdict whose status is nonsense does not pass."""
+    made_up = Verdict(status="fine")  # type: ignore[arg-type]
+    assert run_validator(lambda _: made_up, target(), timeout=LONG).status is FAILED
+
+
+def test_evidence_is_bounded() -> None:
+    """Neither a message nor a verdict fills the ledger."""
+    loud = Verdict(status=FAILED, evidence="x" * 10**6)
+    for validator in (raising(ValueError("x" * 10**6)), lambda _: loud):
+        verdict = run_validator(validator, target(), timeout=LONG)
+        assert len(verdict.evidence) <= 300
+
+
+def test_traceback_goes_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """The traceback is kept out of the evidence and logged at debug."""
+    with caplog.at_level(logging.DEBUG, logger="immutable.validators"):
+        verdict = run_validator(raising(ValueError("bad")), target(), timeout=LONG)
+    (record,) = caplog.records
+    assert "Traceback" not in verdict.evidence
+    assert record.exc_info
+    assert record.levelno == logging.DEBUG
+
+
+def test_hanging_is_undecided() -> None:
+    """A validator that hangs is undecided, in a thread that ends with the process."""
+    release, threads = threading.Event(), []
+
+    def hang(_: Target) -> bool:
+        threads.append(threading.current_thread())
+        return release.wait()
+
+    verdict = run_validator(hang, target(), timeout=SHORT)
+    assert verdict == Verdict(
+        status=UNDECIDED,
+        evidence="no answer within 500ms",
+        validator=name_of(hang),
+    )
+    assert threads[0].daemon
+    release.set()
+    threads[0].join()
+
+
+def test_side_by_side_in_order() -> None:
+    """Validators run at the same time, and answer in the order in which they stand."""
+    both = threading.Barrier(2)
+
+    def first(_: Target) -> bool:
+        return both.wait() >= 0
+
+    def second(_: Target) -> bool:
+        return both.wait() < 0
+
+    verdicts = run_validators((first, second), target(), timeout=LONG)
+    assert [verdict.status for verdict in verdicts] == [PASSED, FAILED]
+    assert run_validators((), target(), timeout=LONG) == ()
+
+
+def test_one_that_hangs_takes_nobody_along() -> None:
+    """The others keep their verdicts."""
+    release = threading.Event()
+    verdicts = run_validators(
+        (lambda _: release.wait(), lambda _: True), target(), timeout=SHORT
+    )
+    release.set()
+    assert [verdict.status for verdict in verdicts] == [UNDECIDED, PASSED]
+
+
+@given(st.text(max_size=400), st.integers(min_value=1, max_value=100))
+def test_excerpt(text: str, limit: int) -> None:
+    """An excerpt is one printable line within its limit."""
+    shown = excerpt(text, limit=limit)
+    assert shown.isprintable()
+    assert len(shown) <= limit
