@@ -99,3 +99,14 @@ class Service:
     def health_check(self) -> HealthCheck:
         """Return what the switch probes on each instance."""
         return HealthCheck(port=self.port, path=self.health)
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """What one call was given instead of the service's own settings."""
+
+    configuration: tuple[tuple[str, str], ...] = ()
+    size: int | None = None
+    strategy: Strategy
+    validators: tuple[Validator, ...]
+    timeout: timedelta | None = None

@@ -27,6 +27,9 @@ class Engine:
     clock: Clock
     ledger: LedgerId | None
     validators: tuple[Validator, ...]
+    """Asked on the preview route and on live traffic."""
+    judge: Validator | None
+    """Asked on live traffic only."""
     tell: Callable[[Event], None]
     stop: Stop
 
@@ -38,5 +41,6 @@ class Engine:
             ledger=self.ledger or LedgerId(""),
             backend=self.backend.capabilities,
             switch=self.switch.capabilities,
-            validated=bool(self.validators),
+            previewed=bool(self.validators),
+            judged=bool(self.validators) or self.judge is not None,
         )

@@ -46,8 +46,9 @@ def _look(engine: Engine, state: State, fact: Fact) -> Value:
 
 def _judge(engine: Engine, state: State, fleet: FleetName, *, live: bool) -> tuple[Verdict, ...]:
     target = _target(engine, state, fleet, live=live)
+    judges = (engine.judge,) if live and engine.judge is not None else ()
     timeout = engine.service.validator_timeout
-    return run_validators(engine.validators, target, timeout=timeout)
+    return run_validators((*engine.validators, *judges), target, timeout=timeout)
 
 
 def _target(engine: Engine, state: State, fleet: FleetName, *, live: bool) -> Target:

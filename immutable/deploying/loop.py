@@ -16,9 +16,9 @@ from immutable.deploying.engine import Engine
 from immutable.deploying.facts import EvidenceFact, Reason, World
 from immutable.deploying.outcome import error_of, reason_of
 from immutable.deploying.spoiling import spoilt_by
-from immutable.deploying.steps import Abort, Effect, Finish, Look, Resolve, Route, Wait, name_of
+from immutable.deploying.steps import Abort, Effect, Finish, Look, Resolve, Wait, name_of
 from immutable.deploying.telling import Teller
-from immutable.errors import Ambiguous, Conflict, ImmutableError, SequenceTaken
+from immutable.errors import Ambiguous, ImmutableError, SequenceTaken
 from immutable.ledger.journal import LEASE
 from immutable.ledger.records import (
     Aborting,
@@ -51,16 +51,20 @@ class Loop:
 
     def __init__(self, engine: Engine, *, deadline: datetime | None = None) -> None:
         self._engine = engine
+        self._asked = engine.stop
         self._journal = engine.journal
         self._deadline = deadline
         self._world = World(now=engine.clock.now())
-        self._teller = Teller(engine.tell, engine.clock)
+        self.teller = Teller(engine.tell, engine.clock)
         self._failed_looks = 0
         self._cause: BaseException | None = None
         self.calls = 0
 
     def run(self) -> Ending:
         """Go on until the deployment has ended, or another deployer has taken over."""
+        begun = self._journal.state.attempt
+        if begun is not None and begun.aborting is not None:
+            self._engine = attrs.evolve(self._engine, stop=_Never())
         try:
             while (attempt := self._journal.state.attempt) is not None:
                 self._turn(attempt)
@@ -77,19 +81,24 @@ class Loop:
             case Look():
                 self._look(step, attempt)
             case Wait():
-                self._wait(step, attempt)
+                self._wait(step)
             case Resolve(applied=applied):
                 self._settle(Result.APPLIED if applied else Result.NOT_APPLIED, None)
             case Abort(reason=reason):
-                self._journal.append(Aborting(reason=reason))
-                self._teller.turned_back(reason)
+                self._turn_back(reason)
             case Finish():
                 self._finish(step)
             case _:
                 self._act(step, attempt)
 
+    def _turn_back(self, reason: Reason) -> None:
+        # going back is not to be hurried: from here on nobody is asked to stop
+        self._engine = attrs.evolve(self._engine, stop=_Never())
+        self._journal.append(Aborting(reason=reason))
+        self.teller.turned_back(reason)
+
     def _look(self, step: Look, attempt: Attempt) -> None:
-        self._renew(attempt)
+        self._renew()
         self.calls += 1
         try:
             value = looking.look(self._engine, self._journal.state, step.fact)
@@ -99,7 +108,7 @@ class Loop:
         self._failed_looks = 0
         self._world = attrs.evolve(self._world, now=self._engine.clock.now())
         self._world = self._world.learn(step.fact, value)
-        self._teller.looked(step.fact, value)
+        self.teller.looked(step.fact, value)
 
     def _look_failed(self, error: ImmutableError, attempt: Attempt) -> None:
         self._cause = error
@@ -109,7 +118,7 @@ class Loop:
             return
         self._failed_looks = 0
         if attempt.aborting is None:
-            self._journal.append(Aborting(reason=reason_of(error)))
+            self._turn_back(reason_of(error))
             return
         live = self._journal.state.live
         left = (f"unread: {error.message}",)
@@ -120,22 +129,22 @@ class Loop:
             )
         )
 
-    def _wait(self, step: Wait, attempt: Attempt) -> None:
-        self._renew(attempt)
-        self._teller.waiting(step)
+    def _wait(self, step: Wait) -> None:
+        self._renew()
+        self.teller.waiting(step)
         pause = min(step.pause, max(step.until - self._world.now, timedelta()))
-        self._engine.clock.sleep(pause, self._patience(attempt))
+        self._engine.clock.sleep(pause, self._engine.stop)
         self._world = self._world.forget(*step.facts)
 
     def _act(self, effect: Effect, attempt: Attempt) -> None:
         intent = Intended(number=attempt.steps + 1, step=effect)
         attempt = self._journal.append(intent, lease=acting.budget(effect)).attempt or attempt
-        began = self._teller.started(effect)
+        began = self.teller.started(effect)
         self.calls += 1
         result, error = self._try(effect, attempt)
         self._settle(result, error)
         self._forget(effect, result)
-        self._teller.finished(effect, began, result, error)
+        self.teller.finished(effect, began, result, error)
 
     def _try(self, effect: Effect, attempt: Attempt) -> tuple[Result, BaseException | None]:
         try:
@@ -173,25 +182,21 @@ class Loop:
                 leftovers=step.leftovers,
             )
         )
-        self._teller.ended(step)
+        self.teller.ended(step)
 
-    def _renew(self, attempt: Attempt) -> None:
+    def _renew(self) -> None:
         until = self._journal.state.lease_until
         if until is None or until - self._world.now < LEASE / 2:
             self._journal.append(Renewed())
-        _log.debug("%s: step %d", attempt.id, attempt.steps)
 
     def _why_stop(self) -> Reason | None:
-        if self._engine.stop.is_set():
+        if self._asked.is_set():
             return Reason(kind="Cancelled", message="the caller asked to stop")
         if self._deadline is not None and self._engine.clock.now() >= self._deadline:
             return Reason(
                 kind="DeadlineExceeded", message="the timeout passed before the commit"
             )
         return None
-
-    def _patience(self, attempt: Attempt):  # noqa: ANN202
-        return self._engine.stop if attempt.aborting is None else _Never()
 
     def _superseded(self) -> Ending:
         error = error_of(
@@ -223,6 +228,3 @@ class _Never:
 
     def is_set(self) -> bool:
         return False
-
-
-__all__ = ["Conflict", "Ending", "Loop", "Route"]

@@ -220,11 +220,11 @@ UNDER_TRAFFIC: tuple[Rule, ...] = (
 
 
 def _previewable(scene: Scene) -> bool:
-    return scene.context.validated and scene.context.switch.preview
+    return scene.context.previewed and scene.context.switch.preview
 
 
 def _verdict(scene: Scene, deadline: datetime) -> Decision | None:
-    if not scene.context.validated:
+    if not scene.context.judged:
         return None
     return _judge(scene, live=True, deadline=deadline)
 

@@ -33,8 +33,10 @@ class Context:
     ledger: LedgerId
     backend: Capabilities
     switch: SwitchCapabilities
-    validated: bool
-    """There are validators to ask."""
+    previewed: bool
+    """There are validators to ask before any traffic."""
+    judged: bool
+    """There are validators to ask under traffic."""
 
 
 @attrs.frozen(kw_only=True)

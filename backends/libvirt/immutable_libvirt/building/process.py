@@ -88,6 +88,7 @@ def run(
         text=True,
         errors="replace",
         start_new_session=True,
+        umask=0o022,
     ) as process:
         try:
             for line in process.stdout or ():

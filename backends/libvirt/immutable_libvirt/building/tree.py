@@ -83,7 +83,7 @@ class Staging:
         if not made.is_dir():
             made.unlink(missing_ok=True)
             made.mkdir()
-            like = _find(self.below, path)
+            like = find(self.below, path)
             made.chmod(stat.S_IMODE(like.lstat().st_mode) if like else mode)
         return made
 
@@ -91,7 +91,7 @@ class Staging:
         done, left = PurePosixPath("/"), list(path.parts[1:])
         for _ in range(_MOST_LINKS):
             while left:
-                found = _find((self.root, *self.below), done / left[0])
+                found = find((self.root, *self.below), done / left[0])
                 if found is not None and found.is_symlink():
                     break
                 done /= left.pop(0)
@@ -142,8 +142,11 @@ def _walk(root: Path) -> Iterator[Path]:
             yield from _walk(path)
 
 
-def _find(trees: tuple[Path, ...], path: PurePosixPath) -> Path | None:
-    """Return the path in the uppermost tree that has it, None if one hides it."""
+def find(trees: tuple[Path, ...], path: PurePosixPath) -> Path | None:
+    """Return the path in the uppermost of several trees that has it.
+
+    None when none has it, or when a layer above deleted it.
+    """
     relative = path.relative_to("/")
     for tree in trees:
         found = tree / relative

@@ -1,0 +1,206 @@
+"""The one map that says everything, as a value and as lines of text.
+
+=====================  ===============================================================
+``0`` … ``99``         the slot for one per cent of production; absent: answer 503
+``preview``            the slot of the previewed fleet
+``owner``              the ledger that the switch obeys
+``fleet.<slot>``       the fleet that has the slot
+``path.<slot>``        the HTTP path that is probed there; absent: a bare connection
+``port.<slot>``        the port that is probed there
+``last.<family>``      the slot given out last, so that freed ones rest the longest
+=====================  ===============================================================
+
+HAProxy itself reads the numbers, ``preview`` and ``path.…``; the rest is ours, kept in the
+same map because a map is replaced in one step.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal
+
+import attrs
+
+from immutable.errors import InvalidInput, NotEnough
+from immutable.model import WHOLE, FleetName, HealthCheck, LedgerId, Routing
+from immutable_haproxy.names import from_word, to_word
+from immutable_haproxy.options import as_port
+
+Family = Literal["http", "tcp"]
+"""How a slot probes: with an HTTP request, or with a bare connection."""
+FAMILIES: tuple[Family, ...] = ("http", "tcp")
+_PATH = re.compile(r"/[!-~]*")
+_MAX_PATH_CHARS = 1000
+
+
+@attrs.frozen(kw_only=True)
+class Place:
+    """A slot that a fleet has, and what is probed there."""
+
+    slot: str
+    fleet: FleetName
+    health: HealthCheck
+
+
+@attrs.frozen(kw_only=True)
+class Table:
+    """Everything the map says."""
+
+    owner: LedgerId | None = None
+    places: tuple[Place, ...] = attrs.field(default=(), converter=lambda places: tuple(
+        sorted(places, key=lambda place: place.slot)
+    ))
+    routing: Routing = attrs.field(factory=Routing)
+    last: tuple[tuple[str, int], ...] = ()
+
+    def place_of(self, fleet: FleetName) -> Place | None:
+        """Return the fleet's place, or None when it has none."""
+        return next((place for place in self.places if place.fleet == fleet), None)
+
+    def slot_of(self, fleet: FleetName) -> str:
+        """Return the fleet's slot.
+
+        Raises:
+            InvalidInput: it has none.
+        """
+        place = self.place_of(fleet)
+        if place is None:
+            raise InvalidInput(f"fleet {fleet} is not attached", hint="attach it first")
+        return place.slot
+
+
+def family_of(health: HealthCheck) -> Family:
+    """Return which kind of slot a health check needs.
+
+    Raises:
+        InvalidInput: the path or port cannot be probed.
+    """
+    as_port(health.port)
+    if health.path is None:
+        return "tcp"
+    if not _PATH.fullmatch(health.path) or len(health.path) > _MAX_PATH_CHARS:
+        raise InvalidInput(
+            f"health path {health.path!r:.80} cannot be requested",
+            hint="begin with / and percent-encode what is not printable ASCII",
+        )
+    return "http"
+
+
+def slots_of(family: Family, count: int) -> tuple[str, ...]:
+    """Return the names of the slots that are declared for a family."""
+    return tuple(f"{family}-{number}" for number in range(1, count + 1))
+
+
+def with_place(
+    table: Table, fleet: FleetName, health: HealthCheck, *, slots: int
+) -> Table:
+    """Return the table with a slot given to the fleet: the one that has rested longest.
+
+    Raises:
+        NotEnough: every slot of the family is taken.
+    """
+    family = family_of(health)
+    last = dict(table.last)
+    taken = {place.slot for place in table.places}
+    start = last.get(family, 0)
+    numbers = [(start + step) % slots + 1 for step in range(slots)]
+    free = [number for number in numbers if f"{family}-{number}" not in taken]
+    if not free:
+        raise NotEnough(
+            f"all {slots} slots of the switch are taken", hint="detach a fleet first"
+        )
+    place = Place(slot=f"{family}-{free[0]}", fleet=fleet, health=health)
+    last[family] = free[0]
+    return attrs.evolve(
+        table, places=(*table.places, place), last=tuple(sorted(last.items()))
+    )
+
+
+def to_entries(table: Table) -> dict[str, str]:
+    """Return the table as the map's keys and values.
+
+    Raises:
+        InvalidInput: the routing names a fleet that is not attached.
+    """
+    entries = dict(_buckets(table))
+    if table.routing.preview is not None:
+        entries["preview"] = table.slot_of(table.routing.preview)
+    if table.owner is not None:
+        entries["owner"] = to_word(table.owner)
+    entries |= {f"last.{family}": str(number) for family, number in table.last}
+    for place in table.places:
+        entries |= _place_entries(place)
+    return entries
+
+
+def _buckets(table: Table) -> Iterator[tuple[str, str]]:
+    start = 0
+    for fleet, weight in table.routing.weights:
+        slot = table.slot_of(fleet)
+        yield from ((str(bucket), slot) for bucket in range(start, start + weight))
+        start += weight
+
+
+def _place_entries(place: Place) -> dict[str, str]:
+    entries = {
+        f"fleet.{place.slot}": to_word(place.fleet),
+        f"port.{place.slot}": str(place.health.port),
+    }
+    return entries | (
+        {} if place.health.path is None else {f"path.{place.slot}": place.health.path}
+    )
+
+
+def to_text(entries: Mapping[str, str]) -> str:
+    """Return entries as HAProxy reads them, one to a line."""
+    return "".join(f"{key} {value}\n" for key, value in entries.items())
+
+
+def from_text(text: str) -> dict[str, str]:
+    """Return the entries in a map's text."""
+    lines = (line.split(" ", 1) for line in text.split("\n") if line)
+    return {line[0]: line[1] if len(line) > 1 else "" for line in lines}
+
+
+def from_entries(entries: Mapping[str, str]) -> Table:
+    """Return the table that a map's entries say.
+
+    Raises:
+        ValueError: they are not ours: somebody else wrote to the map.
+    """
+    places = tuple(_places(entries))
+    fleets = {place.slot: place.fleet for place in places}
+    owner = entries.get("owner")
+    try:
+        return Table(
+            owner=None if owner is None else LedgerId(from_word(owner)),
+            places=places,
+            routing=_routing(entries, fleets),
+            last=tuple(_lasts(entries)),
+        )
+    except (KeyError, InvalidInput) as exc:
+        raise ValueError(f"the map contradicts itself: {exc}") from exc
+
+
+def _routing(entries: Mapping[str, str], fleets: Mapping[str, FleetName]) -> Routing:
+    shares = [entries[str(number)] for number in range(WHOLE) if str(number) in entries]
+    weights = {fleets[slot]: shares.count(slot) for slot in dict.fromkeys(shares)}
+    preview = fleets[entries["preview"]] if "preview" in entries else None
+    return Routing(weights=weights, preview=preview)
+
+
+def _places(entries: Mapping[str, str]) -> Iterator[Place]:
+    for slot, word in _with_prefix(entries, "fleet."):
+        port, path = entries.get(f"port.{slot}", ""), entries.get(f"path.{slot}")
+        health = HealthCheck(port=int(port), path=path)
+        yield Place(slot=slot, fleet=FleetName(from_word(word)), health=health)
+
+
+def _lasts(entries: Mapping[str, str]) -> Iterator[tuple[str, int]]:
+    for family, number in sorted(_with_prefix(entries, "last.")):
+        yield family, int(number)
+
+
+def _with_prefix(entries: Mapping[str, str], prefix: str) -> Iterable[tuple[str, str]]:
+    for key, value in entries.items():
+        if key.startswith(prefix):
+            yield key.removeprefix(prefix), value

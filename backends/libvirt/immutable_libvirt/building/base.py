@@ -1,0 +1,95 @@
+"""The lowest layer: a Debian without documentation, package lists, identity or SSH."""
+
+import shlex
+from pathlib import Path
+
+from immutable.errors import BuildFailed, InvalidInput
+from immutable_libvirt.building.apt import Apt, host_settings
+from immutable_libvirt.building.process import Output, run
+from immutable_libvirt.building.tree import clean
+
+CODENAMES = {"debian:12": "bookworm", "debian:13": "trixie"}
+"""The origins of recipes that this backend can build."""
+
+LEFTOVERS = (
+    "etc/*-",
+    "etc/.pwd.lock",
+    "etc/apt/sources.list*",
+    "etc/machine-id",
+    "var/cache/apt/*",
+    "var/cache/debconf/*-old",
+    "var/cache/ldconfig/*",
+    "var/lib/apt/*",
+    "var/lib/dbus/machine-id",
+    "var/lib/dpkg/*-old",
+    "var/lib/dpkg/lock*",
+    "var/lib/dpkg/triggers/Lock",
+    "var/log/**/*.log",
+    "var/log/apt",
+)
+_EXCLUDED = ("doc/*", "info/*", "locale/*", "man/*")
+_COPYRIGHT = "path-include=/usr/share/doc/*/copyright"
+# The guest's init writes them: each instance has its own.
+_PER_INSTANCE = ("hostname", "hosts", "resolv.conf")
+# Its mounts and processes end with it, however it ends.
+_NAMESPACE = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+_MERGED_USR = "/usr/share/mmdebstrap/hooks/merged-usr"
+
+
+def codename_of(origin: str) -> str:
+    """Return Debian's codename for a recipe's origin.
+
+    Raises:
+        InvalidInput: this backend cannot build it.
+    """
+    if origin not in CODENAMES:
+        raise InvalidInput(
+            f"the libvirt backend cannot build on {origin!r}",
+            hint=f"use one of: {', '.join(sorted(CODENAMES))}",
+            operation="images.build",
+            backend="libvirt",
+        )
+    return CODENAMES[origin]
+
+
+def make(apt: Apt, root: Path, *, on_output: Output) -> None:
+    """Install the base system into a directory that does not exist yet.
+
+    Raises:
+        BuildFailed: it cannot be fetched or installed.
+    """
+    options = [f"--dpkgopt=path-exclude=/usr/share/{part}" for part in _EXCLUDED]
+    options += [f"--dpkgopt={_COPYRIGHT}"]
+    options += [f"--aptopt={setting}" for setting in host_settings()]
+    argv = ["mmdebstrap", "--mode=root", "--variant=essential", "--format=directory"]
+    argv += ["--include=usr-is-merged", f"--hook-dir={_MERGED_USR}", *options]
+    argv += _keep_downloads(apt.downloads)
+    try:
+        run(
+            [*_NAMESPACE, *argv, apt.codename, str(root), str(apt.sources)],
+            what=f"mmdebstrap of {apt.codename}",
+            on_output=on_output,
+        )
+    except BuildFailed as exc:
+        exc.hint = f"see whether this host's apt can reach a mirror with {apt.codename}"
+        raise
+    _finish(root)
+
+
+def _keep_downloads(downloads: Path) -> list[str]:
+    """Let mmdebstrap use the pool's downloads; its last step would delete them."""
+    outside, inside = shlex.quote(str(downloads)), '"$1"/var/cache/apt/archives'
+    return [
+        f"--setup-hook=mkdir -p {inside} && mount --bind {outside} {inside}",
+        "--skip=essential/unlink",
+        f"--customize-hook=umount {inside}",
+    ]
+
+
+def _finish(root: Path) -> None:
+    (root / "etc/apt/apt.conf.d/99mmdebstrap").unlink(missing_ok=True)
+    clean(root, LEFTOVERS)
+    for name in _PER_INSTANCE:
+        path = root / "etc" / name
+        path.unlink(missing_ok=True)
+        path.symlink_to(f"/run/immutable/{name}")

@@ -1,0 +1,149 @@
+"""Layers made by running something inside the image: packages and commands.
+
+The unpacked layers below are mounted as one tree, the command changes it, and what it
+changed is the new layer: overlayfs keeps the difference, deletions included.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import attrs
+
+from immutable.errors import BuildFailed, Unavailable
+from immutable.images.recipe import Packages, Run
+from immutable_libvirt.building.apt import QUIET, Apt
+from immutable_libvirt.building.base import LEFTOVERS
+from immutable_libvirt.building.process import EPOCH, Output, run
+from immutable_libvirt.building.tree import clean, find
+
+_ENTER = Path(__file__).with_name("enter")
+# Without network: what is installed was downloaded before, and by apt outside.
+_NAMESPACES = (
+    *("unshare", "--mount", "--pid", "--ipc", "--uts", "--net"),
+    *("--fork", "--kill-child"),
+)
+_START_NOTHING = "#!/bin/sh\nexit 101\n"
+_VARIABLES = (
+    "HOME=/root",
+    "LC_ALL=C.UTF-8",
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    f"SOURCE_DATE_EPOCH={EPOCH}",
+)
+
+
+@attrs.frozen(kw_only=True)
+class Chroot:
+    """The layers below (unpacked, the newest first) and a directory to work in.
+
+    What a command changed is afterwards in ``upper``.
+    """
+
+    below: tuple[Path, ...]
+    work: Path
+
+    @property
+    def upper(self) -> Path:
+        """Return the directory that becomes the layer."""
+        return self.work / "upper"
+
+    @property
+    def root(self) -> Path:
+        """Return where the whole tree is, for the command alone."""
+        return self.work / "root"
+
+    def install(self, packages: Packages, apt: Apt, *, on_output: Output) -> None:
+        """Install packages with those that they need, recommended ones excepted.
+
+        Raises:
+            Unavailable: the mirrors cannot be reached.
+            BuildFailed: apt or dpkg failed.
+        """
+        apt.fetch(packages.names, self._status(), on_output=on_output)
+        self._make_directories()
+        policy = self.upper / "usr/sbin/policy-rc.d"
+        policy.parent.mkdir(parents=True)
+        for directory in (policy.parent, policy.parent.parent):
+            directory.chmod(0o755)
+        policy.write_text(_START_NOTHING, encoding="utf-8")
+        policy.chmod(0o755)
+        self._enter(
+            ["apt-get", *QUIET, "install", "--no-download", *packages.names],
+            downloads=str(apt.downloads),
+            what=f"installing {' '.join(packages.names)}",
+            variables=apt.variables(_inside(self.root)),
+            on_output=on_output,
+        )
+        policy.unlink()
+        clean(self.upper, LEFTOVERS)
+
+    def execute(self, layer: Run, *, on_output: Output) -> None:
+        """Run a shell command as root, without network.
+
+        Raises:
+            BuildFailed: it ended with another status than 0.
+        """
+        self._make_directories()
+        inside = ["chroot", ".", "/usr/bin/env", "-i", *_VARIABLES, "/bin/sh", "-ec"]
+        self._enter(
+            [*inside, layer.command],
+            downloads="-",
+            what=repr(layer.command),
+            on_output=on_output,
+        )
+        clean(self.upper, LEFTOVERS)
+
+    def _make_directories(self) -> None:
+        for name in ("root", "upper", "overlay"):
+            (self.work / name).mkdir()
+            (self.work / name).chmod(0o755)
+
+    def _status(self) -> Path:
+        """Return dpkg's list of what the layers below have installed."""
+        status = find(self.below, PurePosixPath("/var/lib/dpkg/status"))
+        if status is None:
+            raise BuildFailed("the base has no list of its packages", backend="libvirt")
+        return status
+
+    def _enter(
+        self,
+        argv: Sequence[str],
+        *,
+        downloads: str,
+        what: str,
+        on_output: Output,
+        variables: dict[str, str] | None = None,
+    ) -> None:
+        layers = ":".join(str(path) for path in self.below)
+        places = [str(self.root), layers, str(self.upper), str(self.work / "overlay")]
+        run(
+            [*_NAMESPACES, "sh", str(_ENTER), *places, downloads, *argv],
+            what=what,
+            on_output=on_output,
+            variables=variables,
+        )
+
+
+def _inside(root: Path) -> dict[str, str]:
+    """Return apt's settings for working on a mounted image."""
+    return {
+        "DPkg::Chroot-Directory": str(root),
+        "Dir::Cache::archives": f"{root}/run/downloads/",
+        "Dir::State::extended_states": f"{root}/run/extended_states",
+        "Dir::State::status": f"{root}/var/lib/dpkg/status",
+        "Dpkg::Use-Pty": "false",
+    }
+
+
+def require_root(user: int) -> None:
+    """Check that layers can be mounted and changed.
+
+    Raises:
+        Unavailable: only root can.
+    """
+    if user != 0:
+        raise Unavailable(
+            "images can only be built by root",
+            hint="build with libvirt:///system as root; unprivileged builds are not there yet",
+            operation="images.build",
+            backend="libvirt",
+        )

@@ -1,0 +1,173 @@
+"""An instance as libvirt's domain XML; pure.
+
+https://libvirt.org/formatdomain.html is the reference for every element here.
+"""
+
+from pathlib import Path
+from typing import Literal
+from xml.etree.ElementTree import Element
+
+import attrs
+
+from immutable_libvirt.addresses import mac_of
+from immutable_libvirt.facts import InstanceFacts
+from immutable_libvirt.metadata import to_element
+from immutable_libvirt.xml import add, text_of
+
+Hypervisor = Literal["kvm", "tcg"]
+
+# Nothing here gives up hardening of the guest. cryptomgr.notests skips the self-tests of
+# algorithms, no_timer_check a test of an emulated timer: a third of a second under TCG.
+KERNEL_ARGUMENTS = (
+    "console=ttyS0 quiet panic=-1 no_timer_check cryptomgr.notests"
+)
+
+
+@attrs.frozen(kw_only=True)
+class Disk:
+    """One virtio disk, found by the guest under its serial number."""
+
+    serial: str
+    path: Path
+    is_writable: bool = False
+    backing: Path | None = None
+    """The raw file under a writable qcow2 overlay."""
+
+
+@attrs.frozen(kw_only=True)
+class Machine:
+    """What is booted, on how large a machine; the same for every instance of an image."""
+
+    kernel: Path
+    initrd: Path
+    arguments: str = ""
+    memory_mib: int
+    vcpus: int
+    hypervisor: Hypervisor
+
+
+@attrs.frozen(kw_only=True)
+class DomainSpec:
+    """Everything in a domain: the machine, its disks, its network and its two logs."""
+
+    facts: InstanceFacts
+    machine: Machine
+    disks: tuple[Disk, ...]
+    network: str
+    console: Path
+    journal: Path
+
+
+def build(spec: DomainSpec) -> str:
+    """Return the domain's XML."""
+    root = _skeleton(spec.facts.name, spec.machine)
+    root.insert(1, _metadata(spec.facts))
+    devices = add(root, "devices")
+    for index, disk in enumerate(spec.disks):
+        _add_disk(devices, disk, index)
+    _add_interface(devices, spec)
+    _add_serial(devices, spec.console, "0")
+    _add_serial(devices, spec.journal, "1")
+    _leave_out(devices)
+    return text_of(root)
+
+
+def build_probe(name: str, machine: Machine, console: Path) -> str:
+    """Return the XML of a machine without disks or network that only has to boot."""
+    root = _skeleton(name, machine)
+    devices = add(root, "devices")
+    _add_serial(devices, console, "0")
+    _leave_out(devices)
+    return text_of(root)
+
+
+def _skeleton(name: str, machine: Machine) -> Element:
+    root = Element("domain", type="kvm" if machine.hypervisor == "kvm" else "qemu")
+    add(root, "name", name)
+    add(root, "memory", str(machine.memory_mib), unit="MiB")
+    add(root, "vcpu", str(machine.vcpus))
+    _add_boot(root, machine)
+    features = add(root, "features")
+    add(features, "acpi")
+    add(features, "apic")
+    _add_cpu(root, machine.hypervisor)
+    add(root, "clock", offset="utc")
+    for event in ("on_poweroff", "on_reboot", "on_crash"):
+        # An instance that stops is replaced, never started again with its old disk.
+        add(root, event, "destroy")
+    return root
+
+
+def _metadata(facts: InstanceFacts) -> Element:
+    metadata = Element("metadata")
+    metadata.append(to_element(facts))
+    return metadata
+
+
+def _add_boot(root: Element, machine: Machine) -> None:
+    boot = add(root, "os")
+    add(boot, "type", "hvm", arch="x86_64", machine="q35")
+    add(boot, "kernel", str(machine.kernel))
+    add(boot, "initrd", str(machine.initrd))
+    add(boot, "cmdline", f"{KERNEL_ARGUMENTS} {machine.arguments}".strip())
+
+
+def _add_cpu(root: Element, hypervisor: Hypervisor) -> None:
+    if hypervisor == "kvm":
+        add(root, "cpu", mode="host-passthrough")
+        return
+    # The oldest model at the x86-64-v2 level that common binaries ask for.
+    cpu = add(root, "cpu", mode="custom", match="exact", check="none")
+    add(cpu, "model", "Nehalem", fallback="forbid")
+
+
+def _add_disk(devices: Element, disk: Disk, index: int) -> None:
+    element = add(devices, "disk", type="file", device="disk")
+    kind = "raw" if disk.backing is None else "qcow2"
+    driver = add(element, "driver", name="qemu", type=kind)
+    _add_source(element, disk.path, is_ours=not disk.is_writable)
+    if disk.is_writable:
+        # The disk dies with the instance, so nothing needs to reach the platter.
+        driver.attrib.update(cache="unsafe", discard="unmap")
+    else:
+        add(element, "readonly")
+        add(element, "shareable")
+    if disk.backing is not None:
+        _add_backing(element, disk.backing)
+    add(element, "target", dev=f"vd{chr(ord('a') + index)}", bus="virtio")
+    add(element, "serial", disk.serial)
+
+
+def _add_source(parent: Element, path: Path, *, is_ours: bool) -> None:
+    source = add(parent, "source", file=str(path))
+    if is_ours:
+        # Else libvirt gives the file to QEMU's user, who could then write to a layer.
+        add(source, "seclabel", model="dac", relabel="no")
+
+
+def _add_backing(element: Element, path: Path) -> None:
+    # Stated in full, so that neither libvirt nor QEMU looks into the overlay for it.
+    backing = add(element, "backingStore", type="file")
+    add(backing, "format", type="raw")
+    _add_source(backing, path, is_ours=True)
+    add(backing, "backingStore")
+
+
+def _add_interface(devices: Element, spec: DomainSpec) -> None:
+    interface = add(devices, "interface", type="network")
+    add(interface, "mac", address=mac_of(spec.facts.address))
+    add(interface, "source", network=spec.network)
+    add(interface, "model", type="virtio")
+    add(interface, "rom", enabled="no")
+
+
+def _add_serial(devices: Element, path: Path, port: str) -> None:
+    serial = add(devices, "serial", type="file")
+    add(serial, "source", path=str(path), append="on")
+    add(serial, "target", type="isa-serial", port=port)
+
+
+def _leave_out(devices: Element) -> None:
+    # Devices that libvirt would add by itself; the guest has no driver for them.
+    add(devices, "controller", type="usb", model="none")
+    add(devices, "memballoon", model="none")

@@ -1,0 +1,56 @@
+"""An instance's facts as an element of its domain's metadata, in a namespace of our own."""
+
+from datetime import datetime
+from ipaddress import IPv4Address
+from xml.etree.ElementTree import Element, register_namespace
+
+from immutable.model import FleetName, ImageId, InstanceId
+from immutable_libvirt.facts import InstanceFacts
+from immutable_libvirt.xml import add, parse
+
+NAMESPACE = "urn:immutable:instance:1"
+_INSTANCE = f"{{{NAMESPACE}}}instance"
+_TAG = f"{{{NAMESPACE}}}tag"
+
+register_namespace("immutable", NAMESPACE)
+
+
+def to_element(facts: InstanceFacts) -> Element:
+    """Return the facts as an element."""
+    attributes = {
+        "name": facts.name,
+        "fleet": facts.fleet,
+        "image": facts.image,
+        "address": str(facts.address),
+        "launched-at": facts.launched_at.isoformat(),
+    }
+    root = Element(_INSTANCE, attributes)
+    for key, value in facts.tags:
+        add(root, _TAG, key=key, value=value)
+    return root
+
+
+def from_text(text: str) -> InstanceFacts:
+    """Return the facts in a metadata element, or in the domain around one.
+
+    Raises:
+        ValueError: there is none, or it is damaged.
+    """
+    root = next(parse(text).iter(_INSTANCE), None)
+    if root is None:
+        raise ValueError("no element of ours")
+    try:
+        return _read(root)
+    except KeyError as exc:
+        raise ValueError(f"the element lacks {exc}") from exc
+
+
+def _read(root: Element) -> InstanceFacts:
+    return InstanceFacts(
+        name=InstanceId(root.attrib["name"]),
+        fleet=FleetName(root.attrib["fleet"]),
+        image=ImageId(root.attrib["image"]),
+        address=IPv4Address(root.attrib["address"]),
+        launched_at=datetime.fromisoformat(root.attrib["launched-at"]),
+        tags=[(tag.attrib["key"], tag.attrib["value"]) for tag in root.iter(_TAG)],
+    )

@@ -1,0 +1,272 @@
+"""What each verb does on an engine that is open. The public calls are thin over these."""
+
+from datetime import timedelta
+
+import attrs
+
+from immutable.deploying import admitting, running
+from immutable.deploying.admitting import Wish
+from immutable.deploying.engine import Engine
+from immutable.deploying.entering import enter, is_leased, load, preflight
+from immutable.deploying.planning import Model, forecast
+from immutable.errors import BackendError, ImmutableError, InvalidInput, Refused, StalePlan
+from immutable.ledger.goals import DeployGoal, HealGoal, ScaleGoal
+from immutable.ledger.records import Finished
+from immutable.ledger.state import FleetEntry, State
+from immutable.model import (
+    FleetView,
+    Health,
+    HealthCheck,
+    Image,
+    InstanceState,
+    Outcome,
+    Release,
+    ReleaseNumber,
+    SwitchView,
+)
+from immutable.results import Deployment, Plan
+from immutable.service import Options, check_size
+
+
+def deploy(engine: Engine, image: Image, options: Options, *, head: "Head | None" = None) -> Deployment:
+    """Make an image live. What goes wrong after the arguments is in the result.
+
+    Args:
+        engine: the open parts.
+        image: what to launch.
+        options: what this call was given instead of the service's own settings.
+        head: what a plan was made from; the deployment is refused when it has moved.
+    """
+    began = engine.clock.now()
+    try:
+        engine, state, view = enter(engine)
+        _check_head(state, view, head)
+        release = _release(engine, state, image, options)
+        if admitting.is_live_already(state, release):
+            return _resized_or_nothing(engine, state, options)
+        wish = Wish(verb="deploy", release=release, size=options.size, strategy=options.strategy)
+        return _make_live(engine, state, wish, options)
+    except (Refused, BackendError) as exc:
+        return running.refused(engine, "deploy", exc, began=began)
+
+
+def rollback(engine: Engine, to: int | None, options: Options) -> Deployment:
+    """Make an earlier release live: the same algorithm aimed at another release."""
+    began = engine.clock.now()
+    try:
+        engine, state, _ = enter(engine)
+        target = admitting.rollback_target(state, releases(engine, state, to), to)
+        if state.live is not None and state.live.release.number == target.number:
+            return running.nothing_to_do(engine, "rollback", began=began)
+        wish = Wish(verb="rollback", release=target, size=options.size, strategy=options.strategy)
+        return _make_live(engine, state, wish, options)
+    except (Refused, BackendError) as exc:
+        return running.refused(engine, "rollback", exc, began=began)
+
+
+def scale(engine: Engine, size: int, *, timeout: timedelta | None) -> Deployment:
+    """Make the live fleet another size."""
+    check_size(size)
+    began = engine.clock.now()
+    try:
+        engine, state, _ = enter(engine)
+        live = _live(state)
+        if live.size == size:
+            return running.nothing_to_do(engine, "scale", began=began)
+        goal = _scale_goal(engine, live, size)
+        _check_room(engine, live, size - live.size)
+        return running.run(engine, goal, running.new_deployment(), timeout=timeout)
+    except (Refused, BackendError) as exc:
+        return running.refused(engine, "scale", exc, began=began)
+
+
+def heal(engine: Engine, *, timeout: timedelta | None) -> Deployment:
+    """Replace the live fleet's dead and unready instances."""
+    began = engine.clock.now()
+    try:
+        engine, state, _ = enter(engine)
+        live = _live(state)
+        view = engine.backend.fleets.observe(live.name)
+        unready = _unready(engine, live)
+        if not unready and _is_complete(live, view):
+            running.tidy(engine)
+            return running.nothing_to_do(engine, "heal", began=began)
+        goal = HealGoal(
+            fleet=live.name,
+            unready=unready,
+            ready_timeout=engine.service.ready_timeout,
+            drain=engine.service.drain,
+        )
+        return running.run(engine, goal, running.new_deployment(), timeout=timeout)
+    except (Refused, BackendError) as exc:
+        return running.refused(engine, "heal", exc, began=began)
+
+
+def recover(engine: Engine) -> Deployment:
+    """Finish what a dead deployer left, then retire what is due."""
+    began = engine.clock.now()
+    try:
+        engine, state = load(engine)
+        admitting.check_free(state, leased=is_leased(state, engine.clock))
+        if state.attempt is None:
+            result = running.nothing_to_do(engine, "recover", began=began)
+        else:
+            result = running.take_over(engine)
+        return running.with_leftovers(result, running.tidy(engine))
+    except (Refused, BackendError) as exc:
+        return running.refused(engine, "recover", exc, began=began)
+
+
+def plan(engine: Engine, image: Image, options: Options) -> Plan:
+    """Return what `deploy` would do. Nothing is changed, not even by recovery.
+
+    Raises:
+        Contention, Drift: as the deployment would be refused.
+        BackendError: as preflight says.
+    """
+    engine, state = load(engine)
+    admitting.check_free(state, leased=state.attempt is not None)
+    view = engine.switch.read()
+    admitting.check_drift(state, view, engine.ledger)
+    release = _release(engine, state, image, options)
+    wish = Wish(verb="deploy", release=release, size=options.size, strategy=options.strategy)
+    goal = admitting.goal_for(engine.service, state, wish, running.new_deployment())
+    if admitting.is_live_already(state, release):
+        return _plan(engine, options, state, view, goal, done=True)
+    return _plan(engine, options, state, view, goal, done=False)
+
+
+@attrs.frozen(kw_only=True)
+class Head:
+    """What a plan was made from."""
+
+    ledger: int
+    switch: str
+
+
+def releases(engine: Engine, state: State, to: int | None) -> tuple[Release, ...]:
+    """Return the releases that were ever live, ascending.
+
+    The state holds the latest; the whole history is read only when an older one is named
+    or none earlier is held.
+    """
+    live = state.live
+    wanted = to if to is not None else (live.release.number - 1 if live else 0)
+    held = state.releases
+    if held and held[0].number <= wanted:
+        return held
+    return _from_history(engine)
+
+
+def _from_history(engine: Engine) -> tuple[Release, ...]:
+    found: dict[int, Release] = {}
+    goal = None
+    for record in engine.journal.history():
+        goal = getattr(record.entry, "goal", goal)
+        ended = record.entry
+        if isinstance(ended, Finished) and isinstance(goal, DeployGoal):
+            if ended.outcome is Outcome.LIVE:
+                found[goal.release.number] = goal.release
+            goal = None
+    return tuple(found[number] for number in sorted(found))
+
+
+def _make_live(engine: Engine, state: State, wish: Wish, options: Options) -> Deployment:
+    if engine.backend.images.find(wish.release.image.id) is None:
+        raise BackendError(
+            f"image {wish.release.image.id} is gone", hint="build it again from its recipe"
+        )
+    deployment = running.new_deployment()
+    goal = admitting.goal_for(engine.service, state, wish, deployment)
+    warnings = preflight(engine, state, goal)
+    return running.run(engine, goal, deployment, timeout=options.timeout, warnings=warnings)
+
+
+def _release(engine: Engine, state: State, image: Image, options: Options) -> Release:
+    service = engine.service
+    release = Release(
+        number=ReleaseNumber(state.next_release),
+        image=image,
+        configuration=options.configuration,
+        ports=service.ports,
+        health=HealthCheck(port=service.port, path=service.health),
+    )
+    live = state.live
+    return live.release if live and live.release.digest == release.digest else release
+
+
+def _resized_or_nothing(engine: Engine, state: State, options: Options) -> Deployment:
+    live = _live(state)
+    if options.size is None or options.size == live.size:
+        running.tidy(engine)
+        return running.nothing_to_do(engine, "deploy", began=engine.clock.now())
+    goal = _scale_goal(engine, live, options.size)
+    return running.run(engine, goal, running.new_deployment(), timeout=options.timeout)
+
+
+def _live(state: State) -> FleetEntry:
+    if state.live is None:
+        raise Refused("nothing is live yet", hint="deploy first")
+    return state.live
+
+
+def _scale_goal(engine: Engine, live: FleetEntry, size: int) -> ScaleGoal:
+    view = engine.backend.fleets.observe(live.name)
+    return ScaleGoal(
+        fleet=live.name,
+        size=size,
+        before=live.size,
+        initial=tuple(i.id for i in view.instances) if view else (),
+        ready_timeout=engine.service.ready_timeout,
+        drain=engine.service.drain,
+    )
+
+
+def _check_room(engine: Engine, live: FleetEntry, more: int) -> None:
+    from immutable.protocols import Need
+
+    image = live.release.image
+    engine.backend.preflight(
+        Need(service=engine.service.name, new_instances=max(more, 0), image=image)
+    )
+
+
+def _unready(engine: Engine, live: FleetEntry):  # noqa: ANN202
+    probes = engine.switch.health(live.name)
+    return tuple(p.instance for p in probes if p.health is Health.UNREADY)
+
+
+def _is_complete(live: FleetEntry, view: FleetView | None) -> bool:
+    alive = [i for i in view.instances if i.state is not InstanceState.GONE] if view else []
+    return view is not None and len(alive) == len(view.instances) >= live.size
+
+
+def _check_head(state: State, view: SwitchView, head: Head | None) -> None:
+    if head is None or (head.ledger, head.switch) == (state.sequence, view.version):
+        return
+    raise StalePlan("the ledger or the switch has moved since the plan", hint="plan again")
+
+
+def _plan(
+    engine: Engine, options: Options, state: State, view: SwitchView, goal: DeployGoal, *, done: bool
+) -> Plan:
+    seen = (engine.backend.fleets.observe(entry.name) for entry in state.fleets)
+    model = Model(view, tuple(fleet for fleet in seen if fleet is not None))
+    warnings = () if done else preflight(engine, state, goal)
+    ahead = None if done else forecast(state, goal, engine.context, model, engine.clock.now())
+    return Plan(
+        service=engine.service,
+        options=options,
+        verb=goal.verb,
+        release=goal.release,
+        steps=ahead.steps if ahead else (),
+        size=goal.size,
+        peak_instances=ahead.peak_instances if ahead else model.peak,
+        calls=ahead.calls if ahead else 0,
+        warnings=warnings,
+        ledger_head=state.sequence,
+        switch_version=view.version,
+    )
+
+
+__all__ = ["ImmutableError", "InvalidInput"]

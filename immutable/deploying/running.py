@@ -1,0 +1,159 @@
+"""From a goal to a result: begin in the ledger, run the loop, retire what is due, report."""
+
+import secrets
+from datetime import datetime, timedelta
+
+import attrs
+
+from immutable.deploying import admitting, maintaining
+from immutable.deploying.engine import Engine
+from immutable.deploying.loop import Ending, Loop
+from immutable.deploying.opening import with_names
+from immutable.errors import Contention, ImmutableError, SequenceTaken
+from immutable.events import Ended, Started
+from immutable.ledger.goals import DeployGoal, Goal, TidyGoal
+from immutable.ledger.records import Begun, TookOver
+from immutable.model import DeploymentId, Outcome, Release
+from immutable.results import Deployment
+
+
+def new_deployment() -> DeploymentId:
+    """Return an id that nobody else has."""
+    return DeploymentId(secrets.token_hex(8))
+
+
+def run(
+    engine: Engine,
+    goal: Goal,
+    deployment: DeploymentId,
+    *,
+    timeout: timedelta | None = None,
+    warnings: tuple[str, ...] = (),
+) -> Deployment:
+    """Begin a deployment and drive it to its end; afterwards retire what is due.
+
+    Raises:
+        Contention: another deployer began first; nothing was changed.
+    """
+    began = engine.clock.now()
+    engine = attrs.evolve(engine, ledger=engine.journal.found_identity())
+    _begin(engine, goal, deployment)
+    loop = Loop(engine, deadline=began + timeout if timeout else None)
+    ending = loop.run()
+    result = report(engine, goal, deployment, ending, loop, began=began, warnings=warnings)
+    return with_leftovers(result, tidy(engine))
+
+
+def take_over(engine: Engine) -> Deployment:
+    """Finish the deployment whose deployer died: wholly back, or wholly forward."""
+    attempt = engine.journal.append(TookOver()).attempt
+    if attempt is None:
+        raise AssertionError("there is nothing to take over")
+    began = engine.clock.now()
+    if isinstance(attempt.goal, DeployGoal):
+        engine = with_names(engine, attempt.goal.validators)
+    engine.tell(_started(engine, attempt.goal, attempt.id, verb="recover"))
+    loop = Loop(engine)
+    ending = loop.run()
+    return report(engine, attempt.goal, attempt.id, ending, loop, began=began)
+
+
+def tidy(engine: Engine) -> Ending | None:
+    """Retire the fleets whose time is over; None when there are none, or not our turn."""
+    state = engine.journal.state
+    fleets = maintaining.due(state, engine.clock.now())
+    if not fleets or state.attempt is not None or engine.ledger is None:
+        return None
+    try:
+        _begin(engine, TidyGoal(fleets=fleets, drain=engine.service.drain), new_deployment())
+    except Contention:
+        return None
+    return Loop(engine).run()
+
+
+def with_leftovers(result: Deployment, tidied: Ending | None) -> Deployment:
+    """Return the result with what could not be retired; the outcome stays what it was."""
+    if tidied is None or tidied.outcome is Outcome.LIVE:
+        return result
+    said = tuple(f"not yet retired: {left}" for left in tidied.leftovers)
+    return attrs.evolve(result, warnings=(*result.warnings, *said))
+
+
+def report(
+    engine: Engine,
+    goal: Goal,
+    deployment: DeploymentId,
+    ending: Ending,
+    loop: Loop,
+    *,
+    began: datetime,
+    warnings: tuple[str, ...] = (),
+) -> Deployment:
+    """Return the result of a deployment that has ended."""
+    return Deployment(
+        service=engine.service.name,
+        verb=admitting.verb_of(goal),
+        outcome=ending.outcome,
+        id=deployment,
+        release=goal.release if isinstance(goal, DeployGoal) else _live_release(engine),
+        error=ending.error,
+        leftovers=ending.leftovers,
+        evidence=ending.evidence,
+        warnings=warnings,
+        steps=tuple(loop.teller.reports),
+        calls=loop.calls,
+        began_at=began,
+        took=engine.clock.now() - began,
+    )
+
+
+def nothing_to_do(engine: Engine, verb: str, *, began: datetime) -> Deployment:
+    """Return the result of a call that found everything as it was asked to be."""
+    return Deployment(
+        service=engine.service.name,
+        verb=verb,
+        outcome=Outcome.LIVE,
+        release=_live_release(engine),
+        began_at=began,
+        took=engine.clock.now() - began,
+    )
+
+
+def refused(engine: Engine, verb: str, error: ImmutableError, *, began: datetime) -> Deployment:
+    """Return the result of a call that touched nothing."""
+    now = engine.clock.now()
+    engine.tell(Ended(at=now, outcome=Outcome.REFUSED, message=str(error)))
+    return Deployment(
+        service=engine.service.name,
+        verb=verb,
+        outcome=Outcome.REFUSED,
+        error=error,
+        began_at=began,
+        took=now - began,
+    )
+
+
+def _begin(engine: Engine, goal: Goal, deployment: DeploymentId) -> None:
+    try:
+        engine.journal.append(Begun(deployment=deployment, goal=goal))
+    except SequenceTaken as exc:
+        raise Contention(
+            "another deployer began first", hint="wait for it to end; status() shows it"
+        ) from exc
+    engine.tell(_started(engine, goal, deployment, verb=admitting.verb_of(goal)))
+
+
+def _started(engine: Engine, goal: Goal, deployment: DeploymentId, *, verb: str) -> Started:
+    return Started(
+        at=engine.clock.now(),
+        service=engine.service.name,
+        deployment=deployment,
+        verb=verb,
+        fleet=None if isinstance(goal, TidyGoal) else goal.fleet,
+        release=goal.release if isinstance(goal, DeployGoal) else None,
+    )
+
+
+def _live_release(engine: Engine) -> Release | None:
+    live = engine.journal.state.live
+    return live.release if live else None

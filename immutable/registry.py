@@ -1,0 +1,99 @@
+"""From addresses to parts: installed distributions are found by entry point, on first use."""
+
+import shlex
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
+from typing import cast
+
+from immutable.errors import InvalidInput, UnknownScheme, Unsupported
+from immutable.model import ServiceName
+from immutable.protocols import (
+    PROTOCOL_VERSION,
+    Backend,
+    LedgerStore,
+    OpenBackend,
+    OpenSwitch,
+    Switch,
+)
+from immutable.urls import Url
+
+BACKENDS = "immutable.backends"
+SWITCHES = "immutable.switches"
+_OURS = frozenset({"libvirt", "haproxy", "aws", "gcp", "azure", "libcloud"})
+
+
+def open_backend(address: str | Backend) -> Backend:
+    """Return the backend at an address, or the object itself.
+
+    Raises:
+        UnknownScheme: nothing installed answers to it; says what to install.
+        Unsupported: it was written for another version of the protocols.
+    """
+    if not isinstance(address, str):
+        return _compatible(address)
+    url = Url.parse(address)
+    return _compatible(cast("OpenBackend", _load(BACKENDS, url.scheme))(url))
+
+
+def open_switch(
+    address: str | Switch | None, backend: Backend, service: ServiceName, *, port: int
+) -> Switch:
+    """Return the switch at an address, the object itself, or the backend's own."""
+    if address is not None and not isinstance(address, str):
+        return address
+    url = backend.default_switch(service, port=port) if address is None else Url.parse(address)
+    return cast("OpenSwitch", _load(SWITCHES, url.scheme))(url, service=service, port=port)
+
+
+def open_ledger(address: str | LedgerStore | None, service: ServiceName) -> LedgerStore:
+    """Return the ledger store at an address, the object itself, or the user's own."""
+    if address is not None and not isinstance(address, str):
+        return address
+    # imported on first use: sqlite3 is not needed to describe a service
+    from immutable.ledger.sqlite import default_ledger_path, open_sqlite
+
+    if address is None:
+        address = f"sqlite:///{default_ledger_path(service)}"
+    url = Url.parse(address)
+    if url.scheme != "sqlite":
+        raise UnknownScheme(f"no ledger answers to {url.scheme}://", hint="use sqlite:////path")
+    return open_sqlite(url)
+
+
+def _compatible(backend: Backend) -> Backend:
+    version = getattr(backend, "protocol_version", None)
+    if version is None:
+        raise InvalidInput(
+            f"{backend!r} is no backend", hint="give a URL, or an object as in immutable.protocols"
+        )
+    if version != PROTOCOL_VERSION:
+        raise Unsupported(
+            f"backend {backend.name} speaks protocol {version}, this core {PROTOCOL_VERSION}",
+            hint="install matching versions of immutable-deploy and its backends",
+        )
+    return backend
+
+
+def _load(group: str, scheme: str) -> Callable[..., object]:
+    found = [point for point in entry_points(group=group) if point.name == scheme]
+    if not found:
+        raise _unknown(group, scheme)
+    if len({point.value for point in found}) > 1:
+        names = ", ".join(sorted(_origin(point) for point in found))
+        raise UnknownScheme(
+            f"several distributions answer to {scheme}://: {names}", hint="uninstall all but one"
+        )
+    return cast("Callable[..., object]", found[0].load())
+
+
+def _origin(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else point.value
+
+
+def _unknown(group: str, scheme: str) -> UnknownScheme:
+    installed = sorted({f"{point.name}://" for point in entry_points(group=group)})
+    message = f"nothing installed answers to {scheme}://; installed: {', '.join(installed) or 'none'}"
+    if scheme in _OURS:
+        command = shlex.join(["pip", "install", f"immutable-deploy[{scheme}]"])
+        return UnknownScheme(message, hint=f"run: {command}")
+    return UnknownScheme(message, hint="check the spelling, or install the backend's distribution")
