@@ -49,7 +49,7 @@ def _decide(state: State, world: World, context: Context) -> Decision:
         return _resolve(attempt.pending, world)
     if isinstance(attempt.goal, TidyGoal):
         exhausted = attempt.failures >= TRIES or world.stop is not None
-        return maintaining.tidy(state, attempt.goal, world, exhausted=exhausted)
+        return maintaining.tidy(state, attempt, attempt.goal, world, exhausted=exhausted)
     entry = state.fleet(attempt.goal.fleet)
     if entry is None:
         live = state.live.name if state.live else None

@@ -1,6 +1,5 @@
 """Between deployments: scale and heal the live fleet, retire fleets whose time is over."""
 
-from collections.abc import Iterator
 from datetime import datetime
 
 from immutable.deploying.facts import SessionsFact, World
@@ -17,7 +16,7 @@ from immutable.deploying.steps import (
 )
 from immutable.deploying.view import Scene
 from immutable.ledger.goals import HealGoal, ScaleGoal, TidyGoal
-from immutable.ledger.state import FleetEntry, FleetStatus, State
+from immutable.ledger.state import Attempt, FleetEntry, FleetStatus, State
 from immutable.model import FleetName, InstanceState, Outcome
 
 
@@ -45,21 +44,24 @@ def due(state: State, now: datetime) -> tuple[FleetName, ...]:
     return tuple(entry.name for entry in state.fleets if _is_due(entry, now))
 
 
-def tidy(state: State, goal: TidyGoal, world: World, *, exhausted: bool) -> Decision:
+def tidy(
+    state: State, attempt: Attempt, goal: TidyGoal, world: World, *, exhausted: bool
+) -> Decision:
     """Return the next step towards being rid of the goal's fleets."""
-    left = tuple(_left(state, goal))
+    left = tuple(name for name in goal.fleets if name not in attempt.retired)
     live = state.live.name if state.live else None
     if not left:
         return Finish(outcome=Outcome.LIVE, live=live)
     unused = [name for name in left if not world.switch().routing.mentions(name)]
     if exhausted or not unused:
         leftovers = tuple(f"fleet {name}" for name in left)
-        reason = state.attempt.trouble if state.attempt else None
         return Finish(
-            outcome=Outcome.NEEDS_RECOVERY, live=live, reason=reason, leftovers=leftovers
+            outcome=Outcome.NEEDS_RECOVERY,
+            live=live,
+            reason=attempt.trouble,
+            leftovers=leftovers,
         )
-    begun = state.attempt.begun_at if state.attempt else world.now
-    return part_with(unused[0], world, drained_by=begun + goal.drain)
+    return part_with(unused[0], world, drained_by=attempt.begun_at + goal.drain)
 
 
 def part_with(fleet: FleetName, world: World, *, drained_by: datetime) -> Decision:
@@ -99,6 +101,3 @@ def _is_due(entry: FleetEntry, now: datetime) -> bool:
     overdue = entry.retire_at is not None and now >= entry.retire_at
     return entry.status is FleetStatus.STANDBY and overdue
 
-
-def _left(state: State, goal: TidyGoal) -> Iterator[FleetName]:
-    return (name for name in goal.fleets if state.fleet(name) is not None)

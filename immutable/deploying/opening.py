@@ -7,7 +7,6 @@ import attrs
 from immutable import registry
 from immutable.clock import Clock, Stop, SystemClock
 from immutable.deploying.engine import Engine
-from immutable.deploying.telling import guarded
 from immutable.events import Event
 from immutable.ledger.journal import Journal
 from immutable.model import Target, Verdict, VerdictStatus
@@ -37,9 +36,13 @@ def open_engine(
         ledger=None,
         validators=service.validators,
         judge=service.strategy.judge,
-        tell=guarded(tell),
+        tell=tell or _silence,
         stop=stop,
     )
+
+
+def _silence(_event: Event) -> None:
+    """Tell nobody."""
 
 
 def with_validators(

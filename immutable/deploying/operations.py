@@ -9,26 +9,37 @@ from immutable.deploying.admitting import Wish
 from immutable.deploying.engine import Engine
 from immutable.deploying.entering import enter, is_leased, load, preflight
 from immutable.deploying.planning import Model, forecast
-from immutable.errors import BackendError, ImmutableError, InvalidInput, Refused, StalePlan
-from immutable.ledger.goals import DeployGoal, HealGoal, ScaleGoal
+from immutable.errors import BackendError, LedgerError, Refused, StalePlan
+from immutable.ledger.goals import DeployGoal, HealGoal, ScaleGoal, TidyGoal
 from immutable.ledger.records import Finished
 from immutable.ledger.state import FleetEntry, State
 from immutable.model import (
+    FleetName,
     FleetView,
     Health,
     HealthCheck,
     Image,
+    InstanceId,
     InstanceState,
     Outcome,
     Release,
     ReleaseNumber,
     SwitchView,
 )
+from immutable.protocols import Need
 from immutable.results import Deployment, Plan
 from immutable.service import Options, check_size
 
 
-def deploy(engine: Engine, image: Image, options: Options, *, head: "Head | None" = None) -> Deployment:
+@attrs.frozen(kw_only=True)
+class Head:
+    """What a plan was made from."""
+
+    ledger: int
+    switch: str
+
+
+def deploy(engine: Engine, image: Image, options: Options, *, head: Head | None = None) -> Deployment:
     """Make an image live. What goes wrong after the arguments is in the result.
 
     Args:
@@ -46,7 +57,7 @@ def deploy(engine: Engine, image: Image, options: Options, *, head: "Head | None
             return _resized_or_nothing(engine, state, options)
         wish = Wish(verb="deploy", release=release, size=options.size, strategy=options.strategy)
         return _make_live(engine, state, wish, options)
-    except (Refused, BackendError) as exc:
+    except (Refused, BackendError, LedgerError) as exc:
         return running.refused(engine, "deploy", exc, began=began)
 
 
@@ -60,7 +71,7 @@ def rollback(engine: Engine, to: int | None, options: Options) -> Deployment:
             return running.nothing_to_do(engine, "rollback", began=began)
         wish = Wish(verb="rollback", release=target, size=options.size, strategy=options.strategy)
         return _make_live(engine, state, wish, options)
-    except (Refused, BackendError) as exc:
+    except (Refused, BackendError, LedgerError) as exc:
         return running.refused(engine, "rollback", exc, began=began)
 
 
@@ -76,7 +87,7 @@ def scale(engine: Engine, size: int, *, timeout: timedelta | None) -> Deployment
         goal = _scale_goal(engine, live, size)
         _check_room(engine, live, size - live.size)
         return running.run(engine, goal, running.new_deployment(), timeout=timeout)
-    except (Refused, BackendError) as exc:
+    except (Refused, BackendError, LedgerError) as exc:
         return running.refused(engine, "scale", exc, began=began)
 
 
@@ -98,8 +109,23 @@ def heal(engine: Engine, *, timeout: timedelta | None) -> Deployment:
             drain=engine.service.drain,
         )
         return running.run(engine, goal, running.new_deployment(), timeout=timeout)
-    except (Refused, BackendError) as exc:
+    except (Refused, BackendError, LedgerError) as exc:
         return running.refused(engine, "heal", exc, began=began)
+
+
+def sweep(engine: Engine) -> Deployment:
+    """Retire every fleet with this ledger's tags that the ledger does not answer for."""
+    began = engine.clock.now()
+    try:
+        engine, state, view = enter(engine)
+        orphans = _orphans(engine, state, view)
+        if not orphans:
+            result = running.nothing_to_do(engine, "sweep", began=began)
+            return running.with_leftovers(result, running.tidy(engine))
+        goal = TidyGoal(fleets=orphans, drain=engine.service.drain)
+        return running.run(engine, goal, running.new_deployment())
+    except (Refused, BackendError, LedgerError) as exc:
+        return running.refused(engine, "sweep", exc, began=began)
 
 
 def recover(engine: Engine) -> Deployment:
@@ -113,7 +139,7 @@ def recover(engine: Engine) -> Deployment:
         else:
             result = running.take_over(engine)
         return running.with_leftovers(result, running.tidy(engine))
-    except (Refused, BackendError) as exc:
+    except (Refused, BackendError, LedgerError) as exc:
         return running.refused(engine, "recover", exc, began=began)
 
 
@@ -134,14 +160,6 @@ def plan(engine: Engine, image: Image, options: Options) -> Plan:
     if admitting.is_live_already(state, release):
         return _plan(engine, options, state, view, goal, done=True)
     return _plan(engine, options, state, view, goal, done=False)
-
-
-@attrs.frozen(kw_only=True)
-class Head:
-    """What a plan was made from."""
-
-    ledger: int
-    switch: str
 
 
 def releases(engine: Engine, state: State, to: int | None) -> tuple[Release, ...]:
@@ -223,15 +241,23 @@ def _scale_goal(engine: Engine, live: FleetEntry, size: int) -> ScaleGoal:
 
 
 def _check_room(engine: Engine, live: FleetEntry, more: int) -> None:
-    from immutable.protocols import Need
-
     image = live.release.image
     engine.backend.preflight(
         Need(service=engine.service.name, new_instances=max(more, 0), image=image)
     )
 
 
-def _unready(engine: Engine, live: FleetEntry):  # noqa: ANN202
+def _orphans(engine: Engine, state: State, view: SwitchView) -> tuple[FleetName, ...]:
+    if engine.ledger is None:
+        return ()
+    known = {entry.name for entry in state.fleets}
+    found = engine.backend.fleets.list(service=engine.service.name, ledger=engine.ledger)
+    placed = (attachment.fleet for attachment in view.attachments)
+    strangers = {fleet.name for fleet in found}.union(placed) - known
+    return tuple(sorted(name for name in strangers if not view.routing.mentions(name)))
+
+
+def _unready(engine: Engine, live: FleetEntry) -> tuple[InstanceId, ...]:
     probes = engine.switch.health(live.name)
     return tuple(p.instance for p in probes if p.health is Health.UNREADY)
 
@@ -267,6 +293,3 @@ def _plan(
         ledger_head=state.sequence,
         switch_version=view.version,
     )
-
-
-__all__ = ["ImmutableError", "InvalidInput"]

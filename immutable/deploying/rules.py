@@ -26,7 +26,8 @@ from immutable.ledger.goals import DeployGoal
 from immutable.model import WHOLE, Health, InstanceState, Outcome, Routing, Verdict, VerdictStatus
 
 POLL = timedelta(milliseconds=50)
-"""How often readiness is read while waiting for it."""
+"""How often something quick is read while waiting for it."""
+_SLOWEST = timedelta(seconds=1)
 WATCH = timedelta(seconds=1)
 """How often a fleet is judged while it bakes."""
 REPLACEMENTS = 3
@@ -125,7 +126,7 @@ def wait_ready(scene: Scene, deadline: datetime) -> Decision | None:
     if scene.now >= deadline:
         return _not_ready(f"{scene.fleet}: {ready} in time; {_evidence(scene)}")
     facts = (HealthFact(fleet=scene.fleet), FleetFact(fleet=scene.fleet))
-    return Wait(on=ready, facts=facts, pause=POLL, until=deadline)
+    return Wait(on=ready, facts=facts, pause=_patience(scene), until=deadline)
 
 
 def preview(scene: Scene, goal: DeployGoal) -> Decision | None:
@@ -217,6 +218,12 @@ UNDER_TRAFFIC: tuple[Rule, ...] = (
     stay_ready,
     shift,
 )
+
+
+def _patience(scene: Scene) -> timedelta:
+    """Poll in proportion to the wait: at most 2 percent of it is lost to polling."""
+    waited = scene.now - (scene.attempt.launched_at or scene.attempt.begun_at)
+    return min(max(waited / 50, POLL / 2), _SLOWEST)
 
 
 def _previewable(scene: Scene) -> bool:

@@ -64,8 +64,9 @@ def tidy(engine: Engine) -> Ending | None:
     fleets = maintaining.due(state, engine.clock.now())
     if not fleets or state.attempt is not None or engine.ledger is None:
         return None
+    goal = TidyGoal(fleets=fleets, drain=engine.service.drain)
     try:
-        _begin(engine, TidyGoal(fleets=fleets, drain=engine.service.drain), new_deployment())
+        _begin(engine, goal, new_deployment())
     except Contention:
         return None
     return Loop(engine).run()

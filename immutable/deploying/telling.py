@@ -1,6 +1,5 @@
 """Tells callers what happens, as typed events, and keeps the reports for the result."""
 
-import logging
 from collections.abc import Callable
 from datetime import datetime
 
@@ -10,23 +9,6 @@ from immutable.deploying.facts import Fact, Reason, Value, VerdictsFact
 from immutable.deploying.steps import Effect, Finish, Join, Launch, Replace, Resize, Route, Wait, name_of
 from immutable.model import FleetName, Routing, Verdict
 from immutable.results import StepReport
-
-_log = logging.getLogger("immutable.deploying")
-
-
-def guarded(tell: Callable[[events.Event], None] | None) -> Callable[[events.Event], None]:
-    """Return a listener whose errors are logged and never disturb a deployment."""
-
-    def told(event: events.Event) -> None:
-        if tell is None:
-            return
-        try:
-            tell(event)
-        # whatever a caller's listener raises is the caller's affair
-        except Exception:
-            _log.exception("on_event raised for %s", type(event).__name__)
-
-    return told
 
 
 def detail_of(effect: Effect) -> str:

@@ -127,6 +127,7 @@ def _applied(state: State, attempt: Attempt, pending: Pending, at: datetime) -> 
         case Launch() | Resize():
             attempt = attrs.evolve(attempt, launched_at=at)
         case Retire(fleet=fleet):
+            attempt = attrs.evolve(attempt, retired=(*attempt.retired, fleet))
             state = _without(state, fleet)
         case _:
             pass

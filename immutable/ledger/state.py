@@ -68,6 +68,7 @@ class Attempt:
     routed: Routing | None = None
     """What this deployment last wrote to the switch."""
     replaced: int = 0
+    retired: tuple[FleetName, ...] = ()
     taken_over: bool = False
     fenced: bool = True
     aborting: Reason | None = None

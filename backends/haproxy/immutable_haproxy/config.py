@@ -1,5 +1,6 @@
 """What a ``haproxy://`` URL says, as one frozen value, checked before any effect."""
 
+import hashlib
 import os
 from collections.abc import Mapping
 from datetime import timedelta
@@ -8,6 +9,7 @@ from typing import Literal
 
 import attrs
 
+from immutable.durations import spell
 from immutable.errors import InvalidInput
 from immutable.model import ServiceName
 from immutable.names import check_service_name
@@ -21,6 +23,7 @@ from immutable_haproxy.options import (
     as_switch,
     as_wait,
     read_option,
+    require_option,
     whole,
 )
 
@@ -117,9 +120,30 @@ class HAProxyConfig:
         """
         check_service_name(service)
         _refuse_strangers(url)
-        config = _read(dict(url.options), service, as_port(port))
+        default = Address(host="127.0.0.1", port=as_port(port))
+        options = {"directory": str(default_directory(service)), "listen": str(default)}
+        return cls.from_options(options | dict(url.options))
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, str]) -> "HAProxyConfig":
+        """Read options, of which ``directory`` and ``listen`` must be given.
+
+        Raises:
+            InvalidInput: one is malformed or out of range, or two exclude each other.
+        """
+        config = _read(options)
         _check_together(config)
         return config
+
+    def to_options(self) -> dict[str, str]:
+        """Return the options from which `from_options` makes an equal value."""
+        flat = {
+            name: value
+            for part in (self, self.probing, self.timeouts)
+            for name, value in attrs.asdict(part, recurse=False).items()
+            if value is not None and name not in {"probing", "timeouts"}
+        }
+        return {name: _spell(value) for name, value in flat.items()}
 
 
 def default_directory(service: ServiceName) -> Path:
@@ -143,12 +167,18 @@ def _refuse_strangers(url: Url) -> None:
     url.require_known(*names)
 
 
-def _read(options: dict[str, str], service: ServiceName, port: int) -> HAProxyConfig:
-    loopback = Address(host="127.0.0.1", port=port)
-    directory = options.get("directory") or str(default_directory(service))
+def _spell(value: object) -> str:
+    if isinstance(value, timedelta):
+        return spell(value)
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)
+
+
+def _read(options: Mapping[str, str]) -> HAProxyConfig:
     return HAProxyConfig(
-        directory=read_option({"directory": directory}, "directory", as_directory, Path()),
-        listen=read_option(options, "listen", as_address, loopback),
+        directory=require_option(options, "directory", as_directory),
+        listen=require_option(options, "listen", as_address),
         preview=read_option(options, "preview", as_address, None),
         preview_header=read_option(options, "preview_header", as_switch, default=False),
         mode=read_option(options, "mode", as_mode, "http"),
@@ -173,3 +203,9 @@ def _check_together(config: HAProxyConfig) -> None:
             f"listen and preview share port {config.listen.port}",
             hint="give preview another port, or leave it out",
         )
+
+
+def preview_candidates(service: str) -> list[int]:
+    """Return the ports to try for the preview route: always the same for a service."""
+    start = int.from_bytes(hashlib.sha256(service.encode()).digest()[:4], "big")
+    return [20_000 + (start + offset) % 10_000 for offset in range(100)]

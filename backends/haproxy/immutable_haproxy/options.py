@@ -13,6 +13,7 @@ from immutable.durations import duration
 from immutable.errors import InvalidInput
 
 T = TypeVar("T")
+D = TypeVar("D")
 _MAX_PORT = 65535
 _SHORTEST = timedelta(milliseconds=10)
 _LONGEST = timedelta(days=1)
@@ -30,20 +31,29 @@ class Address:
         return f"{host}:{self.port}"
 
 
-def read_option(
-    options: Mapping[str, str], name: str, reader: Callable[[str], T], default: T
+def require_option(
+    options: Mapping[str, str], name: str, reader: Callable[[str], T]
 ) -> T:
+    """Return an option's value.
+
+    Raises:
+        InvalidInput: it is not given, or refused by the reader; the message names it.
+    """
+    try:
+        return reader(options.get(name, ""))
+    except InvalidInput as exc:
+        raise InvalidInput(f"option {name}: {exc.message}", hint=exc.hint) from exc
+
+
+def read_option(
+    options: Mapping[str, str], name: str, reader: Callable[[str], T], default: D
+) -> T | D:
     """Return an option's value, or the default when it is not given.
 
     Raises:
         InvalidInput: the reader refuses the text; the message names the option.
     """
-    if name not in options:
-        return default
-    try:
-        return reader(options[name])
-    except InvalidInput as exc:
-        raise InvalidInput(f"option {name}: {exc.message}", hint=exc.hint) from exc
+    return require_option(options, name, reader) if name in options else default
 
 
 def as_ip(text: str) -> str:

@@ -120,20 +120,3 @@ def _try_lock(number: int) -> bool:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True
     return False
-
-
-def is_held(path: Path) -> bool:
-    """Return whether a living process holds a lock file."""
-    try:
-        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        # A shared lock: two who ask at the same time must not see each other.
-        fcntl.flock(number, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    else:
-        return False
-    finally:
-        os.close(number)

@@ -1,0 +1,65 @@
+"""The same calls for asyncio: each runs beside the event loop, in a thread of its own.
+
+Cancelling the task asks the deployment to stop and waits until production is safe: before
+the commit everything goes back, after it the release stays live.
+"""
+
+import asyncio
+import functools
+import threading
+from collections.abc import Awaitable, Callable
+from typing import ParamSpec, TypeVar
+
+from immutable import api
+from immutable.clock import Stop
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class _Either:
+    """A stop that comes from the caller's own, or from the task's cancellation."""
+
+    def __init__(self, given: Stop | None) -> None:
+        self.cancelled = threading.Event()
+        self._given = given
+
+    def is_set(self) -> bool:
+        return self.cancelled.is_set() or (self._given is not None and self._given.is_set())
+
+
+def _reading(call: Callable[_P, _T]) -> Callable[_P, Awaitable[_T]]:
+    @functools.wraps(call)
+    async def awaited(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        return await asyncio.to_thread(call, *args, **kwargs)
+
+    return awaited
+
+
+def _stoppable(call: Callable[_P, _T]) -> Callable[_P, Awaitable[_T]]:
+    @functools.wraps(call)
+    async def awaited(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        stop = _Either(kwargs.get("cancel"))  # type: ignore[arg-type]  # it is a Stop
+        kwargs["cancel"] = stop
+        work = asyncio.ensure_future(asyncio.to_thread(call, *args, **kwargs))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            stop.cancelled.set()
+            await asyncio.wait([work])
+            raise
+
+    return awaited
+
+
+build = _reading(api.build)
+plan = _reading(api.plan)
+status = _reading(api.status)
+history = _reading(api.history)
+logs = _reading(api.logs)
+recover = _reading(api.recover)
+sweep = _reading(api.sweep)
+deploy = _stoppable(api.deploy)
+rollback = _stoppable(api.rollback)
+scale = _stoppable(api.scale)
+heal = _stoppable(api.heal)

@@ -1,0 +1,346 @@
+"""The verbs: what a program calls. Each opens the parts, works, and returns a value."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import TypeVar
+
+from immutable import registry
+from immutable.clock import Stop, SystemClock
+from immutable.deploying import operations
+from immutable.deploying.engine import Engine
+from immutable.deploying.interrupting import Asked, uninterrupted
+from immutable.deploying.opening import open_engine, with_validators
+from immutable.deploying.operations import Head
+from immutable.display import listener
+from immutable.durations import duration
+from immutable.errors import InvalidInput, UnknownImage, Unsupported
+from immutable.events import Event, Output
+from immutable.images.recipe import Recipe
+from immutable.model import Image, ImageId, InstanceLog, pairs
+from immutable.observing import reading
+from immutable.protocols import Backend, Validator
+from immutable.results import Deployment, HistoryLine, Plan, Status
+from immutable.service import Options, Service, check_size
+from immutable.strategies import Strategy
+
+OnEvent = Callable[[Event], None]
+Subject = Image | Recipe | str
+_T = TypeVar("_T")
+
+
+def build(
+    recipe: Recipe,
+    *,
+    backend: str | Backend,
+    on_event: OnEvent | None = None,
+    progress: bool | str = False,
+) -> Image:
+    """Build a recipe into an image; one that was built before costs next to nothing.
+
+    Args:
+        recipe: what to build.
+        backend: where it is to run.
+        on_event: gets an `Output` event for each line that the build prints.
+        progress: show progress; see `deploy`.
+
+    Returns:
+        The image, whose digest covers every byte that an instance can boot from.
+
+    Raises:
+        MissingFiles: the recipe names files that are not there.
+        Unsupported: the backend does not build images.
+        BackendError: the build failed, or there is no room for it.
+    """
+    with listener(on_event, progress) as tell:
+        return _build(registry.open_backend(backend), recipe, tell)
+
+
+def deploy(
+    service: Service | Plan,
+    image: Subject | None = None,
+    *,
+    config: Mapping[str, str] | None = None,
+    size: int | None = None,
+    strategy: Strategy | None = None,
+    validators: Iterable[Validator] | None = None,
+    on_event: OnEvent | None = None,
+    cancel: Stop | None = None,
+    timeout: timedelta | str | None = None,
+    progress: bool | str = False,
+) -> Deployment:
+    """Launch a whole new fleet from an image, prove it, and move traffic in one step.
+
+    Blocks until the outcome is known. Until the commit, production stays as it was or
+    goes back to it, whatever fails; Ctrl-C does so too and is raised afterwards.
+
+    Args:
+        service: what is deployed, or a `Plan` (then nothing else but the last four).
+        image: an `Image`, a `Recipe` that is built first, or a provider's image id.
+        config: configuration that the instances are handed at boot. No secrets.
+        size: instances, instead of the live number; the only way to lower it here.
+        strategy: instead of the service's.
+        validators: instead of the service's.
+        on_event: gets every event of `immutable.events`, in order.
+        cancel: anything with ``is_set()``, such as a `threading.Event`.
+        timeout: until the commit; when it passes, everything goes back.
+        progress: ``True`` shows progress on standard error: rich on a terminal where it
+            is installed, plain lines otherwise. ``"plain"`` or ``"rich"`` chooses.
+
+    Returns:
+        The deployment. What went wrong is in its ``outcome`` and ``error``;
+        ``raise_for_outcome()`` raises it.
+
+    Raises:
+        InvalidInput: an argument that cannot work; nothing was touched.
+    """
+    asked = Asked(cancel)
+    with listener(on_event, progress) as tell:
+        if isinstance(service, Plan):
+            return _deploy_plan(service, image, tell, asked)
+        options = _options(service, config, size, strategy, validators, timeout)
+        engine = _open(service, options, tell, asked)
+        found = _image(engine.backend, image, tell)
+        return uninterrupted(lambda: operations.deploy(engine, found, options), asked)
+
+
+def plan(
+    service: Service,
+    image: Subject,
+    *,
+    config: Mapping[str, str] | None = None,
+    size: int | None = None,
+    strategy: Strategy | None = None,
+    validators: Iterable[Validator] | None = None,
+    timeout: timedelta | str | None = None,
+) -> Plan:
+    """Return what `deploy` with the same arguments would do, as a value.
+
+    A recipe is built, for its digest; nothing else is changed.
+
+    Raises:
+        InvalidInput: an argument that cannot work.
+        Refused, BackendError: as the deployment would be refused.
+    """
+    options = _options(service, config, size, strategy, validators, timeout)
+    engine = _open(service, options, None, Asked(None))
+    return operations.plan(engine, _image(engine.backend, image, None), options)
+
+
+def rollback(
+    service: Service,
+    *,
+    to: int | None = None,
+    size: int | None = None,
+    strategy: Strategy | None = None,
+    validators: Iterable[Validator] | None = None,
+    on_event: OnEvent | None = None,
+    cancel: Stop | None = None,
+    timeout: timedelta | str | None = None,
+    progress: bool | str = False,
+) -> Deployment:
+    """Make an earlier release live again: a deploy aimed at it, quick while it is warm.
+
+    Args:
+        service: what is rolled back.
+        to: a release number; by default the highest earlier one that was ever live, so
+            that calling this twice goes two releases back.
+        size: as in `deploy`, and so are the rest.
+        strategy: instead of the service's.
+        validators: instead of the service's.
+        on_event: gets every event, in order.
+        cancel: anything with ``is_set()``.
+        timeout: until the commit.
+        progress: show progress; see `deploy`.
+
+    Raises:
+        UnknownRelease: there is no such release, or none to go back to.
+    """
+    asked = Asked(cancel)
+    with listener(on_event, progress) as tell:
+        options = _options(service, None, size, strategy, validators, timeout)
+        engine = _open(service, options, tell, asked)
+        return uninterrupted(lambda: operations.rollback(engine, to, options), asked)
+
+
+def scale(
+    service: Service,
+    size: int,
+    *,
+    on_event: OnEvent | None = None,
+    cancel: Stop | None = None,
+    timeout: timedelta | str | None = None,
+    progress: bool | str = False,
+) -> Deployment:
+    """Make the live fleet another size; later deploys keep it.
+
+    Raises:
+        InvalidInput: the size is not from 1 to 1000.
+    """
+    check_size(size)
+    limit = None if timeout is None else duration(timeout)
+    return _work(
+        service, on_event, cancel, progress, lambda e: operations.scale(e, size, timeout=limit)
+    )
+
+
+def heal(
+    service: Service,
+    *,
+    on_event: OnEvent | None = None,
+    cancel: Stop | None = None,
+    timeout: timedelta | str | None = None,
+    progress: bool | str = False,
+) -> Deployment:
+    """Replace the live fleet's dead and unready instances by new ones of the same release."""
+    limit = None if timeout is None else duration(timeout)
+    return _work(
+        service, on_event, cancel, progress, lambda e: operations.heal(e, timeout=limit)
+    )
+
+
+def recover(
+    service: Service, *, on_event: OnEvent | None = None, progress: bool | str = False
+) -> Deployment:
+    """Finish what a dead deployer left: wholly back, or wholly forward.
+
+    Refused while a deployer may be at work. Doing it twice is doing it once.
+    """
+    return _work(service, on_event, None, progress, operations.recover)
+
+
+def sweep(
+    service: Service, *, on_event: OnEvent | None = None, progress: bool | str = False
+) -> Deployment:
+    """Retire this service's fleets that its ledger does not answer for.
+
+    Found by name, tags and ledger id; nothing that has traffic is touched.
+    """
+    return _work(service, on_event, None, progress, operations.sweep)
+
+
+def status(service: Service) -> Status:
+    """Return how the service stands, as its ledger and its switch say.
+
+    Raises:
+        LedgerError, BackendError: one of them cannot be read.
+    """
+    return reading.status(_reader(service))
+
+
+def history(service: Service) -> tuple[HistoryLine, ...]:
+    """Return every deployment of the service, oldest first.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    return reading.history(_reader(service))
+
+
+def logs(
+    service: Service,
+    *,
+    release: int | None = None,
+    instance: str | None = None,
+    tail_bytes: int = reading.TAIL_BYTES,
+) -> tuple[InstanceLog, ...]:
+    """Return what instances said, those that are gone included.
+
+    Args:
+        service: whose instances.
+        release: only those of this release.
+        instance: only this one.
+        tail_bytes: so much of the end of each log.
+
+    Raises:
+        UnknownRelease: the ledger knows of no such release.
+    """
+    return reading.logs(
+        _reader(service), release=release, instance=instance, tail_bytes=tail_bytes
+    )
+
+
+def _work(
+    service: Service,
+    on_event: OnEvent | None,
+    cancel: Stop | None,
+    progress: bool | str,
+    work: Callable[[Engine], _T],
+) -> _T:
+    asked = Asked(cancel)
+    with listener(on_event, progress) as tell:
+        engine = open_engine(service, tell=tell, stop=asked)
+        return uninterrupted(lambda: work(engine), asked)
+
+
+def _reader(service: Service) -> Engine:
+    return open_engine(service, tell=None, stop=Asked(None))
+
+
+def _open(service: Service, options: Options, tell: OnEvent | None, asked: Asked) -> Engine:
+    engine = open_engine(service, tell=tell, stop=asked)
+    return with_validators(engine, options.validators, options.strategy)
+
+
+def _options(
+    service: Service,
+    config: Mapping[str, str] | None,
+    size: int | None,
+    strategy: Strategy | None,
+    validators: Iterable[Validator] | None,
+    timeout: timedelta | str | None,
+) -> Options:
+    return Options(
+        configuration=pairs(_checked(config or {})),
+        size=None if size is None else check_size(size),
+        strategy=strategy or service.strategy,
+        validators=service.validators if validators is None else tuple(validators),
+        timeout=None if timeout is None else duration(timeout),
+    )
+
+
+def _checked(config: Mapping[str, str]) -> Mapping[str, str]:
+    bad = [key for key, value in config.items() if not isinstance(value, str) or not key]
+    if bad:
+        raise InvalidInput(f"config {bad[0]!r} is no text", hint="give text for each name")
+    return config
+
+
+def _deploy_plan(made: Plan, image: Subject | None, tell: OnEvent, asked: Asked) -> Deployment:
+    if image is not None:
+        raise InvalidInput("a plan has its image already", hint="leave the image out")
+    engine = _open(made.service, made.options, tell, asked)
+    head = Head(ledger=made.ledger_head, switch=made.switch_version)
+    return uninterrupted(
+        lambda: operations.deploy(engine, made.release.image, made.options, head=head), asked
+    )
+
+
+def _image(backend: Backend, subject: Subject | None, tell: OnEvent | None) -> Image:
+    if isinstance(subject, Recipe):
+        return _build(backend, subject, tell)
+    if not isinstance(subject, str | Image):
+        raise InvalidInput(
+            f"{subject!r} cannot be deployed", hint="give an Image, a Recipe or an image id"
+        )
+    wanted = subject.id if isinstance(subject, Image) else ImageId(subject)
+    found = backend.images.find(wanted)
+    if found is None:
+        raise UnknownImage(
+            f"{backend.name} has no image {wanted!r}", hint="build it, or check the id"
+        )
+    return found
+
+
+def _build(backend: Backend, recipe: Recipe, tell: OnEvent | None) -> Image:
+    if not backend.capabilities.builds_images:
+        raise Unsupported(
+            f"{backend.name} builds no images (capability: builds_images)",
+            hint="deploy an image id",
+        )
+    clock = SystemClock()
+
+    def said(line: str) -> None:
+        if tell is not None:
+            tell(Output(at=clock.now(), line=line))
+
+    return backend.images.build(recipe, on_output=said)

@@ -1,0 +1,60 @@
+"""What SQLite's errors mean for the ledger."""
+
+import sqlite3
+from pathlib import Path
+
+from immutable.errors import LedgerError, LedgerLocked, LedgerReadOnly, NotALedger
+
+_PRIMARY = 0xFF
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_DAMAGED = frozenset(
+    {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_TOOBIG}
+)
+# Where a directory cannot be written, SQLite says that it cannot open the journal.
+_REFUSED = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN})
+
+
+def is_busy(exc: sqlite3.Error) -> bool:
+    """Return whether somebody else's lock is the only trouble."""
+    return _code_of(exc) in _BUSY
+
+
+def translate(exc: sqlite3.Error, path: Path) -> LedgerError:
+    """Return the ledger's error for one of SQLite's, after which nothing was changed."""
+    code, where = _code_of(exc), str(path)
+    if code in _BUSY:
+        return LedgerLocked(
+            f"the ledger {path} is locked by another process",
+            hint="wait until that one is done, or end it",
+            resource=where,
+            retryable=True,
+        )
+    if code in _REFUSED:
+        return LedgerReadOnly(
+            f"the ledger {path} cannot be opened or written: {exc}",
+            hint="give this user write access to the file and its directory",
+            resource=where,
+        )
+    if code in _DAMAGED:
+        return damaged(path, str(exc))
+    full = code == sqlite3.SQLITE_FULL
+    return LedgerError(
+        f"the ledger {path} cannot be used: {exc}",
+        hint="free some space on its disk" if full else "",
+        resource=where,
+        retryable=full,
+    )
+
+
+def _code_of(exc: sqlite3.Error) -> int:
+    # Errors that Python raises itself, as for a value out of range, have no code.
+    return getattr(exc, "sqlite_errorcode", 0) & _PRIMARY
+
+
+def damaged(path: Path, reason: str) -> NotALedger:
+    """Return the error for a file that is no ledger, or not a whole one any more."""
+    return NotALedger(
+        f"{path} is no ledger, or a damaged one: {reason}",
+        hint="name another file, or restore this one from a backup",
+        resource=str(path),
+    )

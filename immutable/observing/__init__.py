@@ -1,0 +1,1 @@
+"""Reading without changing: status, history and logs."""
