@@ -3,43 +3,48 @@
 A service is deployed by launching a whole new fleet from one image, proving it, and
 moving traffic in one atomic step. A rollback is the same algorithm aimed at an earlier
 release. See `deploy`.
+
+Every name is loaded when it is first used, so that importing this package costs a program
+next to nothing.
 """
 
-import logging
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from immutable import errors, events
-from immutable.api import (
-    build,
-    deploy,
-    heal,
-    history,
-    logs,
-    plan,
-    recover,
-    rollback,
-    scale,
-    status,
-    sweep,
-)
-from immutable.errors import ImmutableError
-from immutable.images.recipe import Recipe
-from immutable.model import (
-    Endpoint,
-    HealthCheck,
-    Image,
-    Instance,
-    InstanceLog,
-    Outcome,
-    Release,
-    Routing,
-    Target,
-    Verdict,
-    VerdictStatus,
-)
-from immutable.results import Deployment, HistoryLine, Plan, Status
-from immutable.service import Service
-from immutable.strategies import BlueGreen, Canary
-from immutable.validators import http, tcp
+if TYPE_CHECKING:
+    from immutable import errors, events
+    from immutable.api import (
+        build,
+        deploy,
+        heal,
+        history,
+        logs,
+        plan,
+        recover,
+        rollback,
+        scale,
+        status,
+        sweep,
+    )
+    from immutable.errors import ImmutableError
+    from immutable.images.recipe import Recipe
+    from immutable.model import (
+        Endpoint,
+        HealthCheck,
+        Image,
+        Instance,
+        InstanceLog,
+        Outcome,
+        Release,
+        Routing,
+        Target,
+        Verdict,
+        VerdictStatus,
+    )
+    from immutable.results import Deployment, HistoryLine, Plan, Status
+    from immutable.service import Service
+    from immutable.strategies import BlueGreen, Canary
+    from immutable.validators import http, tcp
 
 __version__ = "0.1.0"
 __all__ = [
@@ -80,4 +85,55 @@ __all__ = [
     "tcp",
 ]
 
-logging.getLogger("immutable").addHandler(logging.NullHandler())
+_MODULES = frozenset({"aio", "errors", "events"})
+_HOMES = {
+    "build": "immutable.api",
+    "deploy": "immutable.api",
+    "heal": "immutable.api",
+    "history": "immutable.api",
+    "logs": "immutable.api",
+    "plan": "immutable.api",
+    "recover": "immutable.api",
+    "rollback": "immutable.api",
+    "scale": "immutable.api",
+    "status": "immutable.api",
+    "sweep": "immutable.api",
+    "ImmutableError": "immutable.errors",
+    "Recipe": "immutable.images.recipe",
+    "Endpoint": "immutable.model",
+    "HealthCheck": "immutable.model",
+    "Image": "immutable.model",
+    "Instance": "immutable.model",
+    "InstanceLog": "immutable.model",
+    "Outcome": "immutable.model",
+    "Release": "immutable.model",
+    "Routing": "immutable.model",
+    "Target": "immutable.model",
+    "Verdict": "immutable.model",
+    "VerdictStatus": "immutable.model",
+    "Deployment": "immutable.results",
+    "HistoryLine": "immutable.results",
+    "Plan": "immutable.results",
+    "Status": "immutable.results",
+    "Service": "immutable.service",
+    "BlueGreen": "immutable.strategies",
+    "Canary": "immutable.strategies",
+    "http": "immutable.validators",
+    "tcp": "immutable.validators",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name when it is first used (PEP 562)."""
+    if name in _MODULES:
+        return import_module(f"immutable.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'immutable' has no attribute {name!r}")
+    value: object = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names, loaded or not."""
+    return sorted({*__all__, *_MODULES, "__version__"})

@@ -25,7 +25,9 @@ class _Either:
         self._given = given
 
     def is_set(self) -> bool:
-        return self.cancelled.is_set() or (self._given is not None and self._given.is_set())
+        return self.cancelled.is_set() or (
+            self._given is not None and self._given.is_set()
+        )
 
 
 def _reading(call: Callable[_P, _T]) -> Callable[_P, Awaitable[_T]]:

@@ -1,5 +1,6 @@
 """The verbs: what a program calls. Each opens the parts, works, and returns a value."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import TypeVar
@@ -20,12 +21,15 @@ from immutable.model import Image, ImageId, InstanceLog, pairs
 from immutable.observing import reading
 from immutable.protocols import Backend, Validator
 from immutable.results import Deployment, HistoryLine, Plan, Status
-from immutable.service import Options, Service, check_size
+from immutable.service import Options, Service, check_size, check_validators
 from immutable.strategies import Strategy
 
 OnEvent = Callable[[Event], None]
 Subject = Image | Recipe | str
 _T = TypeVar("_T")
+
+# a library says nothing unless the program has asked to hear it
+logging.getLogger("immutable").addHandler(logging.NullHandler())
 
 
 def build(
@@ -179,7 +183,11 @@ def scale(
     check_size(size)
     limit = None if timeout is None else duration(timeout)
     return _work(
-        service, on_event, cancel, progress, lambda e: operations.scale(e, size, timeout=limit)
+        service,
+        on_event,
+        cancel,
+        progress,
+        lambda e: operations.scale(e, size, timeout=limit),
     )
 
 
@@ -276,7 +284,9 @@ def _reader(service: Service) -> Engine:
     return open_engine(service, tell=None, stop=Asked(None))
 
 
-def _open(service: Service, options: Options, tell: OnEvent | None, asked: Asked) -> Engine:
+def _open(
+    service: Service, options: Options, tell: OnEvent | None, asked: Asked
+) -> Engine:
     engine = open_engine(service, tell=tell, stop=asked)
     return with_validators(engine, options.validators, options.strategy)
 
@@ -293,25 +303,33 @@ def _options(
         configuration=pairs(_checked(config or {})),
         size=None if size is None else check_size(size),
         strategy=strategy or service.strategy,
-        validators=service.validators if validators is None else tuple(validators),
+        validators=service.validators
+        if validators is None
+        else check_validators(validators),
         timeout=None if timeout is None else duration(timeout),
     )
 
 
 def _checked(config: Mapping[str, str]) -> Mapping[str, str]:
-    bad = [key for key, value in config.items() if not isinstance(value, str) or not key]
+    items: list[tuple[object, object]] = list(config.items())
+    bad = [k for k, v in items if not (isinstance(k, str) and k and isinstance(v, str))]
     if bad:
-        raise InvalidInput(f"config {bad[0]!r} is no text", hint="give text for each name")
+        raise InvalidInput(
+            f"config {bad[0]!r} is no text", hint="give text for each name"
+        )
     return config
 
 
-def _deploy_plan(made: Plan, image: Subject | None, tell: OnEvent, asked: Asked) -> Deployment:
+def _deploy_plan(
+    made: Plan, image: Subject | None, tell: OnEvent, asked: Asked
+) -> Deployment:
     if image is not None:
         raise InvalidInput("a plan has its image already", hint="leave the image out")
     engine = _open(made.service, made.options, tell, asked)
     head = Head(ledger=made.ledger_head, switch=made.switch_version)
     return uninterrupted(
-        lambda: operations.deploy(engine, made.release.image, made.options, head=head), asked
+        lambda: operations.deploy(engine, made.release.image, made.options, head=head),
+        asked,
     )
 
 
@@ -320,7 +338,8 @@ def _image(backend: Backend, subject: Subject | None, tell: OnEvent | None) -> I
         return _build(backend, subject, tell)
     if not isinstance(subject, str | Image):
         raise InvalidInput(
-            f"{subject!r} cannot be deployed", hint="give an Image, a Recipe or an image id"
+            f"{subject!r} cannot be deployed",
+            hint="give an Image, a Recipe or an image id",
         )
     wanted = subject.id if isinstance(subject, Image) else ImageId(subject)
     found = backend.images.find(wanted)

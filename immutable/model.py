@@ -38,7 +38,9 @@ def digest_of(*parts: object) -> Digest:
     return Digest(hashlib.sha256(text.encode()).hexdigest())
 
 
-def pairs(value: Mapping[str, str] | Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+def pairs(
+    value: Mapping[str, str] | Iterable[tuple[str, str]],
+) -> tuple[tuple[str, str], ...]:
     """Return a mapping as sorted pairs: hashable, ordered, and impossible to change."""
     items = value.items() if isinstance(value, Mapping) else value
     return tuple(sorted((str(key), str(item)) for key, item in items))
@@ -94,7 +96,9 @@ class Release:
 
     number: ReleaseNumber
     image: Image
-    configuration: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=pairs)
+    configuration: tuple[tuple[str, str], ...] = attrs.field(
+        default=(), converter=pairs
+    )
     ports: tuple[int, ...]
     health: HealthCheck
 
@@ -212,9 +216,9 @@ class Attachment:
     members: tuple[Member, ...] = ()
 
 
-def _weights(value: Mapping[FleetName, int] | Iterable[tuple[FleetName, int]]) -> tuple[
-    tuple[FleetName, int], ...
-]:
+def _weights(
+    value: Mapping[FleetName, int] | Iterable[tuple[FleetName, int]],
+) -> tuple[tuple[FleetName, int], ...]:
     items = value.items() if isinstance(value, Mapping) else value
     return tuple(sorted((fleet, weight) for fleet, weight in items if weight))
 
@@ -223,15 +227,21 @@ def _weights(value: Mapping[FleetName, int] | Iterable[tuple[FleetName, int]]) -
 class Routing:
     """Fleet → weight, empty or summing to 100, and the fleet on the preview route."""
 
-    weights: tuple[tuple[FleetName, int], ...] = attrs.field(default=(), converter=_weights)
+    weights: tuple[tuple[FleetName, int], ...] = attrs.field(
+        default=(), converter=_weights
+    )
     preview: FleetName | None = None
 
     @weights.validator
-    def _whole(self, _attribute: object, value: tuple[tuple[FleetName, int], ...]) -> None:
+    def _whole(
+        self, _attribute: object, value: tuple[tuple[FleetName, int], ...]
+    ) -> None:
         total = sum(weight for _, weight in value)
         if any(weight < 0 for _, weight in value) or total not in {0, WHOLE}:
             message = f"weights {dict(value)} sum to {total}"
-            raise InvalidInput(message, hint=f"give none, or whole numbers summing to {WHOLE}")
+            raise InvalidInput(
+                message, hint=f"give none, or whole numbers summing to {WHOLE}"
+            )
 
     def weight_of(self, fleet: FleetName) -> int:
         """Return the share of traffic that a fleet gets, 0 to 100."""

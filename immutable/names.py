@@ -19,7 +19,7 @@ _SERVICE = re.compile(r"[a-z][a-z0-9-]{0,18}[a-z0-9]")
 _HASH_CHARS = 6
 
 
-def check_service_name(name: str) -> ServiceName:
+def check_service_name(name: object) -> ServiceName:
     """Return a name that every provider accepts.
 
     Raises:
@@ -42,6 +42,8 @@ def fleet_name(
     return FleetName(stem + digest_of("fleet", service, deployment)[:chars])
 
 
-def token_of(ledger: LedgerId, deployment: DeploymentId, step: str, subject: str) -> Token:
+def token_of(
+    ledger: LedgerId, deployment: DeploymentId, step: str, subject: str
+) -> Token:
     """Return the token of one step: the same after a crash, another for another step."""
     return Token(digest_of("token", ledger, deployment, step, subject)[:32])

@@ -263,7 +263,9 @@ class Switch(Protocol):
         """Return how many requests or connections the fleet is serving; None: unknown."""
         ...
 
-    def detach(self, fleet: FleetName, *, owner: LedgerId, expected: Version) -> Version:
+    def detach(
+        self, fleet: FleetName, *, owner: LedgerId, expected: Version
+    ) -> Version:
         """Take away the fleet's place. One without a place is no error.
 
         Raises:
@@ -353,7 +355,9 @@ class LedgerStore(Protocol):
         """
         ...
 
-    def read(self, stream: str, *, after: int, limit: int) -> tuple[tuple[int, bytes], ...]:
+    def read(
+        self, stream: str, *, after: int, limit: int
+    ) -> tuple[tuple[int, bytes], ...]:
         """Return at most ``limit`` records with higher numbers, in ascending order."""
         ...
 

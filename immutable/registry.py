@@ -41,8 +41,14 @@ def open_switch(
     """Return the switch at an address, the object itself, or the backend's own."""
     if address is not None and not isinstance(address, str):
         return address
-    url = backend.default_switch(service, port=port) if address is None else Url.parse(address)
-    return cast("OpenSwitch", _load(SWITCHES, url.scheme))(url, service=service, port=port)
+    url = (
+        backend.default_switch(service, port=port)
+        if address is None
+        else Url.parse(address)
+    )
+    return cast("OpenSwitch", _load(SWITCHES, url.scheme))(
+        url, service=service, port=port
+    )
 
 
 def open_ledger(address: str | LedgerStore | None, service: ServiceName) -> LedgerStore:
@@ -56,7 +62,9 @@ def open_ledger(address: str | LedgerStore | None, service: ServiceName) -> Ledg
         address = f"sqlite:///{default_ledger_path(service)}"
     url = Url.parse(address)
     if url.scheme != "sqlite":
-        raise UnknownScheme(f"no ledger answers to {url.scheme}://", hint="use sqlite:////path")
+        raise UnknownScheme(
+            f"no ledger answers to {url.scheme}://", hint="use sqlite:////path"
+        )
     return open_sqlite(url)
 
 
@@ -64,7 +72,8 @@ def _compatible(backend: Backend) -> Backend:
     version = getattr(backend, "protocol_version", None)
     if version is None:
         raise InvalidInput(
-            f"{backend!r} is no backend", hint="give a URL, or an object as in immutable.protocols"
+            f"{backend!r} is no backend",
+            hint="give a URL, or an object as in immutable.protocols",
         )
     if version != PROTOCOL_VERSION:
         raise Unsupported(
@@ -81,7 +90,8 @@ def _load(group: str, scheme: str) -> Callable[..., object]:
     if len({point.value for point in found}) > 1:
         names = ", ".join(sorted(_origin(point) for point in found))
         raise UnknownScheme(
-            f"several distributions answer to {scheme}://: {names}", hint="uninstall all but one"
+            f"several distributions answer to {scheme}://: {names}",
+            hint="uninstall all but one",
         )
     return cast("Callable[..., object]", found[0].load())
 
@@ -96,4 +106,6 @@ def _unknown(group: str, scheme: str) -> UnknownScheme:
     if scheme in _OURS:
         command = shlex.join(["pip", "install", f"immutable-deploy[{scheme}]"])
         return UnknownScheme(message, hint=f"run: {command}")
-    return UnknownScheme(message, hint="check the spelling, or install the backend's distribution")
+    return UnknownScheme(
+        message, hint="check the spelling, or install the backend's distribution"
+    )

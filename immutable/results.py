@@ -107,7 +107,9 @@ class Plan:
     def __str__(self) -> str:
         """Return the plan as people read it, a line for each step."""
         head = f"{self.verb} {self.service.name} v{self.release.number}: {self.size} instances"
-        lines = [f"  {i}. {s.step} {s.fleet} {s.detail}" for i, s in enumerate(self.steps, 1)]
+        lines = [
+            f"  {i}. {s.step} {s.fleet} {s.detail}" for i, s in enumerate(self.steps, 1)
+        ]
         tail = [f"  ! {warning}" for warning in self.warnings]
         cost = f"  peak {self.peak_instances} instances, {self.calls} calls"
         return "\n".join(line.rstrip() for line in (head, *lines, cost, *tail))

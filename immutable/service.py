@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import cast
 
 import attrs
 
@@ -17,14 +18,16 @@ MAX_SIZE = 1000
 _MAX_PORT = 65535
 
 
-def check_size(size: int) -> int:
+def check_size(size: object) -> int:
     """Return a fleet size that can be meant.
 
     Raises:
         InvalidInput: it is not a whole number from 1 to 1000.
     """
     if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= MAX_SIZE:
-        raise InvalidInput(f"size {size!r} cannot be meant", hint=f"give 1 to {MAX_SIZE} instances")
+        raise InvalidInput(
+            f"size {size!r} cannot be meant", hint=f"give 1 to {MAX_SIZE} instances"
+        )
     return size
 
 
@@ -34,24 +37,43 @@ def _name(value: str) -> ServiceName:
 
 def _ports(value: int | Iterable[int]) -> tuple[int, ...]:
     ports = (value,) if isinstance(value, int) else tuple(value)
-    bad = [p for p in ports if isinstance(p, bool) or not isinstance(p, int) or not 1 <= p <= _MAX_PORT]
-    if bad or not ports:
-        raise InvalidInput(f"ports {value!r} cannot be served", hint=f"give numbers from 1 to {_MAX_PORT}")
+    if not ports or not all(map(_is_port, ports)):
+        raise InvalidInput(
+            f"ports {value!r} cannot be served",
+            hint=f"give numbers from 1 to {_MAX_PORT}",
+        )
     return ports
 
 
-def _validators(value: Iterable[Validator]) -> tuple[Validator, ...]:
-    validators = (value,) if callable(value) else tuple(value)
-    strangers = [v for v in validators if not callable(v)]
-    if strangers:
-        raise InvalidInput(f"validator {strangers[0]!r} cannot be called", hint="give functions of a Target")
-    return validators
+def _is_port(value: object) -> bool:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return whole and 1 <= int(str(value)) <= _MAX_PORT
+
+
+def check_validators(value: Iterable[Validator]) -> tuple[Validator, ...]:
+    """Return validators as a tuple; a single one may be given bare.
+
+    Raises:
+        InvalidInput: one of them cannot be called.
+    """
+    given: tuple[object, ...] = (value,) if callable(value) else tuple(value)
+    for validator in given:
+        if not callable(validator):
+            raise InvalidInput(
+                f"validator {validator!r} cannot be called",
+                hint="give functions of a Target",
+            )
+    return cast("tuple[Validator, ...]", given)
 
 
 def _path(value: str | None) -> str | None:
-    printable = value is None or (value.isascii() and value.isprintable() and " " not in value)
+    printable = value is None or (
+        value.isascii() and value.isprintable() and " " not in value
+    )
     if value is not None and not (value.startswith("/") and printable):
-        raise InvalidInput(f"health path {value!r} is no HTTP path", hint='begin it with "/"')
+        raise InvalidInput(
+            f"health path {value!r} is no HTTP path", hint='begin it with "/"'
+        )
     return value
 
 
@@ -83,12 +105,22 @@ class Service:
     health: str | None = attrs.field(default=None, kw_only=True, converter=_path)
     switch: str | Switch | None = attrs.field(default=None, kw_only=True)
     ledger: str | LedgerStore | None = attrs.field(default=None, kw_only=True)
-    validators: tuple[Validator, ...] = attrs.field(default=(), kw_only=True, converter=_validators)
+    validators: tuple[Validator, ...] = attrs.field(
+        default=(), kw_only=True, converter=check_validators
+    )
     strategy: Strategy = attrs.field(factory=BlueGreen, kw_only=True)
-    ready_timeout: timedelta = attrs.field(default=timedelta(minutes=5), kw_only=True, converter=duration)
-    validate_timeout: timedelta = attrs.field(default=timedelta(minutes=1), kw_only=True, converter=duration)
-    validator_timeout: timedelta = attrs.field(default=timedelta(seconds=10), kw_only=True, converter=duration)
-    drain: timedelta = attrs.field(default=timedelta(seconds=30), kw_only=True, converter=duration)
+    ready_timeout: timedelta = attrs.field(
+        default=timedelta(minutes=5), kw_only=True, converter=duration
+    )
+    validate_timeout: timedelta = attrs.field(
+        default=timedelta(minutes=1), kw_only=True, converter=duration
+    )
+    validator_timeout: timedelta = attrs.field(
+        default=timedelta(seconds=10), kw_only=True, converter=duration
+    )
+    drain: timedelta = attrs.field(
+        default=timedelta(seconds=30), kw_only=True, converter=duration
+    )
 
     @property
     def port(self) -> int:

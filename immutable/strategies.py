@@ -90,7 +90,8 @@ class Canary:
         rising = all(a < b for a, b in zip((0, *value), (*value, WHOLE), strict=True))
         if not value or not rising or not all(isinstance(step, int) for step in value):
             raise InvalidInput(
-                f"canary steps {value!r} do not rise from 1 to 99", hint="try [5, 25, 50]"
+                f"canary steps {value!r} do not rise from 1 to 99",
+                hint="try [5, 25, 50]",
             )
 
     @property

@@ -31,7 +31,9 @@ class Url:
             raise InvalidInput(f"{text!r} is no URL", hint="write it as scheme://…")
         options = parse_qsl(parts.query, keep_blank_values=True)
         _check(text, parts.password, [name for name, _ in options])
-        return cls(scheme=parts.scheme, host=parts.netloc, path=parts.path, options=options)
+        return cls(
+            scheme=parts.scheme, host=parts.netloc, path=parts.path, options=options
+        )
 
     def option(self, name: str, default: str) -> str:
         """Return an option's value, or the default when it is not given."""
@@ -53,7 +55,9 @@ class Url:
     def __str__(self) -> str:
         """Return the address as it would be typed."""
         query = "&".join(f"{name}={value}" for name, value in self.options)
-        return f"{self.scheme}://{self.host}{self.path}" + (f"?{query}" if query else "")
+        return f"{self.scheme}://{self.host}{self.path}" + (
+            f"?{query}" if query else ""
+        )
 
 
 def _check(text: str, password: str | None, names: list[str]) -> None:

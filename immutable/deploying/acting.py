@@ -45,7 +45,9 @@ def act(engine: Engine, attempt: Attempt, effect: Effect) -> None:
     ledger = engine.ledger
     token = token_of(ledger, attempt.id, name_of(effect), subject_of(effect))
     retrying(
-        lambda: _act(engine, effect, ledger, token), clock=engine.clock, stop=engine.stop
+        lambda: _act(engine, effect, ledger, token),
+        clock=engine.clock,
+        stop=engine.stop,
     )
 
 
@@ -57,7 +59,9 @@ def _act(engine: Engine, effect: Effect, ledger: LedgerId, token: Token) -> None
             _act_on_switch(engine, effect, ledger)
 
 
-def _act_on_fleet(engine: Engine, effect: Launch | Resize | Replace | Retire, token: Token) -> None:
+def _act_on_fleet(
+    engine: Engine, effect: Launch | Resize | Replace | Retire, token: Token
+) -> None:
     fleets = engine.backend.fleets
     match effect:
         case Launch(spec=spec):
@@ -79,8 +83,9 @@ def _act_on_switch(
             switch.attach(fleet, health=health, owner=ledger, expected=expected)
         case Join(fleet=fleet, members=members, drain=drain):
             switch.join(fleet, members, drain=drain)
-        case Route(routing=routing, expected=expected) | Fence(
-            routing=routing, expected=expected
+        case (
+            Route(routing=routing, expected=expected)
+            | Fence(routing=routing, expected=expected)
         ):
             switch.write(routing, owner=ledger, expected=expected)
         case Detach(fleet=fleet, expected=expected):

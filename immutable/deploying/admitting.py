@@ -41,7 +41,9 @@ def check_drift(state: State, view: SwitchView, ledger: LedgerId | None) -> None
         Drift: saying how they disagree.
     """
     if problem := drift(state, view, ledger):
-        raise Drift(problem, hint="check the ledger's path and who else uses this switch")
+        raise Drift(
+            problem, hint="check the ledger's path and who else uses this switch"
+        )
 
 
 def drift(state: State, view: SwitchView, ledger: LedgerId | None) -> str | None:
@@ -61,7 +63,9 @@ def is_live_already(state: State, release: Release) -> bool:
     return state.live is not None and state.live.release.digest == release.digest
 
 
-def rollback_target(state: State, releases: tuple[Release, ...], to: int | None) -> Release:
+def rollback_target(
+    state: State, releases: tuple[Release, ...], to: int | None
+) -> Release:
     """Return the release to go back to: the given one, or the latest earlier one.
 
     Args:
@@ -76,12 +80,18 @@ def rollback_target(state: State, releases: tuple[Release, ...], to: int | None)
     if to is not None:
         found = next((r for r in releases if r.number == to), None)
     else:
-        earlier = [r for r in releases if live is not None and r.number < live.release.number]
+        earlier = [
+            r for r in releases if live is not None and r.number < live.release.number
+        ]
         found = earlier[-1] if earlier else None
     if found is not None:
         return found
     known = ", ".join(f"v{r.number}" for r in releases) or "none"
-    wanted = f"release {to!r} was never live" if to is not None else "no earlier release was live"
+    wanted = (
+        f"release {to!r} was never live"
+        if to is not None
+        else "no earlier release was live"
+    )
     raise UnknownRelease(f"{wanted}; releases that were: {known}", hint="see history()")
 
 
@@ -102,11 +112,16 @@ def goal_for(
     warm = _warm(state, wish.release.number)
     live = state.live
     weights = {live.name: WHOLE} if live else {}
-    validators = (*service.validators, *((wish.strategy.judge,) if wish.strategy.judge else ()))
+    validators = (
+        *service.validators,
+        *((wish.strategy.judge,) if wish.strategy.judge else ()),
+    )
     return DeployGoal(
         verb=wish.verb,
         release=wish.release,
-        fleet=warm.name if warm else fleet_name(service.name, wish.release.number, deployment),
+        fleet=warm.name
+        if warm
+        else fleet_name(service.name, wish.release.number, deployment),
         reused=warm is not None,
         size=wish.size or max(service.size, live.size if live else 0),
         fixed_size=wish.size is not None,
@@ -143,4 +158,3 @@ def verb_of(goal: Goal) -> str:
 def _warm(state: State, number: ReleaseNumber) -> FleetEntry | None:
     standby = state.standby
     return standby if standby is not None and standby.release.number == number else None
-

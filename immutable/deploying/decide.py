@@ -14,7 +14,15 @@ from datetime import timedelta
 
 from immutable.deploying import maintaining, rules, undoing
 from immutable.deploying.facts import Missing, Reason, World
-from immutable.deploying.steps import Abort, Decision, Fence, Finish, Look, Resolve, Route
+from immutable.deploying.steps import (
+    Abort,
+    Decision,
+    Fence,
+    Finish,
+    Look,
+    Resolve,
+    Route,
+)
 from immutable.deploying.view import Context, Scene
 from immutable.ledger.goals import DeployGoal, Goal, HealGoal, ScaleGoal, TidyGoal
 from immutable.ledger.state import Attempt, Pending, State
@@ -49,12 +57,16 @@ def _decide(state: State, world: World, context: Context) -> Decision:
         return _resolve(attempt.pending, world)
     if isinstance(attempt.goal, TidyGoal):
         exhausted = attempt.failures >= TRIES or world.stop is not None
-        return maintaining.tidy(state, attempt, attempt.goal, world, exhausted=exhausted)
+        return maintaining.tidy(
+            state, attempt, attempt.goal, world, exhausted=exhausted
+        )
     entry = state.fleet(attempt.goal.fleet)
     if entry is None:
         live = state.live.name if state.live else None
         return Finish(outcome=Outcome.ROLLED_BACK, live=live, reason=attempt.aborting)
-    scene = Scene(state=state, attempt=attempt, entry=entry, world=world, context=context)
+    scene = Scene(
+        state=state, attempt=attempt, entry=entry, world=world, context=context
+    )
     return _back(scene, attempt.goal) or _forward(scene, attempt.goal)
 
 

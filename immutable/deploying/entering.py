@@ -70,7 +70,8 @@ def _check_capabilities(engine: Engine, goal: DeployGoal) -> None:
     partial = any(stage.weight != WHOLE for stage in goal.stages)
     if partial and not engine.switch.capabilities.weighted:
         raise Unsupported(
-            "this switch moves all traffic or none (capability: weighted)", hint="use BlueGreen"
+            "this switch moves all traffic or none (capability: weighted)",
+            hint="use BlueGreen",
         )
     if len(goal.release.ports) > 1:
         raise Unsupported(
@@ -82,8 +83,12 @@ def _check_capabilities(engine: Engine, goal: DeployGoal) -> None:
 def _doubts(engine: Engine) -> tuple[str, ...]:
     doubts = []
     if engine.validators and not engine.switch.capabilities.preview:
-        doubts.append("this switch has no preview route: validators first run on live traffic")
-    local = engine.service.ledger is None or str(engine.service.ledger).startswith("sqlite:")
+        doubts.append(
+            "this switch has no preview route: validators first run on live traffic"
+        )
+    local = engine.service.ledger is None or str(engine.service.ledger).startswith(
+        "sqlite:"
+    )
     if engine.backend.capabilities.reachable_elsewhere and local:
         doubts.append("the ledger is on this machine: only it can recover a deployment")
     return tuple(doubts)

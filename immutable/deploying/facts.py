@@ -12,7 +12,14 @@ from typing import TypeVar, cast
 
 import attrs
 
-from immutable.model import FleetName, FleetView, InstanceLog, Probe, SwitchView, Verdict
+from immutable.model import (
+    FleetName,
+    FleetView,
+    InstanceLog,
+    Probe,
+    SwitchView,
+    Verdict,
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -108,11 +115,15 @@ class World:
         """Return the switch as it was read."""
         return cast("SwitchView", self._need(SwitchFact(), fresh))
 
-    def fleet(self, fleet: FleetName, *, fresh: timedelta | None = None) -> FleetView | None:
+    def fleet(
+        self, fleet: FleetName, *, fresh: timedelta | None = None
+    ) -> FleetView | None:
         """Return the fleet as it was read; None when nothing of it exists."""
         return cast("FleetView | None", self._need(FleetFact(fleet=fleet), fresh))
 
-    def health(self, fleet: FleetName, *, fresh: timedelta | None = None) -> tuple[Probe, ...]:
+    def health(
+        self, fleet: FleetName, *, fresh: timedelta | None = None
+    ) -> tuple[Probe, ...]:
         """Return the switch's probes of the fleet."""
         return cast("tuple[Probe, ...]", self._need(HealthFact(fleet=fleet), fresh))
 
@@ -122,15 +133,22 @@ class World:
 
     def verdicts(self, fleet: FleetName, *, live: bool) -> tuple[Verdict, ...]:
         """Return the validators' verdicts."""
-        return cast("tuple[Verdict, ...]", self._need(VerdictsFact(fleet=fleet, live=live), None))
+        return cast(
+            "tuple[Verdict, ...]",
+            self._need(VerdictsFact(fleet=fleet, live=live), None),
+        )
 
     def evidence(self, fleet: FleetName) -> tuple[InstanceLog, ...]:
         """Return what the fleet's instances said."""
-        return cast("tuple[InstanceLog, ...]", self._need(EvidenceFact(fleet=fleet), None))
+        return cast(
+            "tuple[InstanceLog, ...]", self._need(EvidenceFact(fleet=fleet), None)
+        )
 
     def learn(self, fact: Fact, value: Value) -> "World":
         """Return the world with one more fact, read now."""
-        return attrs.evolve(self, facts={**self.facts, fact: Seen(value=value, at=self.now)})
+        return attrs.evolve(
+            self, facts={**self.facts, fact: Seen(value=value, at=self.now)}
+        )
 
     def forget(self, *facts: Fact) -> "World":
         """Return the world without these facts."""
@@ -139,7 +157,11 @@ class World:
 
     def forget_all(self) -> "World":
         """Return the world with nothing known but the evidence, which does not age."""
-        kept = {f: seen for f, seen in self.facts.items() if isinstance(f, EvidenceFact)}
+        kept: dict[Fact, Seen] = {
+            fact: seen
+            for fact, seen in self.facts.items()
+            if isinstance(fact, EvidenceFact)
+        }
         return attrs.evolve(self, facts=kept)
 
     def _need(self, fact: Fact, fresh: timedelta | None) -> Value:

@@ -20,7 +20,9 @@ class Asked:
 
     def is_set(self) -> bool:
         """Return whether either has asked."""
-        return self.interrupted.is_set() or (self._cancel is not None and self._cancel.is_set())
+        return self.interrupted.is_set() or (
+            self._cancel is not None and self._cancel.is_set()
+        )
 
 
 def uninterrupted(work: Callable[[], _T], asked: Asked) -> _T:

@@ -44,7 +44,9 @@ def _look(engine: Engine, state: State, fact: Fact) -> Value:
             return engine.backend.logs.read(fleet, tail_bytes=EVIDENCE_BYTES)
 
 
-def _judge(engine: Engine, state: State, fleet: FleetName, *, live: bool) -> tuple[Verdict, ...]:
+def _judge(
+    engine: Engine, state: State, fleet: FleetName, *, live: bool
+) -> tuple[Verdict, ...]:
     target = _target(engine, state, fleet, live=live)
     judges = (engine.judge,) if live and engine.judge is not None else ()
     timeout = engine.service.validator_timeout

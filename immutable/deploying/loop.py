@@ -16,7 +16,15 @@ from immutable.deploying.engine import Engine
 from immutable.deploying.facts import EvidenceFact, Reason, World
 from immutable.deploying.outcome import error_of, reason_of
 from immutable.deploying.spoiling import spoilt_by
-from immutable.deploying.steps import Abort, Effect, Finish, Look, Resolve, Wait, name_of
+from immutable.deploying.steps import (
+    Abort,
+    Effect,
+    Finish,
+    Look,
+    Resolve,
+    Wait,
+    name_of,
+)
 from immutable.deploying.telling import Teller
 from immutable.errors import Ambiguous, ImmutableError, SequenceTaken
 from immutable.ledger.journal import LEASE
@@ -114,7 +122,9 @@ class Loop:
         self._cause = error
         self._failed_looks += 1
         if self._failed_looks < LOOKS:
-            self._engine.clock.sleep(timedelta(seconds=self._failed_looks), self._engine.stop)
+            self._engine.clock.sleep(
+                timedelta(seconds=self._failed_looks), self._engine.stop
+            )
             return
         self._failed_looks = 0
         if attempt.aborting is None:
@@ -125,7 +135,10 @@ class Loop:
         name = live.name if live else None
         self._finish(
             Finish(
-                outcome=Outcome.NEEDS_RECOVERY, live=name, reason=reason_of(error), leftovers=left
+                outcome=Outcome.NEEDS_RECOVERY,
+                live=name,
+                reason=reason_of(error),
+                leftovers=left,
             )
         )
 
@@ -138,7 +151,9 @@ class Loop:
 
     def _act(self, effect: Effect, attempt: Attempt) -> None:
         intent = Intended(number=attempt.steps + 1, step=effect)
-        attempt = self._journal.append(intent, lease=acting.budget(effect)).attempt or attempt
+        attempt = (
+            self._journal.append(intent, lease=acting.budget(effect)).attempt or attempt
+        )
         began = self.teller.started(effect)
         self.calls += 1
         result, error = self._try(effect, attempt)
@@ -146,7 +161,9 @@ class Loop:
         self._forget(effect, result)
         self.teller.finished(effect, began, result, error)
 
-    def _try(self, effect: Effect, attempt: Attempt) -> tuple[Result, BaseException | None]:
+    def _try(
+        self, effect: Effect, attempt: Attempt
+    ) -> tuple[Result, BaseException | None]:
         try:
             acting.act(self._engine, attempt, effect)
         except Ambiguous as exc:
@@ -160,12 +177,14 @@ class Loop:
         return Result.APPLIED, None
 
     def _settle(self, result: Result, error: BaseException | None) -> None:
-        pending = self._journal.state.attempt and self._journal.state.attempt.pending
-        if pending is None:
+        attempt = self._journal.state.attempt
+        if attempt is None or attempt.pending is None:
             return
         self._cause = error or self._cause
         reason = reason_of(error) if error else None
-        self._journal.append(Settled(number=pending.number, result=result, reason=reason))
+        self._journal.append(
+            Settled(number=attempt.pending.number, result=result, reason=reason)
+        )
 
     def _forget(self, effect: Effect, result: Result) -> None:
         if result is Result.UNKNOWN:
@@ -200,7 +219,11 @@ class Loop:
 
     def _superseded(self) -> Ending:
         error = error_of(
-            Reason(kind="Superseded", message="another deployer took over", hint="ask status()")
+            Reason(
+                kind="Superseded",
+                message="another deployer took over",
+                hint="ask status()",
+            )
         )
         return Ending(outcome=Outcome.SUPERSEDED, error=error)
 
@@ -219,8 +242,8 @@ class Loop:
         )
 
     def _collected(self) -> tuple[InstanceLog, ...]:
-        seen = (s.value for f, s in self._world.facts.items() if isinstance(f, EvidenceFact))
-        return tuple(log for value in seen for log in value)  # type: ignore[union-attr]
+        fleets = [f.fleet for f in self._world.facts if isinstance(f, EvidenceFact)]
+        return tuple(log for fleet in fleets for log in self._world.evidence(fleet))
 
 
 class _Never:

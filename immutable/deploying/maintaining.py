@@ -72,7 +72,9 @@ def part_with(fleet: FleetName, world: World, *, drained_by: datetime) -> Decisi
     sessions = world.sessions(fleet)
     if sessions and world.now < drained_by:
         facts = (SessionsFact(fleet=fleet),)
-        return Wait(on=f"{sessions} sessions to end", facts=facts, pause=POLL, until=drained_by)
+        return Wait(
+            on=f"{sessions} sessions to end", facts=facts, pause=POLL, until=drained_by
+        )
     return Detach(fleet=fleet, expected=view.version)
 
 
@@ -100,4 +102,3 @@ def _is_due(entry: FleetEntry, now: datetime) -> bool:
         return True
     overdue = entry.retire_at is not None and now >= entry.retire_at
     return entry.status is FleetStatus.STANDBY and overdue
-

@@ -17,7 +17,11 @@ from immutable.validators.run import name_of
 
 
 def open_engine(
-    service: Service, *, tell: Callable[[Event], None] | None, stop: Stop, clock: Clock | None = None
+    service: Service,
+    *,
+    tell: Callable[[Event], None] | None,
+    stop: Stop,
+    clock: Clock | None = None,
 ) -> Engine:
     """Open everything that a call on the service needs. Nothing is changed by it.
 
@@ -30,7 +34,9 @@ def open_engine(
     return Engine(
         service=service,
         backend=backend,
-        switch=registry.open_switch(service.switch, backend, service.name, port=service.port),
+        switch=registry.open_switch(
+            service.switch, backend, service.name, port=service.port
+        ),
         journal=Journal(store, service.name, clock),
         clock=clock,
         ledger=None,
@@ -60,7 +66,9 @@ def with_names(engine: Engine, names: Sequence[str]) -> Engine:
     known = {name_of(validator): validator for validator in engine.validators}
     judge = engine.judge if engine.judge and name_of(engine.judge) in names else None
     named = [name for name in names if judge is None or name != name_of(judge)]
-    validators = tuple(known.get(name) or _Lost(name=name) for name in named)
+    validators: tuple[Validator, ...] = tuple(
+        known.get(name) or _Lost(name=name) for name in named
+    )
     return attrs.evolve(engine, validators=validators, judge=judge)
 
 
@@ -72,4 +80,6 @@ class _Lost:
 
     def __call__(self, _target: Target) -> Verdict:
         evidence = "this process does not have the validator; pass it to the service"
-        return Verdict(status=VerdictStatus.UNDECIDED, evidence=evidence, validator=self.name)
+        return Verdict(
+            status=VerdictStatus.UNDECIDED, evidence=evidence, validator=self.name
+        )

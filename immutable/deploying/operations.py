@@ -39,7 +39,9 @@ class Head:
     switch: str
 
 
-def deploy(engine: Engine, image: Image, options: Options, *, head: Head | None = None) -> Deployment:
+def deploy(
+    engine: Engine, image: Image, options: Options, *, head: Head | None = None
+) -> Deployment:
     """Make an image live. What goes wrong after the arguments is in the result.
 
     Args:
@@ -55,7 +57,9 @@ def deploy(engine: Engine, image: Image, options: Options, *, head: Head | None 
         release = _release(engine, state, image, options)
         if admitting.is_live_already(state, release):
             return _resized_or_nothing(engine, state, options)
-        wish = Wish(verb="deploy", release=release, size=options.size, strategy=options.strategy)
+        wish = Wish(
+            verb="deploy", release=release, size=options.size, strategy=options.strategy
+        )
         return _make_live(engine, state, wish, options)
     except (Refused, BackendError, LedgerError) as exc:
         return running.refused(engine, "deploy", exc, began=began)
@@ -69,7 +73,12 @@ def rollback(engine: Engine, to: int | None, options: Options) -> Deployment:
         target = admitting.rollback_target(state, releases(engine, state, to), to)
         if state.live is not None and state.live.release.number == target.number:
             return running.nothing_to_do(engine, "rollback", began=began)
-        wish = Wish(verb="rollback", release=target, size=options.size, strategy=options.strategy)
+        wish = Wish(
+            verb="rollback",
+            release=target,
+            size=options.size,
+            strategy=options.strategy,
+        )
         return _make_live(engine, state, wish, options)
     except (Refused, BackendError, LedgerError) as exc:
         return running.refused(engine, "rollback", exc, began=began)
@@ -155,7 +164,9 @@ def plan(engine: Engine, image: Image, options: Options) -> Plan:
     view = engine.switch.read()
     admitting.check_drift(state, view, engine.ledger)
     release = _release(engine, state, image, options)
-    wish = Wish(verb="deploy", release=release, size=options.size, strategy=options.strategy)
+    wish = Wish(
+        verb="deploy", release=release, size=options.size, strategy=options.strategy
+    )
     goal = admitting.goal_for(engine.service, state, wish, running.new_deployment())
     if admitting.is_live_already(state, release):
         return _plan(engine, options, state, view, goal, done=True)
@@ -189,15 +200,20 @@ def _from_history(engine: Engine) -> tuple[Release, ...]:
     return tuple(found[number] for number in sorted(found))
 
 
-def _make_live(engine: Engine, state: State, wish: Wish, options: Options) -> Deployment:
+def _make_live(
+    engine: Engine, state: State, wish: Wish, options: Options
+) -> Deployment:
     if engine.backend.images.find(wish.release.image.id) is None:
         raise BackendError(
-            f"image {wish.release.image.id} is gone", hint="build it again from its recipe"
+            f"image {wish.release.image.id} is gone",
+            hint="build it again from its recipe",
         )
     deployment = running.new_deployment()
     goal = admitting.goal_for(engine.service, state, wish, deployment)
     warnings = preflight(engine, state, goal)
-    return running.run(engine, goal, deployment, timeout=options.timeout, warnings=warnings)
+    return running.run(
+        engine, goal, deployment, timeout=options.timeout, warnings=warnings
+    )
 
 
 def _release(engine: Engine, state: State, image: Image, options: Options) -> Release:
@@ -251,7 +267,9 @@ def _orphans(engine: Engine, state: State, view: SwitchView) -> tuple[FleetName,
     if engine.ledger is None:
         return ()
     known = {entry.name for entry in state.fleets}
-    found = engine.backend.fleets.list(service=engine.service.name, ledger=engine.ledger)
+    found = engine.backend.fleets.list(
+        service=engine.service.name, ledger=engine.ledger
+    )
     placed = (attachment.fleet for attachment in view.attachments)
     strangers = {fleet.name for fleet in found}.union(placed) - known
     return tuple(sorted(name for name in strangers if not view.routing.mentions(name)))
@@ -263,23 +281,37 @@ def _unready(engine: Engine, live: FleetEntry) -> tuple[InstanceId, ...]:
 
 
 def _is_complete(live: FleetEntry, view: FleetView | None) -> bool:
-    alive = [i for i in view.instances if i.state is not InstanceState.GONE] if view else []
+    alive = (
+        [i for i in view.instances if i.state is not InstanceState.GONE] if view else []
+    )
     return view is not None and len(alive) == len(view.instances) >= live.size
 
 
 def _check_head(state: State, view: SwitchView, head: Head | None) -> None:
     if head is None or (head.ledger, head.switch) == (state.sequence, view.version):
         return
-    raise StalePlan("the ledger or the switch has moved since the plan", hint="plan again")
+    raise StalePlan(
+        "the ledger or the switch has moved since the plan", hint="plan again"
+    )
 
 
 def _plan(
-    engine: Engine, options: Options, state: State, view: SwitchView, goal: DeployGoal, *, done: bool
+    engine: Engine,
+    options: Options,
+    state: State,
+    view: SwitchView,
+    goal: DeployGoal,
+    *,
+    done: bool,
 ) -> Plan:
     seen = (engine.backend.fleets.observe(entry.name) for entry in state.fleets)
     model = Model(view, tuple(fleet for fleet in seen if fleet is not None))
     warnings = () if done else preflight(engine, state, goal)
-    ahead = None if done else forecast(state, goal, engine.context, model, engine.clock.now())
+    ahead = (
+        None
+        if done
+        else forecast(state, goal, engine.context, model, engine.clock.now())
+    )
     return Plan(
         service=engine.service,
         options=options,

@@ -10,7 +10,9 @@ def reason_of(error: BaseException) -> Reason:
     """Return an error in the form that the ledger can keep."""
     if isinstance(error, errors.ImmutableError):
         kind = type(error).__name__
-        return Reason(kind=kind, message=error.message[:_LIMIT], hint=error.hint[:_LIMIT])
+        return Reason(
+            kind=kind, message=error.message[:_LIMIT], hint=error.hint[:_LIMIT]
+        )
     message = f"{type(error).__name__}: {error}"
     return Reason(kind="Ambiguous", message=message[:_LIMIT])
 

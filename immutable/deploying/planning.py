@@ -84,8 +84,12 @@ class Model:
             case FleetFact(fleet=fleet):
                 return self._fleets.get(fleet)
             case HealthFact(fleet=fleet):
-                instances = self._fleets[fleet].instances if fleet in self._fleets else ()
-                return tuple(Probe(instance=i.id, health=Health.READY) for i in instances)
+                instances = (
+                    self._fleets[fleet].instances if fleet in self._fleets else ()
+                )
+                return tuple(
+                    Probe(instance=i.id, health=Health.READY) for i in instances
+                )
             case SessionsFact():
                 return 0
             case VerdictsFact() | EvidenceFact():
@@ -117,19 +121,26 @@ class Model:
         return sum(len(fleet.instances) for fleet in self._fleets.values())
 
 
-def forecast(state: State, goal: Goal, context: Context, model: Model, now: datetime) -> Forecast:
+def forecast(
+    state: State, goal: Goal, context: Context, model: Model, now: datetime
+) -> Forecast:
     """Return what reaching the goal would take, if all goes well."""
     state = _told(state, Begun(deployment=DeploymentId("plan"), goal=goal), now)
-    world, steps, calls = World(now=now), [], 0
+    world, calls = World(now=now), 0
+    steps: list[PlannedStep] = []
     for _ in range(_LIMIT):
         match decide(state, world, context):
             case Finish():
-                return Forecast(steps=tuple(steps), calls=calls, peak_instances=model.peak)
+                return Forecast(
+                    steps=tuple(steps), calls=calls, peak_instances=model.peak
+                )
             case Look(fact=fact):
                 world, calls = world.learn(fact, model.answer(fact)), calls + 1
             case Wait(until=until, facts=facts):
                 world = attrs.evolve(world, now=until).forget(*facts)
-            case Attach() | Launch() | Join() | Route() | Resize() | Replace() as effect:
+            case (
+                Attach() | Launch() | Join() | Route() | Resize() | Replace() as effect
+            ):
                 steps.append(_planned(effect))
                 model.apply(effect)
                 state = _applied(state, effect, world.now)
@@ -140,7 +151,9 @@ def forecast(state: State, goal: Goal, context: Context, model: Model, now: date
 
 
 def _planned(effect: Effect) -> PlannedStep:
-    return PlannedStep(step=name_of(effect), fleet=effect.fleet, detail=detail_of(effect))
+    return PlannedStep(
+        step=name_of(effect), fleet=effect.fleet, detail=detail_of(effect)
+    )
 
 
 def _applied(state: State, effect: Effect, now: datetime) -> State:
@@ -163,7 +176,9 @@ def _told(state: State, entry: Entry, now: datetime) -> State:
 
 
 def _launched(spec: FleetSpec) -> FleetView:
-    return FleetView(name=spec.name, instances=tuple(_instance(spec, n) for n in range(spec.size)))
+    return FleetView(
+        name=spec.name, instances=tuple(_instance(spec, n) for n in range(spec.size))
+    )
 
 
 def _instance(spec: FleetSpec, number: int) -> Instance:

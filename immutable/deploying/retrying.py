@@ -4,7 +4,12 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeVar
 
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import (
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_random_exponential,
+)
 
 from immutable.clock import Clock, Stop
 from immutable.errors import ImmutableError

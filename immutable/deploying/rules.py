@@ -8,7 +8,13 @@ readings that are fresh.
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from immutable.deploying.facts import FleetFact, HealthFact, Reason, SwitchFact, VerdictsFact
+from immutable.deploying.facts import (
+    FleetFact,
+    HealthFact,
+    Reason,
+    SwitchFact,
+    VerdictsFact,
+)
 from immutable.deploying.steps import (
     Abort,
     Attach,
@@ -23,7 +29,15 @@ from immutable.deploying.steps import (
 )
 from immutable.deploying.view import FRESH, Scene, ready_instances, whole
 from immutable.ledger.goals import DeployGoal
-from immutable.model import WHOLE, Health, InstanceState, Outcome, Routing, Verdict, VerdictStatus
+from immutable.model import (
+    WHOLE,
+    Health,
+    InstanceState,
+    Outcome,
+    Routing,
+    Verdict,
+    VerdictStatus,
+)
 
 POLL = timedelta(milliseconds=50)
 """How often something quick is read while waiting for it."""
@@ -60,7 +74,9 @@ def attach(scene: Scene, _goal: DeployGoal) -> Decision | None:
     view = scene.world.switch()
     if view.attachment_of(scene.fleet):
         return None
-    return Attach(fleet=scene.fleet, health=scene.entry.release.health, expected=view.version)
+    return Attach(
+        fleet=scene.fleet, health=scene.entry.release.health, expected=view.version
+    )
 
 
 def launch(scene: Scene, _goal: DeployGoal) -> Decision | None:
@@ -76,17 +92,23 @@ def replace_the_dead(scene: Scene, _goal: DeployGoal) -> Decision | None:
     if dead is None:
         return None
     if scene.attempt.replaced >= REPLACEMENTS:
-        return _not_ready(f"{scene.fleet}: {REPLACEMENTS + 1} instances died on the way")
+        return _not_ready(
+            f"{scene.fleet}: {REPLACEMENTS + 1} instances died on the way"
+        )
     return Replace(spec=scene.spec(scene.entry.size), instance=dead.id)
 
 
 def carry_the_digest(scene: Scene, _goal: DeployGoal) -> Decision | None:
     """Accept only instances that were launched from this very release."""
     digest = scene.entry.release.digest
-    strange = [i.id for i in scene.alive() if not i.digest or not digest.startswith(i.digest)]
+    strange = [
+        i.id for i in scene.alive() if not i.digest or not digest.startswith(i.digest)
+    ]
     if not strange:
         return None
-    return _not_ready(f"{', '.join(strange)} were not launched from release {digest[:16]}")
+    return _not_ready(
+        f"{', '.join(strange)} were not launched from release {digest[:16]}"
+    )
 
 
 def join(scene: Scene, goal: DeployGoal) -> Decision | None:
@@ -165,7 +187,9 @@ def keep_serving(scene: Scene, _goal: DeployGoal) -> Decision | None:
     probes = scene.probes(fresh=FRESH)
     if any(probe.health is not Health.UNREADY for probe in probes):
         return None
-    return _not_ready(f"{scene.fleet}: no instance answers under traffic; {_evidence(scene)}")
+    return _not_ready(
+        f"{scene.fleet}: no instance answers under traffic; {_evidence(scene)}"
+    )
 
 
 def hold(scene: Scene, goal: DeployGoal) -> Decision | None:
@@ -254,7 +278,9 @@ def _of(verdicts: tuple[Verdict, ...], status: VerdictStatus) -> tuple[Verdict, 
     return tuple(verdict for verdict in verdicts if verdict.status is status)
 
 
-def _watched(scene: Scene) -> tuple[SwitchFact | FleetFact | HealthFact | VerdictsFact, ...]:
+def _watched(
+    scene: Scene,
+) -> tuple[SwitchFact | FleetFact | HealthFact | VerdictsFact, ...]:
     fleet = scene.fleet
     return (
         SwitchFact(),

@@ -40,7 +40,9 @@ def run(
     _begin(engine, goal, deployment)
     loop = Loop(engine, deadline=began + timeout if timeout else None)
     ending = loop.run()
-    result = report(engine, goal, deployment, ending, loop, began=began, warnings=warnings)
+    result = report(
+        engine, goal, deployment, ending, loop, began=began, warnings=warnings
+    )
     return with_leftovers(result, tidy(engine))
 
 
@@ -120,7 +122,9 @@ def nothing_to_do(engine: Engine, verb: str, *, began: datetime) -> Deployment:
     )
 
 
-def refused(engine: Engine, verb: str, error: ImmutableError, *, began: datetime) -> Deployment:
+def refused(
+    engine: Engine, verb: str, error: ImmutableError, *, began: datetime
+) -> Deployment:
     """Return the result of a call that touched nothing."""
     now = engine.clock.now()
     engine.tell(Ended(at=now, outcome=Outcome.REFUSED, message=str(error)))
@@ -144,7 +148,9 @@ def _begin(engine: Engine, goal: Goal, deployment: DeploymentId) -> None:
     engine.tell(_started(engine, goal, deployment, verb=admitting.verb_of(goal)))
 
 
-def _started(engine: Engine, goal: Goal, deployment: DeploymentId, *, verb: str) -> Started:
+def _started(
+    engine: Engine, goal: Goal, deployment: DeploymentId, *, verb: str
+) -> Started:
     return Started(
         at=engine.clock.now(),
         service=engine.service.name,

@@ -6,7 +6,17 @@ from datetime import datetime
 from immutable import events
 from immutable.clock import Clock
 from immutable.deploying.facts import Fact, Reason, Value, VerdictsFact
-from immutable.deploying.steps import Effect, Finish, Join, Launch, Replace, Resize, Route, Wait, name_of
+from immutable.deploying.steps import (
+    Effect,
+    Finish,
+    Join,
+    Launch,
+    Replace,
+    Resize,
+    Route,
+    Wait,
+    name_of,
+)
 from immutable.model import FleetName, Routing, Verdict
 from immutable.results import StepReport
 
@@ -49,7 +59,9 @@ class Teller:
         detail = detail_of(effect)
         self._waiting_on = ""
         self._tell(
-            events.StepStarted(at=now, step=name_of(effect), fleet=effect.fleet, detail=detail)
+            events.StepStarted(
+                at=now, step=name_of(effect), fleet=effect.fleet, detail=detail
+            )
         )
         return now
 
@@ -98,13 +110,17 @@ class Teller:
     def turned_back(self, reason: Reason) -> None:
         """Tell that the deployment has failed."""
         self._tell(
-            events.TurnedBack(at=self._clock.now(), kind=reason.kind, message=reason.message)
+            events.TurnedBack(
+                at=self._clock.now(), kind=reason.kind, message=reason.message
+            )
         )
 
     def ended(self, step: Finish) -> None:
         """Tell how the deployment ended."""
         message = step.reason.message if step.reason else ""
-        self._tell(events.Ended(at=self._clock.now(), outcome=step.outcome, message=message))
+        self._tell(
+            events.Ended(at=self._clock.now(), outcome=step.outcome, message=message)
+        )
 
     def _judged(self, fact: VerdictsFact, verdict: Verdict) -> None:
         key = (fact.fleet, fact.live, verdict.validator)
@@ -113,4 +129,6 @@ class Teller:
             return
         self._verdicts[key] = verdict
         now = self._clock.now()
-        self._tell(events.Judged(at=now, fleet=fact.fleet, live=fact.live, verdict=verdict))
+        self._tell(
+            events.Judged(at=now, fleet=fact.fleet, live=fact.live, verdict=verdict)
+        )

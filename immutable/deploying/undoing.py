@@ -18,7 +18,9 @@ RESTORE = timedelta(seconds=30)
 """How long the old side may take to prove itself before routing is left alone."""
 
 
-def undo(scene: Scene, goal: DeployGoal | ScaleGoal | HealGoal, *, exhausted: bool) -> Decision:
+def undo(
+    scene: Scene, goal: DeployGoal | ScaleGoal | HealGoal, *, exhausted: bool
+) -> Decision:
     """Return the next step back to how things were."""
     if exhausted:
         return _give_up(scene)
@@ -54,7 +56,9 @@ def _prove_the_old(scene: Scene, goal: DeployGoal) -> Decision | None:
     if scene.now >= deadline:
         return _give_up(scene)
     facts = (HealthFact(fleet=goal.incumbent),)
-    return Wait(on=f"{goal.incumbent} to be ready", facts=facts, pause=POLL, until=deadline)
+    return Wait(
+        on=f"{goal.incumbent} to be ready", facts=facts, pause=POLL, until=deadline
+    )
 
 
 def _clear_away(scene: Scene, goal: DeployGoal) -> Decision:
@@ -92,9 +96,15 @@ def _give_up(scene: Scene) -> Finish:
     """Leave the routing alone and say what is left."""
     routed = scene.attempt.routed or Routing()
     live = scene.state.live.name if scene.state.live else None
-    if routed.weight_of(scene.fleet) > routed.weight_of(live or scene.fleet) or live is None:
+    if (
+        routed.weight_of(scene.fleet) > routed.weight_of(live or scene.fleet)
+        or live is None
+    ):
         live = scene.fleet if routed.weight_of(scene.fleet) else None
-    left = tuple(f"fleet {name}" for name in (scene.fleet,) if name != live or routed.preview)
+    left = tuple(
+        f"fleet {name}" for name in (scene.fleet,) if name != live or routed.preview
+    )
     reason = scene.attempt.trouble or scene.attempt.aborting
-    return Finish(outcome=Outcome.NEEDS_RECOVERY, live=live, reason=reason, leftovers=left)
-
+    return Finish(
+        outcome=Outcome.NEEDS_RECOVERY, live=live, reason=reason, leftovers=left
+    )

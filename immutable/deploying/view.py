@@ -71,7 +71,9 @@ class Scene:
     def members(self) -> tuple[Member, ...]:
         """Return the living instances that have an address, as the switch is to know them."""
         return tuple(
-            Member(instance=i.id, address=i.address, port=self.entry.release.health.port)
+            Member(
+                instance=i.id, address=i.address, port=self.entry.release.health.port
+            )
             for i in self.alive()
             if i.address is not None
         )
@@ -102,7 +104,9 @@ def whole(probes: tuple[Probe, ...], size: int) -> bool:
     return len(probes) >= max(size, 1) and len(ready_instances(probes)) == len(probes)
 
 
-def spec_of(entry: FleetEntry, context: Context, *, size: int, place: str | None) -> FleetSpec:
+def spec_of(
+    entry: FleetEntry, context: Context, *, size: int, place: str | None
+) -> FleetSpec:
     """Return everything needed to launch a fleet of this entry's release."""
     release = entry.release
     return FleetSpec(

@@ -51,7 +51,9 @@ def _display(
         return contextlib.nullcontext(None)
     kind = _best() if progress is True or progress == "auto" else progress
     if kind not in _KINDS:
-        raise InvalidInput(f"progress {progress!r} is unknown", hint='use True, "plain" or "rich"')
+        raise InvalidInput(
+            f"progress {progress!r} is unknown", hint='use True, "plain" or "rich"'
+        )
     # imported on first use: most programs that import us never show anything
     if kind == "rich":
         from immutable.display.live import live_progress

@@ -14,7 +14,9 @@ _COLOURS = {"live": "green", "rolled back": "yellow", "refused": "yellow"}
 
 
 @contextlib.contextmanager
-def live_progress(console: Console | None = None) -> Iterator[Callable[[events.Event], None]]:
+def live_progress(
+    console: Console | None = None,
+) -> Iterator[Callable[[events.Event], None]]:
     """Yield a listener that draws on standard error."""
     console = console or Console(stderr=True)
     with console.status("") as spinner:

@@ -11,7 +11,9 @@ def spell(event: events.Event) -> str:
             number = f" v{release.number}" if release else ""
             return f"{verb} {service}{number} {fleet or ''}".rstrip()
         case events.StepFinished(step=step, result=result, took=took, detail=detail):
-            return f"  {step}: {result} in {took.total_seconds():.2f} s  {detail}".rstrip()
+            return (
+                f"  {step}: {result} in {took.total_seconds():.2f} s  {detail}".rstrip()
+            )
         case events.Waiting(on=on):
             return f"  waiting: {on}"
         case events.Judged(live=live, verdict=verdict):
@@ -31,4 +33,6 @@ def spell(event: events.Event) -> str:
 
 
 def _weights(routing: Routing) -> str:
-    return ", ".join(f"{weight}% {fleet}" for fleet, weight in routing.weights) or "nobody"
+    return (
+        ", ".join(f"{weight}% {fleet}" for fleet, weight in routing.weights) or "nobody"
+    )

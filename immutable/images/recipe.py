@@ -42,7 +42,9 @@ class Files:
         Raises:
             MissingFiles: the source is not there.
         """
-        return digest_of("files", parent, str(self.target), list(_inventory(self.source)))
+        return digest_of(
+            "files", parent, str(self.target), list(_inventory(self.source))
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -93,7 +95,9 @@ class Recipe:
             InvalidInput: it is not ``distribution:version``.
         """
         if not re.fullmatch(r"[a-z]+:[a-z0-9.]+", origin):
-            raise InvalidInput(f"base {origin!r} is not distribution:version", hint='try "debian:12"')
+            raise InvalidInput(
+                f"base {origin!r} is not distribution:version", hint='try "debian:12"'
+            )
         return cls(origin=origin)
 
     def packages(self, *names: str) -> "Recipe":
@@ -104,7 +108,10 @@ class Recipe:
         """
         bad = [name for name in names if not _PACKAGE.fullmatch(name)]
         if bad or not names:
-            raise InvalidInput(f"packages {bad or names!r} cannot be installed", hint="give package names")
+            raise InvalidInput(
+                f"packages {bad or names!r} cannot be installed",
+                hint="give package names",
+            )
         return self._with(Packages(names=names))
 
     def files(self, source: str | os.PathLike[str], target: str) -> "Recipe":
@@ -117,7 +124,9 @@ class Recipe:
         """
         path = PurePosixPath(target)
         if not path.is_absolute() or ".." in path.parts:
-            raise InvalidInput(f"target {target!r} is not absolute", hint="begin it with /")
+            raise InvalidInput(
+                f"target {target!r} is not absolute", hint="begin it with /"
+            )
         return self._with(Files(source=Path(source), target=path))
 
     def run(self, command: str) -> "Recipe":
@@ -130,7 +139,9 @@ class Recipe:
             raise InvalidInput("an empty command does nothing", hint="leave it out")
         return self._with(Run(command=command))
 
-    def service(self, name: str, *command: str, environment: dict[str, str] | None = None) -> "Recipe":
+    def service(
+        self, name: str, *command: str, environment: dict[str, str] | None = None
+    ) -> "Recipe":
         """Start a command at boot and keep it running.
 
         Args:
@@ -147,7 +158,9 @@ class Recipe:
                 f"service {name!r} with command {argv!r} cannot be started",
                 hint="use [a-z0-9-] and a program with an absolute path",
             )
-        return self._with(Daemon(name=name, command=argv, environment=environment or {}))
+        return self._with(
+            Daemon(name=name, command=argv, environment=environment or {})
+        )
 
     def digests(self) -> tuple[Digest, ...]:
         """Return the digest of the base and then of each layer, in order.
@@ -174,7 +187,10 @@ class Recipe:
 
 def _inventory(source: Path) -> Iterator[tuple[str, str, str]]:
     if not source.exists():
-        raise MissingFiles(f"{source} is not there", hint="the path is relative to the working directory")
+        raise MissingFiles(
+            f"{source} is not there",
+            hint="the path is relative to the working directory",
+        )
     if not source.is_dir():
         yield _entry(source, ".")
         return
@@ -189,7 +205,9 @@ def _entry(path: Path, name: str) -> tuple[str, str, str]:
     if stat.S_ISDIR(status.st_mode):
         return (name, f"{stat.S_IMODE(status.st_mode):o}", "directory")
     if not stat.S_ISREG(status.st_mode):
-        raise InvalidInput(f"{path} is no file, directory or link", hint="leave it out of the tree")
+        raise InvalidInput(
+            f"{path} is no file, directory or link", hint="leave it out of the tree"
+        )
     return (name, f"{stat.S_IMODE(status.st_mode):o}", _content(path))
 
 

@@ -18,12 +18,28 @@ from immutable.ledger.records import (
     Snapshot,
     TookOver,
 )
-from immutable.ledger.state import Attempt, Ending, FleetEntry, FleetStatus, Pending, State
+from immutable.ledger.state import (
+    Attempt,
+    Ending,
+    FleetEntry,
+    FleetStatus,
+    Pending,
+    State,
+)
 from immutable.model import FleetName, Outcome, Release
 
 RELEASES_KEPT = 50
 """So many releases that were live stay in the state; older ones are in history."""
-PERMANENT = frozenset({"Unsupported", "NotEnough", "PermissionDenied", "Taken", "BuildFailed", "UnknownImage"})
+PERMANENT = frozenset(
+    {
+        "Unsupported",
+        "NotEnough",
+        "PermissionDenied",
+        "Taken",
+        "BuildFailed",
+        "UnknownImage",
+    }
+)
 
 
 def fold(state: State, record: Record) -> State:
@@ -39,7 +55,11 @@ def fold(state: State, record: Record) -> State:
     owner = record.by if record.lease_until is not None else state.owner
     lease = None if state.attempt is None else record.lease_until
     return attrs.evolve(
-        state, sequence=record.sequence, snapshot=snapshot, owner=owner, lease_until=lease
+        state,
+        sequence=record.sequence,
+        snapshot=snapshot,
+        owner=owner,
+        lease_until=lease,
     )
 
 
@@ -50,7 +70,9 @@ def _during(state: State, attempt: Attempt, record: Record) -> State:
         case Settled() as entry:
             return _settled(state, attempt, entry, record.at)
         case TookOver():
-            return _with(state, attrs.evolve(attempt, taken_over=True, fenced=False, failures=0))
+            return _with(
+                state, attrs.evolve(attempt, taken_over=True, fenced=False, failures=0)
+            )
         case Aborting() as entry:
             return _aborting(state, attempt, entry, record.at)
         case Finished() as entry:
@@ -61,7 +83,10 @@ def _during(state: State, attempt: Attempt, record: Record) -> State:
 
 def _begun(state: State, entry: Begun, record: Record) -> State:
     attempt = Attempt(
-        id=entry.deployment, goal=entry.goal, sequence=record.sequence, begun_at=record.at
+        id=entry.deployment,
+        goal=entry.goal,
+        sequence=record.sequence,
+        begun_at=record.at,
     )
     state = _with(state, attempt)
     match entry.goal:
@@ -123,7 +148,9 @@ def _applied(state: State, attempt: Attempt, pending: Pending, at: datetime) -> 
         case Route(stage=int(stage), routing=routing):
             attempt = attrs.evolve(attempt, routed=routing, stage=stage, staged_at=at)
         case Replace():
-            attempt = attrs.evolve(attempt, replaced=attempt.replaced + 1, launched_at=at)
+            attempt = attrs.evolve(
+                attempt, replaced=attempt.replaced + 1, launched_at=at
+            )
         case Launch() | Resize():
             attempt = attrs.evolve(attempt, launched_at=at)
         case Retire(fleet=fleet):
@@ -168,7 +195,9 @@ def _cut_over(state: State, goal: DeployGoal, entry: Finished, at: datetime) -> 
     if state.standby is not None and state.standby.name != live:
         state = _mark(state, FleetStatus.RETIRING, state.standby.name)
     if before is not None:
-        state = _mark(state, FleetStatus.STANDBY, before.name, retire_at=at + goal.keep_warm)
+        state = _mark(
+            state, FleetStatus.STANDBY, before.name, retire_at=at + goal.keep_warm
+        )
     state = _mark(state, FleetStatus.LIVE, live)
     return _remember(state, goal.release) if entry.outcome is Outcome.LIVE else state
 
@@ -188,7 +217,10 @@ def _without(state: State, fleet: FleetName) -> State:
 
 
 def _mark(
-    state: State, status: FleetStatus, *names: FleetName, retire_at: datetime | None = None
+    state: State,
+    status: FleetStatus,
+    *names: FleetName,
+    retire_at: datetime | None = None,
 ) -> State:
     fleets = tuple(
         attrs.evolve(f, status=status, retire_at=retire_at) if f.name in names else f

@@ -13,8 +13,8 @@ APPLICATION_ID = 0x696D6D75
 FORMAT = 1
 RECORD_LIMIT_BYTES = 16 * 1024 * 1024
 
-# The rollback journal with EXTRA also syncs the directory once the journal is gone: what
-# was committed survives a power cut. The schema of a file is not trusted with functions.
+# With the rollback journal, EXTRA also syncs the directory once the journal is gone, so
+# that what was committed survives a power cut.
 _SAFETY = ("synchronous=EXTRA", "foreign_keys=ON", "trusted_schema=OFF")
 # Rows lie in the order of their key: the newest is at the end of one walk downwards.
 _CREATE = (
@@ -41,7 +41,7 @@ def connect(path: Path, *, busy_timeout: timedelta) -> sqlite3.Connection:
         NotALedger, LedgerTooNew: it is something else, damaged, or newer than this.
         sqlite3.Error: SQLite says so.
     """
-    interrupted = place.was_interrupted(path)
+    suspicious = place.has_journal(path)
     connection = sqlite3.connect(
         place.uri_of(path),
         uri=True,
@@ -50,26 +50,28 @@ def connect(path: Path, *, busy_timeout: timedelta) -> sqlite3.Connection:
         check_same_thread=False,
     )
     try:
-        _prepare(connection, path, check=interrupted)
+        _prepare(connection, path, suspicious=suspicious)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, *, check: bool) -> None:
+def _prepare(connection: sqlite3.Connection, path: Path, *, suspicious: bool) -> None:
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, RECORD_LIMIT_BYTES)
     for setting in _SAFETY:
         connection.execute(f"PRAGMA {setting}")
     connection.execute("BEGIN")
     is_ledger(connection, path)
+    # That read rolled back what a dead writer left; the journal of a live one remains.
+    unclean = suspicious and not place.has_journal(path)
     connection.execute("COMMIT")
     # Not earlier: this would convert a file that is not ours.
     mode = _value(connection, "PRAGMA journal_mode=DELETE")
     if mode != "delete":
         raise LedgerError(f"the ledger {path} is in journal mode {mode}")
-    if check and (found := _value(connection, "PRAGMA quick_check(1)")) != "ok":
-        raise damaged(path, str(found))
+    if unclean and (problem := _value(connection, "PRAGMA quick_check(1)")) != "ok":
+        raise damaged(path, str(problem))
 
 
 def is_ledger(connection: sqlite3.Connection, path: Path) -> bool:

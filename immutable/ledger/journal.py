@@ -63,12 +63,13 @@ class Journal:
         """Return the ledger's own id, founding the ledger when it is new."""
         if known := self.identity():
             return known
-        record = {"schema": SCHEMA, "ledger": str(uuid.uuid4())}
+        identity = LedgerId(str(uuid.uuid4()))
+        record = {"schema": SCHEMA, "ledger": identity}
         try:
             self._store.append(_IDENTITY, 1, json.dumps(record).encode())
         except SequenceTaken:
             return self.found_identity()
-        return LedgerId(record["ledger"])
+        return identity
 
     def append(self, entry: Entry, *, lease: timedelta = LEASE) -> State:
         """Append an entry to exactly the history that was loaded, and return the state.
@@ -115,7 +116,9 @@ class Journal:
         if not found:
             self._store.append(self._stream, record.sequence, encode(record))
         elif decode(found[0][1]).nonce != record.nonce:
-            raise SequenceTaken(f"record {record.sequence} is somebody else's") from cause
+            raise SequenceTaken(
+                f"record {record.sequence} is somebody else's"
+            ) from cause
 
     def _records(self, *, after: int) -> Iterator[Record]:
         while page := self._store.read(self._stream, after=after, limit=_PAGE):
@@ -137,5 +140,7 @@ def _identity(data: bytes) -> LedgerId:
     except (ValueError, TypeError, KeyError, AttributeError) as exc:
         raise NotALedger("the ledger's identity is damaged") from exc
     if schema > SCHEMA:
-        raise LedgerTooNew(f"the ledger has schema {schema}", hint="upgrade immutable-deploy")
+        raise LedgerTooNew(
+            f"the ledger has schema {schema}", hint="upgrade immutable-deploy"
+        )
     return LedgerId(identity)

@@ -114,7 +114,7 @@ def sync(directory: Path) -> None:
         os.close(descriptor)
 
 
-def was_interrupted(path: Path) -> bool:
+def has_journal(path: Path) -> bool:
     """Return whether a journal lies beside the file: somebody is writing, or died."""
     try:
         return path.with_name(f"{path.name}-journal").lstat().st_size > 0

@@ -72,8 +72,8 @@ class SqliteStore:
             SequenceTaken: the number is in use; nothing was changed.
             Ambiguous: it may or may not be stored; read to know.
             InvalidInput: the number is below 1, or the record too large.
-            LedgerError: nothing was changed. It is a `NotALedger` where the number would
-                leave a gap: the file was replaced or cut short.
+            LedgerError: nothing was changed. It is a `NotALedger` where the number
+                would leave a gap: the file was replaced or cut short.
         """
         _check(sequence, record)
         with self._session():
@@ -124,6 +124,11 @@ class SqliteStore:
         with self._lock:
             try:
                 yield
+            except SequenceTaken:
+                # The ordinary end of a lost race; the connection is sound.
+                if self._connection is not None:
+                    self._connection.rollback()
+                raise
             except sqlite3.Error as exc:
                 self._drop()
                 raise translate(exc, self.path) from exc

@@ -8,7 +8,14 @@ import attrs
 from immutable.deploying.facts import Reason
 from immutable.deploying.steps import Effect
 from immutable.ledger.goals import Goal
-from immutable.model import DeploymentId, FleetName, Outcome, Release, ReleaseNumber, Routing
+from immutable.model import (
+    DeploymentId,
+    FleetName,
+    Outcome,
+    Release,
+    ReleaseNumber,
+    Routing,
+)
 
 
 class FleetStatus(enum.StrEnum):
@@ -121,7 +128,11 @@ class State:
 
     def leased(self, now: datetime) -> bool:
         """Return whether a deployer may be presumed at work."""
-        return self.attempt is not None and self.lease_until is not None and now < self.lease_until
+        return (
+            self.attempt is not None
+            and self.lease_until is not None
+            and now < self.lease_until
+        )
 
     def _first(self, status: FleetStatus) -> FleetEntry | None:
         return next((entry for entry in self.fleets if entry.status == status), None)

@@ -20,7 +20,7 @@ def is_busy(exc: sqlite3.Error) -> bool:
 
 
 def translate(exc: sqlite3.Error, path: Path) -> LedgerError:
-    """Return the ledger's error for one of SQLite's, after which nothing was changed."""
+    """Return the ledger's error for one of SQLite's that left nothing changed."""
     code, where = _code_of(exc), str(path)
     if code in _BUSY:
         return LedgerLocked(

@@ -59,7 +59,11 @@ def logs(
         UnknownRelease: the ledger knows of no fleet of this release.
     """
     fleets = _fleets_of(engine, release)
-    found = (log for fleet in fleets for log in engine.backend.logs.read(fleet, tail_bytes=tail_bytes))
+    found = (
+        log
+        for fleet in fleets
+        for log in engine.backend.logs.read(fleet, tail_bytes=tail_bytes)
+    )
     return tuple(log for log in found if instance is None or log.instance == instance)
 
 

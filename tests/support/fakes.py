@@ -74,7 +74,9 @@ class MemoryStore:
         rows.append(record)
         self.after_append(stream, sequence)
 
-    def read(self, stream: str, *, after: int, limit: int) -> tuple[tuple[int, bytes], ...]:
+    def read(
+        self, stream: str, *, after: int, limit: int
+    ) -> tuple[tuple[int, bytes], ...]:
         rows = self.records.get(stream, [])
         return tuple(enumerate(rows, 1))[after : after + limit]
 
@@ -151,7 +153,9 @@ class FakeFleets:
         self.world.called("observe")
         return self.world.fleets.get(fleet)
 
-    def resize(self, spec: FleetSpec, *, remove: tuple[InstanceId, ...], token: Token) -> None:
+    def resize(
+        self, spec: FleetSpec, *, remove: tuple[InstanceId, ...], token: Token
+    ) -> None:
         self.world.called("resize")
         self._fill(spec, token, remove)
         self.world.returns("resize")
@@ -177,8 +181,12 @@ class FakeFleets:
             and self.world.specs[name].tags.ledger == ledger
         )
 
-    def _fill(self, spec: FleetSpec, token: Token, remove: tuple[InstanceId, ...]) -> None:
-        view = self.world.fleets.get(spec.name) or FleetView(name=spec.name, instances=())
+    def _fill(
+        self, spec: FleetSpec, token: Token, remove: tuple[InstanceId, ...]
+    ) -> None:
+        view = self.world.fleets.get(spec.name) or FleetView(
+            name=spec.name, instances=()
+        )
         kept = [i for i in view.instances if i.id not in remove]
         number = 0
         while len([i for i in kept if i.state is not InstanceState.GONE]) < spec.size:
@@ -234,14 +242,21 @@ class FakeSwitch:
         )
 
     def attach(
-        self, fleet: FleetName, *, health: HealthCheck, owner: LedgerId, expected: Version
+        self,
+        fleet: FleetName,
+        *,
+        health: HealthCheck,
+        owner: LedgerId,
+        expected: Version,
     ) -> Version:
         self.world.called("attach")
         self._check(expected)
         self.world.places.setdefault(fleet, ())
         return self._moved("attach", owner)
 
-    def join(self, fleet: FleetName, members: tuple[Member, ...], *, drain: timedelta) -> None:
+    def join(
+        self, fleet: FleetName, members: tuple[Member, ...], *, drain: timedelta
+    ) -> None:
         self.world.called("join")
         if fleet not in self.world.places:
             raise Conflict(f"{fleet} has no place")
@@ -264,7 +279,9 @@ class FakeSwitch:
         self.world.called("sessions")
         return self.world.busy.get(fleet, 0)
 
-    def detach(self, fleet: FleetName, *, owner: LedgerId, expected: Version) -> Version:
+    def detach(
+        self, fleet: FleetName, *, owner: LedgerId, expected: Version
+    ) -> Version:
         self.world.called("detach")
         self._check(expected)
         if self.world.routing.mentions(fleet):
@@ -282,7 +299,9 @@ class FakeSwitch:
             if weight > self.world.routing.weight_of(fleet):
                 probes = [self._probe(fleet, m) for m in self.world.places[fleet]]
                 assert probes, f"{fleet} has no members"
-                assert all(p.health is Health.READY for p in probes), f"{fleet} is not whole"
+                assert all(p.health is Health.READY for p in probes), (
+                    f"{fleet} is not whole"
+                )
 
     def _moved(self, name: str, owner: LedgerId) -> Version:
         self.world.version += 1
@@ -292,17 +311,29 @@ class FakeSwitch:
 
     def _probe(self, fleet: FleetName, member: Member) -> Probe:
         view = self.world.fleets.get(fleet)
-        found = next((i for i in view.instances if i.id == member.instance), None) if view else None
+        found = (
+            next((i for i in view.instances if i.id == member.instance), None)
+            if view
+            else None
+        )
         spec = self.world.specs.get(fleet)
         if found is None or found.state is InstanceState.GONE:
-            return Probe(instance=member.instance, health=Health.UNREADY, evidence="L4CON")
+            return Probe(
+                instance=member.instance, health=Health.UNREADY, evidence="L4CON"
+            )
         if fleet in self.world.sick or found.id in self.world.sick:
-            return Probe(instance=member.instance, health=Health.UNREADY, evidence="L7STS/500")
+            return Probe(
+                instance=member.instance, health=Health.UNREADY, evidence="L7STS/500"
+            )
         if spec and spec.image.id in self.world.sick_images:
-            return Probe(instance=member.instance, health=Health.UNREADY, evidence="L7TOUT")
+            return Probe(
+                instance=member.instance, health=Health.UNREADY, evidence="L7TOUT"
+            )
         launched = found.launched_at or self.world.clock.now()
         if self.world.clock.now() - launched < self.world.boot:
-            return Probe(instance=member.instance, health=Health.UNKNOWN, evidence="INI")
+            return Probe(
+                instance=member.instance, health=Health.UNKNOWN, evidence="INI"
+            )
         return Probe(instance=member.instance, health=Health.READY, evidence="L7OK")
 
 
@@ -328,7 +359,9 @@ class FakeLogs:
 
     def read(self, fleet: FleetName, *, tail_bytes: int) -> tuple[InstanceLog, ...]:
         instance = InstanceId(f"{fleet}-0")
-        return (InstanceLog(instance=instance, fleet=fleet, console="panic", journal=""),)
+        return (
+            InstanceLog(instance=instance, fleet=fleet, console="panic", journal=""),
+        )
 
 
 class FakeBackend:
@@ -341,7 +374,10 @@ class FakeBackend:
         self.world = world
         self.capabilities = attrs.evolve(
             Capabilities(
-                builds_images=True, launch_binds=False, keeps_logs=True, reachable_elsewhere=False
+                builds_images=True,
+                launch_binds=False,
+                keeps_logs=True,
+                reachable_elsewhere=False,
             ),
             **capabilities,
         )

@@ -86,7 +86,9 @@ def test_a_rejected_release_never_gets_traffic(stage):
     assert isinstance(done.error, errors.ValidationFailed)
     assert done.outcome is Outcome.ROLLED_BACK
     assert seen[0].live is False
-    assert all(routing.weight_of(seen[0].fleet) == 0 for routing in stage.world.routings)
+    assert all(
+        routing.weight_of(seen[0].fleet) == 0 for routing in stage.world.routings
+    )
     assert len(stage.world.inventory()) == 1
 
 
@@ -252,7 +254,9 @@ def test_an_instance_that_dies_on_the_way_is_replaced(stage):
     clock.at_times.append(
         (
             clock.now() + timedelta(seconds=1),
-            lambda: stage.world.kill(next(iter(stage.world.fleets.values())).instances[0].id),
+            lambda: stage.world.kill(
+                next(iter(stage.world.fleets.values())).instances[0].id
+            ),
         )
     )
     done = stage.deploy("one")
@@ -265,7 +269,9 @@ def test_cancel_before_the_commit_goes_back(stage):
     stage.deploy("one")
     old = stage.world.routing
     clock = stage.world.clock
-    clock.at_times.append((clock.now() + timedelta(seconds=1), stage.asked.interrupted.set))
+    clock.at_times.append(
+        (clock.now() + timedelta(seconds=1), stage.asked.interrupted.set)
+    )
     done = stage.deploy("two")
     assert done.outcome is Outcome.ROLLED_BACK
     assert isinstance(done.error, errors.Cancelled)
@@ -365,7 +371,10 @@ def test_two_deployers_one_proceeds(stage):
     refused = []
     clock = stage.world.clock
     clock.at_times.append(
-        (clock.now() + timedelta(seconds=1), lambda: refused.append(stage.deploy("two")))
+        (
+            clock.now() + timedelta(seconds=1),
+            lambda: refused.append(stage.deploy("two")),
+        )
     )
     assert stage.deploy("one").outcome is Outcome.LIVE
     assert refused[0].outcome is Outcome.REFUSED

@@ -1,6 +1,7 @@
 """Start HAProxy and its restarter, see that they run, and end them."""
 
 import errno
+import hashlib
 import os
 import re
 import secrets
@@ -193,11 +194,12 @@ def supervisor_command(home: Home, service: str, *, systemd: bool) -> list[str]:
     if not systemd:
         return [*own, "--detach"]
     properties = ("Restart=on-failure", "RestartSec=100ms", "KillMode=process")
+    place = hashlib.sha256(bytes(home.directory)).hexdigest()[:8]
     return [
         "systemd-run",
         "--quiet",
         "--collect",
-        f"--unit=immutable-haproxy-{service}",
+        f"--unit=immutable-haproxy-{service}-{place}",
         *(f"--property={text}" for text in (*properties, "LimitNOFILE=262144")),
         *own,
     ]

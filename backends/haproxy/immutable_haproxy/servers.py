@@ -138,7 +138,7 @@ def _server(row: dict[str, str]) -> Server:
         return Server(
             slot=row["be_name"],
             name=row["srv_name"],
-            address=row["srv_addr"],
+            address=as_ip(row["srv_addr"]),
             port=int(row["srv_port"]),
             check_port=int(row["srv_check_port"]),
             admin=int(row["srv_admin_state"]),

@@ -29,9 +29,10 @@ from immutable.model import Digest, ImageId
 
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _FILE = 0o600
-# Others may pass, not list: QEMU runs as another user, and libvirt gives it the files.
-_DIRECTORY = 0o711
-_PARTS = ("builds", "cache", "images", "kernels", "layers", "locks", "trees", "work")
+# Unpacked trees hold set-user-id programs, work and cache what is not for others to see.
+_PRIVATE = ("builds", "cache", "images", "locks", "trees", "work")
+# QEMU runs as another user, who opens files in these by name and cannot list them.
+_PASSABLE = ("kernels", "layers")
 _MEBIBYTE = 1 << 20
 
 
@@ -64,7 +65,7 @@ class Pool:
     def cache(self, name: str) -> Path:
         """Return a directory for what may be downloaded again, made when absent."""
         path = self.root / "cache" / name
-        path.mkdir(mode=_DIRECTORY, parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path
 
     def prepare(self) -> None:
@@ -74,9 +75,10 @@ class Pool:
             PermissionDenied: the pool cannot be written.
         """
         try:
-            for name in _PARTS:
-                path = self.root / name
-                path.mkdir(mode=_DIRECTORY, parents=True, exist_ok=True)
+            for name in _PRIVATE:
+                _make_directory(self.root / name, 0o700)
+            for name in _PASSABLE:
+                _make_directory(self.root / name, 0o711)
             self._sweep()
         except PermissionError as exc:
             raise PermissionDenied(
@@ -164,6 +166,12 @@ def read(path: Path) -> dict[str, object] | None:
     except (FileNotFoundError, ValueError):
         return None
     return document if isinstance(document, dict) else None
+
+
+def _make_directory(path: Path, mode: int) -> None:
+    if not path.is_dir():
+        path.mkdir(parents=True, exist_ok=True)
+        path.chmod(mode)
 
 
 def _remove_abandoned(path: Path) -> None:

@@ -64,7 +64,7 @@ def _publish(pool: Pool, packages: Path) -> Digest:
         (made / "vmlinuz").write_bytes((packages / "vmlinuz").read_bytes())
         (made / "initrd").write_bytes(kernel.initramfs(packages))
         for path in made.iterdir():
-            path.chmod(0o600)
+            path.chmod(0o444)
         names = sorted(made.iterdir())
         content = digest_of(*(content_digest(path) for path in names))
         pool.publish(made, pool.kernel(content))

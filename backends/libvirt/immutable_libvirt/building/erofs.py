@@ -24,7 +24,7 @@ def make(tree: Path, image: Path, *, on_output: Output) -> None:
         what="mkfs.erofs",
         on_output=on_output,
     )
-    image.chmod(0o600)
+    image.chmod(0o444)  # its directory is what keeps others from finding it
 
 
 def content_digest(path: Path) -> Digest:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import attrs
 
-from immutable.errors import BuildFailed, Unavailable
+from immutable.errors import BuildFailed
 from immutable.images.recipe import Packages, Run
 from immutable_libvirt.building.apt import QUIET, Apt
 from immutable_libvirt.building.base import LEFTOVERS
@@ -132,18 +132,3 @@ def _inside(root: Path) -> dict[str, str]:
         "Dir::State::status": f"{root}/var/lib/dpkg/status",
         "Dpkg::Use-Pty": "false",
     }
-
-
-def require_root(user: int) -> None:
-    """Check that layers can be mounted and changed.
-
-    Raises:
-        Unavailable: only root can.
-    """
-    if user != 0:
-        raise Unavailable(
-            "images can only be built by root",
-            hint="build with libvirt:///system as root; unprivileged builds are not there yet",
-            operation="images.build",
-            backend="libvirt",
-        )

@@ -1,0 +1,184 @@
+"""One switch's HAProxy and files together: found running, read, changed, kept in step."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import attrs
+
+from immutable.errors import InvalidInput
+from immutable.model import ServiceName, Version
+from immutable_haproxy.config import HAProxyConfig
+from immutable_haproxy.errors import (
+    Refusal,
+    Silence,
+    files_of,
+    moved,
+    unknown,
+    unreachable,
+)
+from immutable_haproxy.fence import (
+    NEVER_SET_UP,
+    Reading,
+    Transaction,
+    WriteTimings,
+    read,
+)
+from immutable_haproxy.installing import install
+from immutable_haproxy.members import remove
+from immutable_haproxy.process import choose, ensure_running, is_supervised
+from immutable_haproxy.rendering import render
+from immutable_haproxy.routing import Table, from_text, to_text
+from immutable_haproxy.runtime import Conversation, conversation
+from immutable_haproxy.servers import Server
+from immutable_haproxy.settings import Settings, load
+from immutable_haproxy.storage import Home, replace, writing
+
+
+@attrs.frozen
+class Session:
+    """HAProxy, as it was when a conversation with it began."""
+
+    talk: Conversation
+    settings: Settings
+    reading: Reading
+
+
+@attrs.frozen(kw_only=True)
+class Controller:
+    """Finds, starts, reads and changes the HAProxy of one directory."""
+
+    service: ServiceName
+    config: HAProxyConfig
+    home: Home
+
+    def settings(self) -> Settings | None:
+        """Return what was decided when the switch was set up, None before that.
+
+        Raises:
+            InvalidInput: it was set up for another service, or with other options.
+        """
+        with files_of(self.home.directory):
+            settings = load(self.home)
+        if settings is not None:
+            _check_same(settings, self.service, self.config)
+        return settings
+
+    @contextmanager
+    def looking(self) -> Iterator[Session | None]:
+        """Read HAProxy, which is started if need be; None when it was never set up."""
+        settings = self.settings()
+        if settings is None:
+            yield None
+            return
+        with files_of(self.home.directory), self._talk(settings) as talk:
+            with _answering(self.home):
+                reading = read(talk)
+            yield Session(talk, settings, self._in_step(talk, reading))
+
+    @contextmanager
+    def changing(self) -> Iterator[Session | None]:
+        """Read HAProxy while no other writer can change its members or files."""
+        settings = self.settings()
+        if settings is None:
+            yield None
+            return
+        with files_of(self.home.directory), writing(self.home):
+            with self._talk(settings) as talk, _answering(self.home):
+                yield Session(talk, settings, read(talk))
+
+    def change(
+        self, operation: str, expected: Version, edit: Callable[[Table], Table]
+    ) -> tuple[Version, WriteTimings | None]:
+        """Change the map in one step, setting the switch up first if it never was.
+
+        Returns:
+            The new version and where the time went; the old version and None when there
+            was nothing to change.
+
+        Raises:
+            Conflict: the version is no longer ``expected``; nothing was changed.
+            Ambiguous: it may or may not be served.
+        """
+        self._make_home(operation, expected)
+        with files_of(self.home.directory), writing(self.home):
+            first = self._install(operation, expected)
+            with self._talk(first) as talk:
+                reading = read(talk)
+                fresh = expected == NEVER_SET_UP and not reading.entries
+                if not fresh and reading.stamp.version != expected:
+                    raise self._overtaken(operation)
+                session = Session(talk, first, reading)
+                return self._commit(operation, session, edit(reading.table))
+
+    def store_members(self, session: Session, servers: Iterable[Server]) -> None:
+        """Write the members that a restart begins with; call it before changing them."""
+        slots = {place.slot for place in session.reading.table.places}
+        members = [s for s in servers if s.slot in slots and s.is_member]
+        text = render(session.settings, members)
+        if self.home.configuration.read_text(encoding="utf-8") != text:
+            replace(self.home.configuration, text)
+
+    def _commit(
+        self, operation: str, session: Session, table: Table
+    ) -> tuple[Version, WriteTimings | None]:
+        reading = session.reading
+        if table == reading.table:
+            self._repair(reading)
+            return reading.stamp.version, None
+        # Before a slot is given out again, nothing of its last fleet may be left in it.
+        self._purge(session, reading.table)
+        transaction = Transaction(session.talk, self.home, operation)
+        stamp, timings = transaction.change(reading, table)
+        try:
+            self._purge(session, table)
+        except (Silence, Refusal) as exc:
+            raise unknown(operation, str(self.home.directory), exc) from exc
+        return stamp.version, timings
+
+    def _purge(self, session: Session, table: Table) -> None:
+        slots = {place.slot for place in table.places}
+        servers = session.reading.servers
+        strays = [server for server in servers if server.slot not in slots]
+        if strays:
+            kept = [server for server in servers if server.slot in slots]
+            self.store_members(session, kept)
+            remove(session.talk, strays)
+
+    def _make_home(self, operation: str, expected: Version) -> None:
+        settings = self.settings()
+        if (settings is None) != (expected == NEVER_SET_UP):
+            raise self._overtaken(operation)
+        if settings is None:
+            choose(self.service, self.config)
+            with files_of(self.home.directory):
+                self.home.create()
+
+    def _install(self, operation: str, expected: Version) -> Settings:
+        settings = self.settings()
+        if (settings is None) != (expected == NEVER_SET_UP):
+            raise self._overtaken(operation)
+        if settings is None:
+            settings = choose(self.service, self.config)
+            install(self.home, settings)
+        return settings
+
+    @contextmanager
+    def _talk(self, settings: Settings) -> Iterator[Conversation]:
+        if not is_supervised(self.home):
+            ensure_running(self.home, settings)
+        ...
+
+    def _in_step(self, talk: Conversation, reading: Reading) -> Reading:
+        if self._stored() == reading.entries:
+            return reading
+        with writing(self.home):
+            again = read(talk)
+            self._repair(again)
+        return again
+
+    def _repair(self, reading: Reading) -> None:
+        if self._stored() != reading.entries:
+            replace(self.home.routing, to_text(reading.entries))
+
+    def _stored(self) -> dict[str, str]:
+        return from_text(self.home.routing.read_text(encoding="utf-8"))

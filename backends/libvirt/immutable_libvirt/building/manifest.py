@@ -1,0 +1,89 @@
+"""What an image consists of, as it is kept in the pool."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import cast
+
+import attrs
+
+from immutable.model import Digest, Image, ImageId, digest_of
+from immutable_libvirt.pool import Pool, read
+
+SCHEMA = 1
+_ID_DIGITS = 16
+
+
+@attrs.frozen(kw_only=True)
+class Manifest:
+    """A kernel, layers (the lowest first) and how they are booted."""
+
+    kernel: Digest
+    layers: tuple[Digest, ...]
+    command_line: str
+    recipe: Digest
+    origin: str
+    size_bytes: int
+    built_at: datetime
+
+    @property
+    def digest(self) -> Digest:
+        """Return the digest over every byte that an instance can boot from."""
+        return digest_of("libvirt image", self.kernel, self.layers)
+
+    @property
+    def id(self) -> ImageId:
+        """Return the name that follows from the digest."""
+        return ImageId(f"img-{self.digest[:_ID_DIGITS]}")
+
+    @property
+    def image(self) -> Image:
+        """Return the image as the rest of the library knows it."""
+        return Image(
+            id=self.id,
+            digest=self.digest,
+            backend="libvirt",
+            size_bytes=self.size_bytes,
+            recipe=self.recipe,
+            built_at=self.built_at,
+        )
+
+    def is_whole(self, pool: Pool) -> bool:
+        """Return whether everything that it names is there."""
+        layers = all(pool.layer(layer).is_file() for layer in self.layers)
+        return layers and pool.kernel(self.kernel).is_dir()
+
+    def to_document(self) -> dict[str, object]:
+        """Return the manifest as JSON values."""
+        return {
+            "built_at": self.built_at.isoformat(),
+            "command_line": self.command_line,
+            "digest": self.digest,
+            "id": self.id,
+            "kernel": self.kernel,
+            "layers": list(self.layers),
+            "origin": self.origin,
+            "recipe": self.recipe,
+            "schema": SCHEMA,
+            "size_bytes": self.size_bytes,
+        }
+
+
+def load(pool: Pool, image: ImageId) -> Manifest | None:
+    """Return an image's manifest, or None when there is none or a part of it is gone."""
+    document = read(pool.image(image))
+    if document is None or document.get("schema") != SCHEMA:
+        return None
+    manifest = _from_document(document)
+    return manifest if manifest.id == image and manifest.is_whole(pool) else None
+
+
+def _from_document(document: Mapping[str, object]) -> Manifest:
+    return Manifest(
+        kernel=Digest(str(document["kernel"])),
+        layers=tuple(Digest(str(x)) for x in cast("list[str]", document["layers"])),
+        command_line=str(document["command_line"]),
+        recipe=Digest(str(document["recipe"])),
+        origin=str(document["origin"]),
+        size_bytes=int(str(document["size_bytes"])),
+        built_at=datetime.fromisoformat(str(document["built_at"])).astimezone(UTC),
+    )

@@ -1,0 +1,84 @@
+"""What must be so before anything is built."""
+
+import os
+from pathlib import Path
+
+from immutable.errors import InvalidInput, PermissionDenied
+from immutable.images.recipe import Files, Layer, Packages, Run
+from immutable.model import Digest
+from immutable_libvirt.building.boot import find_kernel
+from immutable_libvirt.building.layers import Step, find
+from immutable_libvirt.building.process import require
+from immutable_libvirt.pool import Pool
+
+_MEBIBYTE = 1 << 20
+_BASE_BYTES = 400 * _MEBIBYTE
+_KERNEL_BYTES = 300 * _MEBIBYTE
+_PACKAGES_BYTES = 400 * _MEBIBYTE
+_RUN_BYTES = 100 * _MEBIBYTE
+_SMALL_BYTES = 8 * _MEBIBYTE
+_COPIES = 2  # each layer is kept as a disk and as a tree
+_MOST_DISKS = 16  # more would not fit on the machine's bus
+_PROGRAMS = ("apt-get", "dpkg-deb", "mkfs.erofs", "mmdebstrap", "setpriv", "unshare")
+
+
+def check_needs(pool: Pool, steps: tuple[Step, ...], boot: Digest) -> None:
+    """Check that these steps can be built, and make the pool's directories.
+
+    Raises:
+        InvalidInput: there are more steps than a machine can have disks.
+        PermissionDenied: the caller is not root, or cannot write the pool.
+        Unavailable: a program is missing.
+        NotEnough: the pool is too small.
+    """
+    if len(steps) > _MOST_DISKS:
+        raise InvalidInput(
+            f"the recipe needs {len(steps)} disks, and an instance has {_MOST_DISKS}",
+            hint="join neighbouring commands and packages, and put files side by side",
+            operation="images.build",
+            backend="libvirt",
+        )
+    _require_root(os.geteuid())
+    require(*_PROGRAMS)
+    pool.prepare()
+    pool.require_space(_needed_bytes(pool, steps, boot))
+
+
+def _require_root(user: int) -> None:
+    if user != 0:
+        raise PermissionDenied(
+            "only root can build images on this backend",
+            hint="build with libvirt:///system as root, then deploy by the image's id",
+            operation="images.build",
+            backend="libvirt",
+        )
+
+
+def _needed_bytes(pool: Pool, steps: tuple[Step, ...], boot: Digest) -> int:
+    missing = [step for step in steps if find(pool, step) is None]
+    needed = sum(_step_bytes(step) for step in missing)
+    return needed + (0 if find_kernel(pool, boot) else _KERNEL_BYTES) + _SMALL_BYTES
+
+
+def _step_bytes(step: Step) -> int:
+    return sum(map(_layer_bytes, step.layers)) if step.layers else _BASE_BYTES
+
+
+def _layer_bytes(layer: Layer) -> int:
+    match layer:
+        case Packages():
+            return _PACKAGES_BYTES
+        case Run():
+            return _RUN_BYTES
+        case Files():
+            return _COPIES * sum(map(_file_bytes, _files(layer.source)))
+        case _:
+            return 0
+
+
+def _files(source: Path) -> list[Path]:
+    return list(source.rglob("*")) if source.is_dir() else [source]
+
+
+def _file_bytes(path: Path) -> int:
+    return path.lstat().st_size
