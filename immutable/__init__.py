@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from immutable.api import (
         build,
         deploy,
+        destroy,
         heal,
         history,
         logs,
@@ -70,6 +71,7 @@ __all__ = [
     "VerdictStatus",
     "build",
     "deploy",
+    "destroy",
     "errors",
     "events",
     "heal",
@@ -89,6 +91,7 @@ _MODULES = frozenset({"aio", "errors", "events"})
 _HOMES = {
     "build": "immutable.api",
     "deploy": "immutable.api",
+    "destroy": "immutable.api",
     "heal": "immutable.api",
     "history": "immutable.api",
     "logs": "immutable.api",

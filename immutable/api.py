@@ -226,6 +226,16 @@ def sweep(
     return _work(service, on_event, None, progress, operations.sweep)
 
 
+def destroy(
+    service: Service, *, on_event: OnEvent | None = None, progress: bool | str = False
+) -> Deployment:
+    """End a service: close production, then retire every fleet. Its history stays.
+
+    What the instances said stays too, and so do the images.
+    """
+    return _work(service, on_event, None, progress, operations.destroy)
+
+
 def status(service: Service) -> Status:
     """Return how the service stands, as its ledger and its switch say.
 

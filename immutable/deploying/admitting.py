@@ -151,8 +151,8 @@ def verb_of(goal: Goal) -> str:
             return "scale"
         case HealGoal():
             return "heal"
-        case TidyGoal():
-            return "retire"
+        case TidyGoal(closing=closing):
+            return "destroy" if closing else "retire"
 
 
 def _warm(state: State, number: ReleaseNumber) -> FleetEntry | None:

@@ -20,16 +20,20 @@ from immutable.deploying.steps import (
     Fence,
     Finish,
     Look,
+    Pause,
     Resolve,
     Route,
 )
 from immutable.deploying.view import Context, Scene
-from immutable.ledger.goals import DeployGoal, Goal, HealGoal, ScaleGoal, TidyGoal
+from immutable.ledger.goals import DeployGoal, HealGoal, ScaleGoal, TidyGoal
 from immutable.ledger.state import Attempt, Pending, State
 from immutable.model import FleetName, Outcome
 
 TRIES = 4
 """So many failures of one step in a row turn a deployment back."""
+STEPS = 200
+"""So many effects of one deployment mean that the world will not hold still."""
+UNDOS = 2 * STEPS
 _NOW = timedelta()
 
 
@@ -52,11 +56,11 @@ def _decide(state: State, world: World, context: Context) -> Decision:
     if attempt is None:
         raise ValueError("nothing has begun")
     if not attempt.fenced:
-        return _fence(attempt.goal, world)
-    if attempt.pending is not None:
-        return _resolve(attempt.pending, world)
+        return _fence(attempt, world)
+    if doubtful := attempt.suspect or attempt.pending:
+        return _resolve(doubtful, world)
     if isinstance(attempt.goal, TidyGoal):
-        exhausted = attempt.failures >= TRIES or world.stop is not None
+        exhausted = _is_exhausted(attempt) or world.stop is not None
         return maintaining.tidy(
             state, attempt, attempt.goal, world, exhausted=exhausted
         )
@@ -83,7 +87,7 @@ def _forward(scene: Scene, goal: DeployGoal | ScaleGoal | HealGoal) -> Decision:
 def _back(scene: Scene, goal: DeployGoal | ScaleGoal | HealGoal) -> Decision | None:
     attempt = scene.attempt
     if attempt.aborting is not None:
-        return undoing.undo(scene, goal, exhausted=attempt.failures >= TRIES)
+        return undoing.undo(scene, goal, exhausted=_is_exhausted(attempt))
     reason = _why_stop(attempt, scene.world)
     return Abort(reason=reason) if reason else None
 
@@ -91,9 +95,15 @@ def _back(scene: Scene, goal: DeployGoal | ScaleGoal | HealGoal) -> Decision | N
 def _why_stop(attempt: Attempt, world: World) -> Reason | None:
     if world.stop is not None:
         return world.stop
-    if attempt.permanent or attempt.failures >= TRIES:
-        return attempt.trouble
+    if attempt.permanent or _is_exhausted(attempt):
+        return attempt.trouble or Reason(kind="DeploymentError", message="too many steps")
     return _died_early(attempt)
+
+
+def _is_exhausted(attempt: Attempt) -> bool:
+    """Return whether to stop trying: every run of this function ends."""
+    taken = attempt.steps - attempt.steps_before
+    return attempt.failures >= TRIES or taken >= (UNDOS if attempt.aborting else STEPS)
 
 
 def _died_early(attempt: Attempt) -> Reason | None:
@@ -107,7 +117,10 @@ def _died_early(attempt: Attempt) -> Reason | None:
     return Reason(kind="Interrupted", message=message, hint="deploy again")
 
 
-def _fence(goal: Goal, world: World) -> Decision:
+def _fence(attempt: Attempt, world: World) -> Decision:
+    if attempt.failures >= TRIES and attempt.trouble is not None:
+        return Pause(reason=attempt.trouble)
+    goal = attempt.goal
     view = world.switch()
     fleet = FleetName("") if isinstance(goal, TidyGoal) else goal.fleet
     return Fence(fleet=fleet, routing=view.routing, expected=view.version)
@@ -116,6 +129,6 @@ def _fence(goal: Goal, world: World) -> Decision:
 def _resolve(pending: Pending, world: World) -> Decision:
     """Read back what became of a switch write; of the rest, the world shows it anyway."""
     if not isinstance(pending.step, Route):
-        return Resolve(applied=False)
+        return Resolve(number=pending.number, applied=False)
     view = world.switch(fresh=_NOW)
-    return Resolve(applied=view.routing == pending.step.routing)
+    return Resolve(number=pending.number, applied=view.routing == pending.step.routing)

@@ -6,7 +6,7 @@ from immutable.clock import Clock
 from immutable.deploying import admitting
 from immutable.deploying.engine import Engine
 from immutable.deploying.running import take_over
-from immutable.errors import Unsupported
+from immutable.errors import Contention, Unsupported
 from immutable.ledger import owner
 from immutable.ledger.goals import DeployGoal
 from immutable.ledger.state import State
@@ -28,8 +28,13 @@ def enter(engine: Engine) -> tuple[Engine, State, SwitchView]:
     engine, state = load(engine)
     admitting.check_free(state, leased=is_leased(state, engine.clock))
     if state.attempt is not None:
-        take_over(engine)
+        finished = take_over(engine)
         state = engine.journal.state
+        if state.attempt is not None:
+            raise Contention(
+                f"an earlier {finished.verb} could not be finished: {finished.error}",
+                hint="see status(); recover() tries again",
+            )
     view = engine.switch.read()
     admitting.check_drift(state, view, engine.ledger)
     return engine, state, view

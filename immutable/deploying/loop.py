@@ -21,23 +21,27 @@ from immutable.deploying.steps import (
     Effect,
     Finish,
     Look,
+    Pause,
     Resolve,
     Wait,
     name_of,
 )
 from immutable.deploying.telling import Teller
 from immutable.errors import Ambiguous, ImmutableError, SequenceTaken
+from immutable.events import Ended
+from immutable.ledger.goals import DeployGoal
 from immutable.ledger.journal import LEASE
 from immutable.ledger.records import (
     Aborting,
     Finished,
     Intended,
+    Paused,
     Renewed,
     Result,
     Settled,
 )
 from immutable.ledger.state import Attempt
-from immutable.model import InstanceLog, Outcome
+from immutable.model import InstanceLog, Outcome, Routing
 
 LOOKS = 3
 """So many readings may fail in a row before the loop gives up on going back, too."""
@@ -65,6 +69,7 @@ class Loop:
         self._world = World(now=engine.clock.now())
         self.teller = Teller(engine.tell, engine.clock)
         self._failed_looks = 0
+        self._paused = False
         self._cause: BaseException | None = None
         self.calls = 0
 
@@ -74,7 +79,7 @@ class Loop:
         if begun is not None and begun.aborting is not None:
             self._engine = attrs.evolve(self._engine, stop=_Never())
         try:
-            while (attempt := self._journal.state.attempt) is not None:
+            while not self._paused and (attempt := self._journal.state.attempt):
                 self._turn(attempt)
         except SequenceTaken:
             return self._superseded()
@@ -90,10 +95,13 @@ class Loop:
                 self._look(step, attempt)
             case Wait():
                 self._wait(step)
-            case Resolve(applied=applied):
-                self._settle(Result.APPLIED if applied else Result.NOT_APPLIED, None)
+            case Resolve(number=number, applied=applied):
+                result = Result.APPLIED if applied else Result.NOT_APPLIED
+                self._settle(number, result, None)
             case Abort(reason=reason):
                 self._turn_back(reason)
+            case Pause():
+                self._pause(step)
             case Finish():
                 self._finish(step)
             case _:
@@ -127,20 +135,10 @@ class Loop:
             )
             return
         self._failed_looks = 0
-        if attempt.aborting is None:
+        if attempt.aborting is None and attempt.fenced:
             self._turn_back(reason_of(error))
-            return
-        live = self._journal.state.live
-        left = (f"unread: {error.message}",)
-        name = live.name if live else None
-        self._finish(
-            Finish(
-                outcome=Outcome.NEEDS_RECOVERY,
-                live=name,
-                reason=reason_of(error),
-                leftovers=left,
-            )
-        )
+        else:
+            self._pause(Pause(reason=reason_of(error), leftovers=(error.message,)))
 
     def _wait(self, step: Wait) -> None:
         self._renew()
@@ -157,9 +155,11 @@ class Loop:
         began = self.teller.started(effect)
         self.calls += 1
         result, error = self._try(effect, attempt)
-        self._settle(result, error)
+        self._settle(intent.number, result, error)
         self._forget(effect, result)
         self.teller.finished(effect, began, result, error)
+        if result is Result.APPLIED:
+            self.teller.shifted(effect, began, _served(attempt))
 
     def _try(
         self, effect: Effect, attempt: Attempt
@@ -176,15 +176,18 @@ class Loop:
             return Result.UNKNOWN, exc
         return Result.APPLIED, None
 
-    def _settle(self, result: Result, error: BaseException | None) -> None:
-        attempt = self._journal.state.attempt
-        if attempt is None or attempt.pending is None:
-            return
+    def _settle(self, number: int, result: Result, error: BaseException | None) -> None:
         self._cause = error or self._cause
         reason = reason_of(error) if error else None
-        self._journal.append(
-            Settled(number=attempt.pending.number, result=result, reason=reason)
-        )
+        self._journal.append(Settled(number=number, result=result, reason=reason))
+
+    def _pause(self, step: Pause) -> None:
+        self._journal.append(Paused(reason=step.reason, leftovers=step.leftovers))
+        self._paused = True
+        now = self._engine.clock.now()
+        message = step.reason.message
+        ended = Ended(at=now, outcome=Outcome.NEEDS_RECOVERY, message=message)
+        self._engine.tell(ended)
 
     def _forget(self, effect: Effect, result: Result) -> None:
         if result is Result.UNKNOWN:
@@ -244,6 +247,12 @@ class Loop:
     def _collected(self) -> tuple[InstanceLog, ...]:
         fleets = [f.fleet for f in self._world.facts if isinstance(f, EvidenceFact)]
         return tuple(log for fleet in fleets for log in self._world.evidence(fleet))
+
+
+def _served(attempt: Attempt) -> Routing | None:
+    """Return what was served before the step that comes next."""
+    before = attempt.goal.before if isinstance(attempt.goal, DeployGoal) else None
+    return attempt.routed or before
 
 
 class _Never:

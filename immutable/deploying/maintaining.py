@@ -12,12 +12,13 @@ from immutable.deploying.steps import (
     Replace,
     Resize,
     Retire,
+    Route,
     Wait,
 )
 from immutable.deploying.view import Scene
 from immutable.ledger.goals import HealGoal, ScaleGoal, TidyGoal
 from immutable.ledger.state import Attempt, FleetEntry, FleetStatus, State
-from immutable.model import FleetName, InstanceState, Outcome
+from immutable.model import FleetName, InstanceState, Outcome, Routing
 
 
 def scale(scene: Scene, goal: ScaleGoal) -> Decision:
@@ -52,6 +53,9 @@ def tidy(
     live = state.live.name if state.live else None
     if not left:
         return Finish(outcome=Outcome.LIVE, live=live)
+    if goal.closing and world.switch().routing != Routing() and not exhausted:
+        version = world.switch().version
+        return Route(fleet=left[0], routing=Routing(), expected=version)
     unused = [name for name in left if not world.switch().routing.mentions(name)]
     if exhausted or not unused:
         leftovers = tuple(f"fleet {name}" for name in left)

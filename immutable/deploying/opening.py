@@ -78,7 +78,7 @@ class _Lost:
 
     name: str
 
-    def __call__(self, _target: Target) -> Verdict:
+    def __call__(self, target: Target) -> Verdict:  # noqa: ARG002 - it has no answer
         evidence = "this process does not have the validator; pass it to the service"
         return Verdict(
             status=VerdictStatus.UNDECIDED, evidence=evidence, validator=self.name

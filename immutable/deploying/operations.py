@@ -137,6 +137,20 @@ def sweep(engine: Engine) -> Deployment:
         return running.refused(engine, "sweep", exc, began=began)
 
 
+def destroy(engine: Engine) -> Deployment:
+    """Close production, then retire every fleet; the history stays."""
+    began = engine.clock.now()
+    try:
+        engine, state, view = enter(engine)
+        fleets = tuple(entry.name for entry in state.fleets) + _orphans(engine, state, view)
+        if not fleets:
+            return running.nothing_to_do(engine, "destroy", began=began)
+        goal = TidyGoal(fleets=fleets, drain=engine.service.drain, closing=True)
+        return running.run(engine, goal, running.new_deployment())
+    except (Refused, BackendError, LedgerError) as exc:
+        return running.refused(engine, "destroy", exc, began=began)
+
+
 def recover(engine: Engine) -> Deployment:
     """Finish what a dead deployer left, then retire what is due."""
     began = engine.clock.now()

@@ -135,6 +135,7 @@ class Wait:
 class Resolve:
     """Say what became of an effect whose outcome was unknown, having read it back."""
 
+    number: int
     applied: bool
 
 
@@ -155,7 +156,15 @@ class Finish:
     leftovers: tuple[str, ...] = ()
 
 
-Decision = Effect | Look | Wait | Resolve | Abort | Finish
+@attrs.frozen(kw_only=True)
+class Pause:
+    """Give up for now, with the deployment open: recovery goes on from here."""
+
+    reason: Reason
+    leftovers: tuple[str, ...] = ()
+
+
+Decision = Effect | Look | Wait | Resolve | Abort | Pause | Finish
 
 
 def name_of(step: Decision) -> str:

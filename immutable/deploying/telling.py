@@ -89,8 +89,14 @@ class Teller:
                 detail=detail,
             )
         )
-        if isinstance(effect, Route) and error is None and effect.stage is not None:
-            self._tell(events.Shifted(at=now, routing=effect.routing, took=report.took))
+
+    def shifted(self, effect: Effect, began: datetime, before: Routing | None) -> None:
+        """Tell that production traffic has moved, where the effect has moved it."""
+        if not isinstance(effect, Route) or before is None:
+            return
+        if effect.routing.weights != before.weights:
+            now = self._clock.now()
+            self._tell(events.Shifted(at=now, routing=effect.routing, took=now - began))
 
     def waiting(self, step: Wait) -> None:
         """Tell what the deployment waits on, when that has changed."""

@@ -6,13 +6,21 @@ is collected before anything is destroyed; the place at the switch goes before t
 
 from datetime import timedelta
 
-from immutable.deploying.facts import HealthFact
+from immutable.deploying.facts import HealthFact, Reason
 from immutable.deploying.maintaining import part_with, scale
 from immutable.deploying.rules import POLL, join_all
-from immutable.deploying.steps import Decision, Finish, Join, Resize, Route, Wait
+from immutable.deploying.steps import (
+    Decision,
+    Finish,
+    Join,
+    Pause,
+    Resize,
+    Route,
+    Wait,
+)
 from immutable.deploying.view import FRESH, Scene, whole
 from immutable.ledger.goals import DeployGoal, HealGoal, ScaleGoal
-from immutable.model import Outcome, Routing
+from immutable.model import WHOLE, Outcome, Routing
 
 RESTORE = timedelta(seconds=30)
 """How long the old side may take to prove itself before routing is left alone."""
@@ -54,10 +62,21 @@ def _prove_the_old(scene: Scene, goal: DeployGoal) -> Decision | None:
         return None
     deadline = (scene.attempt.aborting_at or scene.now) + RESTORE
     if scene.now >= deadline:
-        return _give_up(scene)
+        return _neither_side(scene)
     facts = (HealthFact(fleet=goal.incumbent),)
     return Wait(
         on=f"{goal.incumbent} to be ready", facts=facts, pause=POLL, until=deadline
+    )
+
+
+def _neither_side(scene: Scene) -> Decision:
+    """Leave the routing alone: what serves whole is what the next deploy replaces."""
+    if scene.world.switch().routing.weight_of(scene.fleet) < WHOLE:
+        return _give_up(scene)
+    left = (f"{scene.fleet} serves, though it was turned back: deploy again",)
+    reason = scene.attempt.aborting
+    return Finish(
+        outcome=Outcome.NEEDS_RECOVERY, live=scene.fleet, reason=reason, leftovers=left
     )
 
 
@@ -92,19 +111,18 @@ def _ended(scene: Scene) -> Finish:
     return Finish(outcome=Outcome.ROLLED_BACK, live=live, reason=scene.attempt.aborting)
 
 
-def _give_up(scene: Scene) -> Finish:
-    """Leave the routing alone and say what is left."""
+def _give_up(scene: Scene) -> Decision:
+    """Leave the routing alone and say what is left.
+
+    A fleet that may have traffic keeps the deployment open, for recovery to decide.
+    """
+    left = (f"fleet {scene.fleet}",)
+    trouble = scene.attempt.trouble or scene.attempt.aborting
+    reason = trouble or Reason(kind="RecoveryNeeded", message="cannot go back")
     routed = scene.attempt.routed or Routing()
+    if routed.weight_of(scene.fleet):
+        return Pause(reason=reason, leftovers=left)
     live = scene.state.live.name if scene.state.live else None
-    if (
-        routed.weight_of(scene.fleet) > routed.weight_of(live or scene.fleet)
-        or live is None
-    ):
-        live = scene.fleet if routed.weight_of(scene.fleet) else None
-    left = tuple(
-        f"fleet {name}" for name in (scene.fleet,) if name != live or routed.preview
-    )
-    reason = scene.attempt.trouble or scene.attempt.aborting
     return Finish(
         outcome=Outcome.NEEDS_RECOVERY, live=live, reason=reason, leftovers=left
     )

@@ -1,4 +1,4 @@
-"""How to make an image: a base and an ordered list of layers, as a value with a digest."""
+"""How to make an image: a base and ordered layers, as a value with a digest."""
 
 import hashlib
 import os
@@ -15,6 +15,7 @@ from immutable.model import Digest, digest_of, pairs
 
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.:-]*(=[A-Za-z0-9.+:~-]+)?")
 _SERVICE = re.compile(r"[a-z][a-z0-9-]{0,30}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BLOCK = 1 << 20
 
 
@@ -49,7 +50,7 @@ class Files:
 
 @attrs.frozen(kw_only=True)
 class Run:
-    """A shell command run inside the image, as root, without network of its own needs."""
+    """A shell command run inside the image as root; it may count on no network."""
 
     command: str
 
@@ -60,7 +61,7 @@ class Run:
 
 @attrs.frozen(kw_only=True)
 class Daemon:
-    """A command that runs as long as the instance lives and is restarted when it ends."""
+    """A command that runs while the instance lives, restarted when it ends."""
 
     name: str
     command: tuple[str, ...]
@@ -78,7 +79,7 @@ Layer = Packages | Files | Run | Daemon
 class Recipe:
     """A base and its layers. Each method returns a new recipe; nothing is built yet.
 
-    >>> recipe = Recipe.base("debian:12").packages("python3").run("echo built > /etc/built")
+    >>> recipe = Recipe.base("debian:12").packages("python3").run("date > /etc/built")
     >>> [type(layer).__name__ for layer in recipe.layers]
     ['Packages', 'Run']
     """
@@ -122,7 +123,8 @@ class Recipe:
         Raises:
             InvalidInput: the target is not absolute, or leaves the image.
         """
-        path = PurePosixPath(target)
+        # POSIX lets two leading slashes mean something else, and pathlib keeps them.
+        path = PurePosixPath(re.sub("^/+", "/", target))
         if not path.is_absolute() or ".." in path.parts:
             raise InvalidInput(
                 f"target {target!r} is not absolute", hint="begin it with /"
@@ -146,13 +148,17 @@ class Recipe:
 
         Args:
             name: lower-case letters, digits and hyphens.
-            command: the program and its arguments; one string is split as a shell would.
+            command: the program and its arguments; one string is split as by a shell.
             environment: variables for it alone.
 
         Raises:
             InvalidInput: the name or the command cannot be used.
         """
         argv = tuple(shlex.split(command[0])) if len(command) == 1 else command
+        bad = [key for key in environment or {} if not _VARIABLE.fullmatch(key)]
+        if bad:
+            message = f"service {name!r} cannot be given the variables {bad}"
+            raise InvalidInput(message, hint="name them with letters, digits and _")
         if not _SERVICE.fullmatch(name) or not argv or not argv[0].startswith("/"):
             raise InvalidInput(
                 f"service {name!r} with command {argv!r} cannot be started",
@@ -192,7 +198,8 @@ def _inventory(source: Path) -> Iterator[tuple[str, str, str]]:
             hint="the path is relative to the working directory",
         )
     if not source.is_dir():
-        yield _entry(source, ".")
+        # Through a link: what is copied is the file, so its contents have to count.
+        yield _entry(source.resolve(), ".")
         return
     for path in sorted(source.rglob("*")):
         yield _entry(path, path.relative_to(source).as_posix())
@@ -201,7 +208,7 @@ def _inventory(source: Path) -> Iterator[tuple[str, str, str]]:
 def _entry(path: Path, name: str) -> tuple[str, str, str]:
     status = path.lstat()
     if stat.S_ISLNK(status.st_mode):
-        return (name, "link", os.readlink(path))
+        return (name, "link", str(path.readlink()))
     if stat.S_ISDIR(status.st_mode):
         return (name, f"{stat.S_IMODE(status.st_mode):o}", "directory")
     if not stat.S_ISREG(status.st_mode):

@@ -4,13 +4,14 @@ from datetime import datetime
 
 import attrs
 
-from immutable.deploying.steps import Launch, Replace, Resize, Retire, Route
+from immutable.deploying.steps import Fence, Launch, Replace, Resize, Retire, Route
 from immutable.ledger.goals import DeployGoal, TidyGoal
 from immutable.ledger.records import (
     Aborting,
     Begun,
     Finished,
     Intended,
+    Paused,
     Record,
     Renewed,
     Result,
@@ -70,15 +71,44 @@ def _during(state: State, attempt: Attempt, record: Record) -> State:
         case Settled() as entry:
             return _settled(state, attempt, entry, record.at)
         case TookOver():
-            return _with(
-                state, attrs.evolve(attempt, taken_over=True, fenced=False, failures=0)
-            )
+            return _taken_over(state, attempt, record.at)
         case Aborting() as entry:
             return _aborting(state, attempt, entry, record.at)
         case Finished() as entry:
             return _finished(state, attempt, entry, record.at)
+        case Paused() as entry:
+            return _paused(state, attempt, entry, record.at)
         case Renewed() | Begun() | Snapshot():
             return state
+
+
+def _taken_over(state: State, attempt: Attempt, at: datetime) -> State:
+    doubtful = attempt.pending
+    if doubtful is None or isinstance(doubtful.step, Fence):
+        doubtful = attempt.suspect
+    attempt = attrs.evolve(
+        attempt,
+        taken_over=True,
+        fenced=False,
+        suspect=doubtful,
+        pending=None,
+        failures=0,
+        permanent=False,
+        steps_before=attempt.steps,
+        aborting_at=at if attempt.aborting else None,
+    )
+    return _with(state, attempt)
+
+
+def _paused(state: State, attempt: Attempt, entry: Paused, at: datetime) -> State:
+    ending = Ending(
+        id=attempt.id,
+        outcome=Outcome.NEEDS_RECOVERY,
+        at=at,
+        reason=entry.reason,
+        leftovers=entry.leftovers,
+    )
+    return attrs.evolve(state, latest=ending)
 
 
 def _begun(state: State, entry: Begun, record: Record) -> State:
@@ -122,8 +152,12 @@ def _intended(state: State, attempt: Attempt, entry: Intended, at: datetime) -> 
 
 
 def _settled(state: State, attempt: Attempt, entry: Settled, at: datetime) -> State:
-    pending = attempt.pending
-    if pending is None or pending.number != entry.number:
+    suspect = attempt.suspect
+    if suspect is not None and suspect.number == entry.number:
+        attempt, pending = attrs.evolve(attempt, suspect=None), suspect
+    elif attempt.pending is not None and attempt.pending.number == entry.number:
+        pending = attempt.pending
+    else:
         return state
     if entry.result is Result.APPLIED:
         return _applied(state, attempt, pending, at)
@@ -153,6 +187,8 @@ def _applied(state: State, attempt: Attempt, pending: Pending, at: datetime) -> 
             )
         case Launch() | Resize():
             attempt = attrs.evolve(attempt, launched_at=at)
+        case Fence():
+            attempt = attrs.evolve(attempt, fenced=True)
         case Retire(fleet=fleet):
             attempt = attrs.evolve(attempt, retired=(*attempt.retired, fleet))
             state = _without(state, fleet)

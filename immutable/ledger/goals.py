@@ -59,6 +59,8 @@ class TidyGoal:
 
     fleets: tuple[FleetName, ...]
     drain: timedelta
+    closing: bool = False
+    """Production is to be closed first: the whole service goes."""
 
 
 Goal = DeployGoal | ScaleGoal | HealGoal | TidyGoal

@@ -10,7 +10,7 @@ from immutable.errors import Ambiguous, LedgerTooNew, NotALedger, SequenceTaken
 from immutable.ledger import owner
 from immutable.ledger.codec import decode, encode
 from immutable.ledger.fold import fold
-from immutable.ledger.records import SCHEMA, Entry, Finished, Record, Snapshot
+from immutable.ledger.records import SCHEMA, Entry, Finished, Paused, Record, Snapshot
 from immutable.ledger.state import State
 from immutable.model import LedgerId, ServiceName
 from immutable.protocols import LedgerStore
@@ -91,7 +91,7 @@ class Journal:
 
     def _record(self, entry: Entry, lease: timedelta) -> Record:
         now, sequence = self._clock.now(), self.state.sequence + 1
-        ended = isinstance(entry, Finished) or self._idle(entry)
+        ended = isinstance(entry, Finished | Paused) or self._idle(entry)
         return Record(
             sequence=sequence,
             at=now,

@@ -79,13 +79,21 @@ class Finished:
 
 
 @attrs.frozen(kw_only=True)
+class Paused:
+    """The deployer gave up and let go of the lease; recovery goes on from here."""
+
+    reason: Reason
+    leftovers: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
 class Snapshot:
     """The whole state, so that reading it does not cost more as history grows."""
 
     state: State
 
 
-Entry = Begun | Intended | Settled | Renewed | TookOver | Aborting | Finished | Snapshot
+Entry = Begun | Intended | Settled | Renewed | TookOver | Aborting | Paused | Finished | Snapshot
 
 
 @attrs.frozen(kw_only=True)

@@ -60,7 +60,11 @@ class Attempt:
     """The number of its first record: the fencing token."""
     begun_at: datetime
     steps: int = 0
+    steps_before: int = 0
+    """Steps that earlier deployers of this attempt took."""
     pending: Pending | None = None
+    suspect: Pending | None = None
+    """An effect of a dead deployer that may still take effect until it is fenced."""
     failures: int = 0
     """Failed tries since the last step that was applied."""
     trouble: Reason | None = None

@@ -100,13 +100,13 @@ def _deployments(records: Iterable[Record]) -> Iterator[HistoryLine]:
 
 def _line(record: Record, begun: Begun) -> HistoryLine | None:
     goal = begun.goal
-    if isinstance(goal, TidyGoal):
+    if isinstance(goal, TidyGoal) and not goal.closing:
         return None
     return HistoryLine(
         deployment=begun.deployment,
         verb=admitting.verb_of(goal),
         release=goal.release.number if isinstance(goal, DeployGoal) else None,
-        fleet=goal.fleet,
+        fleet=None if isinstance(goal, TidyGoal) else goal.fleet,
         began_at=record.at,
         ended_at=None,
         outcome=None,

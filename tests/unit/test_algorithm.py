@@ -421,6 +421,17 @@ def test_sweep_retires_what_the_ledger_does_not_know(stage):
     assert set(stage.world.fleets) == {live}
 
 
+def test_destroy_closes_production_first(stage):
+    """The service goes whole: routing empty, fleets gone, history kept."""
+    stage.deploy("one")
+    stage.deploy("two")
+    assert operations.destroy(stage.engine()).outcome is Outcome.LIVE
+    assert stage.world.routing == Routing()
+    assert not stage.world.inventory()
+    assert [line.verb for line in reading.history(stage.engine())][-1] == "destroy"
+    assert stage.deploy("three").release.number == 3
+
+
 def test_history_tells_every_deployment(stage):
     """History names verb, release and outcome, oldest first."""
     stage.deploy("one")

@@ -46,6 +46,16 @@ def _numbers(store: SqliteStore) -> list[int]:
     return [number for number, _ in store.read(S, after=0, limit=1_000_000)]
 
 
+def _fill(store: SqliteStore, count: int) -> None:
+    for number in range(1, count + 1):
+        store.append(S, number, b"%d" % number)
+
+
+def _ledger(path: Path) -> None:
+    with contextlib.closing(_store(path)) as store:
+        _fill(store, 3)
+
+
 # -- permissions and places
 
 

@@ -3,6 +3,7 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -76,7 +77,27 @@ def answer(
     return b"\r\n".join([*head, b"", body])
 
 
-# -- running any callable
+class Named:
+    """A validator with a name of its own."""
+
+    name = "mine"
+
+    def __call__(self, _: Target) -> bool:
+        """Pass."""
+        return True
+
+
+class Unnamed:
+    """A validator without one."""
+
+    def __call__(self, _: Target) -> bool:
+        """Pass."""
+        return True
+
+
+def passes(_: Target, *, threshold: int = 0) -> bool:
+    """Pass."""
+    return threshold == 0
 
 
 @pytest.mark.parametrize(
@@ -96,6 +117,13 @@ def test_names(validator: Callable[[Target], bool], name: str) -> None:
     assert run_validator(validator, target(), timeout=LONG).validator == name
 
 
+class Unspeakable(Exception):
+    """An error that cannot even be printed."""
+
+    def __str__(self) -> str:
+        raise ValueError
+
+
 def raising(exc: BaseException) -> Callable[[Target], bool]:
     """Return a validator that raises."""
 
@@ -108,6 +136,10 @@ def raising(exc: BaseException) -> Callable[[Target], bool]:
 async def asynchronous(_: Target) -> bool:
     """Return True, one day."""
     return True
+
+
+SEVEN: Any = 7
+HINT = "return True, False or a Verdict"
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,11 @@ def _numbers(store: SqliteStore) -> list[int]:
     return [number for number, _ in store.read(S, after=0, limit=1_000_000)]
 
 
+def _open_files() -> set[str]:
+    names = Path("/proc/self/fd").iterdir()
+    return {str(name.readlink()) for name in names if name.exists()}
+
+
 def _sql(path: Path, *statements: str) -> None:
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         for statement in statements:
@@ -130,11 +135,13 @@ def test_others_see_it(path: Path, store: SqliteStore) -> None:
         assert store.last(S) == (2, b"two")
 
 
-def test_closed_store_opens_again(store: SqliteStore) -> None:
+def test_closed_store_opens_again(store: SqliteStore, path: Path) -> None:
     """Closing lets go of the file, and is no end."""
     store.append(S, 1, b"one")
+    assert str(path) in _open_files()
     store.close()
     store.close()
+    assert str(path) not in _open_files()
     assert store.last(S) == (1, b"one")
 
 
@@ -170,9 +177,12 @@ def test_nonsense_is_refused(
     assert not path.exists()
 
 
-def test_settings(store: SqliteStore) -> None:
-    """Every durable setting is in force on the connection."""
+def test_settings(store: SqliteStore, path: Path) -> None:
+    """Every durable setting is in force, whatever somebody did to the file."""
     store.append(S, 1, b"one")
+    store.close()
+    _sql(path, "PRAGMA journal_mode=WAL")
+    store.append(S, 2, b"two")
     connection = store._connection
     assert connection is not None
     names = ("journal_mode", "synchronous", "foreign_keys", "trusted_schema")
@@ -226,39 +236,42 @@ from pathlib import Path
 from immutable.errors import SequenceTaken
 from immutable.ledger.sqlite import SqliteStore
 
-path, name, rounds = sys.argv[1:]
-store = SqliteStore(Path(path), busy_timeout=timedelta(seconds=60))
-print("ready", flush=True)
-sys.stdin.readline()
-for number in range(1, int(rounds) + 1):
+store = SqliteStore(Path(sys.argv[1]), busy_timeout=timedelta(seconds=60))
+for line in sys.stdin:
+    number, name = line.split()
     try:
-        store.append("service/shop", number, f"{name} {number}".encode())
+        store.append("service/shop", int(number), name.encode())
+        print("won", flush=True)
     except SequenceTaken:
-        continue
-    print(number)
+        print("lost", flush=True)
 """
 
 
 def test_processes_race(path: Path, store: SqliteStore) -> None:
     """Of processes that race for a number exactly one wins, and its record stays."""
-    rounds = 300
-    racers = {name: _python(RACER, path, name, rounds) for name in ("a", "b", "c")}
-    for racer in racers.values():
-        assert racer.stdout is not None
-        assert racer.stdout.readline() == "ready\n"
-    for racer in racers.values():
-        assert racer.stdin is not None
-        racer.stdin.write("\n")
-        racer.stdin.flush()
-    said = {name: racer.communicate()[0] for name, racer in racers.items()}
-    assert [racer.returncode for racer in racers.values()] == [0, 0, 0]
-    won = [
-        (int(n), f"{name} {n}".encode())
-        for name, out in said.items()
-        for n in out.split()
-    ]
-    assert tuple(sorted(won)) == store.read(S, after=0, limit=1000)
-    assert [number for number, _ in sorted(won)] == list(range(1, rounds + 1))
+    names = ("a", "b", "c")
+    racers = [_python(RACER, path) for _ in names]
+    winners = []
+    for number in range(1, 301):
+        for racer, name in zip(racers, names, strict=True):
+            _say(racer, f"{number} {name}")
+        said = [_hear(racer) for racer in racers]
+        assert sorted(said) == ["lost", "lost", "won"]
+        winners.append((number, names[said.index("won")].encode()))
+    for racer in racers:
+        racer.communicate()
+    assert store.read(S, after=0, limit=1000) == tuple(winners)
+
+
+def _say(process: subprocess.Popen[str], line: str) -> None:
+    assert process.stdin is not None
+    process.stdin.write(f"{line}\n")
+    process.stdin.flush()
+
+
+def _hear(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
 
 
 def test_threads_race(store: SqliteStore) -> None:
@@ -349,8 +362,7 @@ def test_killed_writer_loses_nothing(path: Path, store: SqliteStore) -> None:
     """Whenever a writer is killed, all that it acknowledged is there, without gaps."""
     for acknowledged in range(1, 11):
         writer = _python(WRITER, path)
-        assert writer.stdout is not None
-        numbers = [int(writer.stdout.readline()) for _ in range(acknowledged)]
+        numbers = [int(_hear(writer)) for _ in range(acknowledged)]
         writer.kill()
         numbers += [int(line) for line in writer.communicate()[0].split()]
         found = _numbers(store)

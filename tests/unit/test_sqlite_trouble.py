@@ -17,6 +17,7 @@ from immutable.errors import (
     LedgerLocked,
     LedgerTooNew,
     NotALedger,
+    SequenceTaken,
 )
 from immutable.ledger.format import APPLICATION_ID, FORMAT
 from immutable.ledger.sqlite import SqliteStore
@@ -73,9 +74,71 @@ def _ledger(path: Path) -> None:
         _fill(store, 3)
 
 
+def _text(path: Path) -> None:
+    path.write_text("Dear diary,\n" * 100)
+
+
+def _short_text(path: Path) -> None:
+    path.write_text("hello")
+
+
+def _other_database(path: Path) -> None:
+    _sql(path, "CREATE TABLE customers (name TEXT)")
+
+
+def _other_records(path: Path) -> None:
+    _sql(path, "CREATE TABLE records (stream TEXT, sequence INTEGER, record BLOB)")
+
+
+def _other_wal_database(path: Path) -> None:
+    _sql(path, "PRAGMA journal_mode=WAL", "CREATE TABLE customers (name TEXT)")
+
+
+def _other_application(path: Path) -> None:
+    _sql(path, "PRAGMA application_id=7")
+
+
+def _versioned_but_empty(path: Path) -> None:
+    _sql(path, "PRAGMA user_version=7")
+
+
+def _table_more(path: Path) -> None:
+    _ledger(path)
+    _sql(path, "CREATE TABLE customers (name TEXT)")
+
+
+def _trigger_more(path: Path) -> None:
+    _ledger(path)
+    _sql(
+        path,
+        "CREATE TRIGGER t AFTER INSERT ON records BEGIN DELETE FROM records; END",
+    )
+
+
 def _record_of_text(path: Path) -> None:
     _ledger(path)
     _sql(path, "UPDATE records SET record = 'text' WHERE sequence = 3")
+
+
+def _damaged_page(path: Path) -> None:
+    _ledger(path)
+    _overwrite(path, at=4096)
+
+
+def _damaged_header(path: Path) -> None:
+    _ledger(path)
+    _overwrite(path, at=0)
+
+
+def _cut_short(path: Path) -> None:
+    _ledger(path)
+    os.truncate(path, 4096)
+
+
+def _overwrite(path: Path, *, at: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(b"\xff" * 2048)
 
 
 @pytest.mark.parametrize(
@@ -136,22 +199,22 @@ def test_empty_file_becomes_a_ledger(store: SqliteStore, path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "make",
+    ("make", "words"),
     [
-        lambda path: path.mkdir(),
-        os.mkfifo,
-        lambda path: path.symlink_to("elsewhere.db"),
-        lambda path: path.symlink_to("nowhere/at/all"),
+        (lambda path: path.mkdir(), "no regular file"),
+        (os.mkfifo, "no regular file"),
+        (lambda path: path.symlink_to("elsewhere.db"), "symbolic link"),
+        (lambda path: path.symlink_to("nowhere/at/all"), "symbolic link"),
     ],
     ids=["directory", "fifo", "symlink", "dangling"],
 )
 def test_not_a_file(
-    store: SqliteStore, path: Path, make: Callable[[Path], None]
+    store: SqliteStore, path: Path, make: Callable[[Path], None], words: str
 ) -> None:
     """A link, a directory or a pipe is refused, and nothing is made behind it."""
     make(path)
     for call in CALLS:
-        with pytest.raises(NotALedger):
+        with pytest.raises(NotALedger, match=words):
             call(store)
     assert list(path.parent.iterdir()) == [path]
 
@@ -196,6 +259,26 @@ def test_locked(path: Path) -> None:
         other.execute("COMMIT")
         assert _numbers(store) == [1, 2, 3]
         store.append(S, 4, b"4")
+
+
+def test_waits_for_a_writer(path: Path) -> None:
+    """An append that comes second waits for the first, and loses to it."""
+    _ledger(path)
+    with (
+        contextlib.closing(_store(path)) as store,
+        contextlib.closing(
+            sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        ) as other,
+    ):
+        assert _numbers(store) == [1, 2, 3]
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("INSERT INTO records VALUES (?, 4, x'')", (S,))
+        timer = threading.Timer(0.1, lambda: other.execute("COMMIT"))
+        timer.start()
+        with pytest.raises(SequenceTaken):
+            store.append(S, 4, b"4")
+        timer.join()
+        assert store.last(S) == (4, b"")
 
 
 def test_locked_at_commit(path: Path) -> None:
@@ -277,8 +360,14 @@ class FailingCommit:
     """A connection whose next commit reports an I/O error, done or not."""
 
     def __init__(
-        self, inner: sqlite3.Connection, *, done: bool, then: Callable[[], object]
+        self,
+        inner: sqlite3.Connection,
+        *,
+        done: bool,
+        then: Callable[[], object],
+        code: int,
     ) -> None:
+        self._code = code
         self._inner = inner
         self._done = done
         self._then = then
@@ -292,7 +381,7 @@ class FailingCommit:
         self._inner.execute("COMMIT" if self._done else "ROLLBACK")
         self._then()
         error = sqlite3.OperationalError("disk I/O error")
-        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_DIR_FSYNC
+        error.sqlite_errorcode = self._code
         raise error
 
     def close(self) -> None:
@@ -301,10 +390,14 @@ class FailingCommit:
 
 
 def _fail_commit(
-    store: SqliteStore, *, done: bool, then: Callable[[], object] = lambda: None
+    store: SqliteStore,
+    *,
+    done: bool,
+    then: Callable[[], object] = lambda: None,
+    code: int = sqlite3.SQLITE_IOERR_DIR_FSYNC,
 ) -> None:
     assert store._connection is not None
-    fake: Any = FailingCommit(store._connection, done=done, then=then)
+    fake: Any = FailingCommit(store._connection, done=done, then=then, code=code)
     store._connection = fake
 
 
@@ -348,6 +441,19 @@ def test_failed_commit_that_cannot_be_read_back(
         store.append(S, 2, b"two")
     path.parent.chmod(0o700)
     assert store.last(S) == ((2, b"two") if done else (1, b"one"))
+
+
+def test_busy_commit_is_never_ambiguous(store: SqliteStore, path: Path) -> None:
+    """A commit that was not even begun is known to have changed nothing."""
+    store.append(S, 1, b"one")
+    _fail_commit(
+        store,
+        done=False,
+        then=lambda: path.parent.chmod(0o777),
+        code=sqlite3.SQLITE_BUSY,
+    )
+    with pytest.raises(LedgerLocked):
+        store.append(S, 2, b"two")
 
 
 def test_interrupt_leaves_no_lock(store: SqliteStore, path: Path) -> None:

@@ -101,7 +101,7 @@ class HAProxyConfig:
     reuse: bool = False
     slots: int = 6
     threads: int | None = None
-    max_connections: int = 10_000
+    max_connections: int = 8_000
     probing: Probing = attrs.field(factory=Probing)
     timeouts: Timeouts = attrs.field(factory=Timeouts)
 
@@ -110,8 +110,8 @@ class HAProxyConfig:
         """Read a URL such as ``haproxy://?listen=0.0.0.0:80&rise=3``.
 
         Args:
-            url: its options are named like the fields of this class, of `Probing` and of
-                `Timeouts`.
+            url: its options are named like the fields of this class, of `Probing`
+                and of `Timeouts`.
             service: names the default directory.
             port: the default port to listen on, on the loopback address.
 
@@ -186,7 +186,7 @@ def _read(options: Mapping[str, str]) -> HAProxyConfig:
         slots=read_option(options, "slots", whole(2, 100), 6),
         threads=read_option(options, "threads", whole(1, 64), None),
         max_connections=read_option(
-            options, "max_connections", whole(10, 1_000_000), 10_000
+            options, "max_connections", whole(10, 1_000_000), 8_000
         ),
         probing=Probing.read(options),
         timeouts=Timeouts.read(options),

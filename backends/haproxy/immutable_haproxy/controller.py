@@ -1,11 +1,11 @@
-"""One switch's HAProxy and files together: found running, read, changed, kept in step."""
+"""One switch's HAProxy and its files: found running, read, changed, kept in step."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import attrs
 
-from immutable.errors import InvalidInput
+from immutable.errors import Conflict, InvalidInput
 from immutable.model import ServiceName, Version
 from immutable_haproxy.config import HAProxyConfig
 from immutable_haproxy.errors import (
@@ -48,6 +48,7 @@ class Controller:
     """Finds, starts, reads and changes the HAProxy of one directory."""
 
     service: ServiceName
+    port: int
     config: HAProxyConfig
     home: Home
 
@@ -71,9 +72,7 @@ class Controller:
             yield None
             return
         with files_of(self.home.directory), self._talk(settings) as talk:
-            with _answering(self.home):
-                reading = read(talk)
-            yield Session(talk, settings, self._in_step(talk, reading))
+            yield Session(talk, settings, self._in_step(talk, read(talk)))
 
     @contextmanager
     def changing(self) -> Iterator[Session | None]:
@@ -83,7 +82,7 @@ class Controller:
             yield None
             return
         with files_of(self.home.directory), writing(self.home):
-            with self._talk(settings) as talk, _answering(self.home):
+            with self._talk(settings) as talk:
                 yield Session(talk, settings, read(talk))
 
     def change(
@@ -92,26 +91,29 @@ class Controller:
         """Change the map in one step, setting the switch up first if it never was.
 
         Returns:
-            The new version and where the time went; the old version and None when there
-            was nothing to change.
+            The new version and where the time went; the old version and None when
+            ``edit`` returned the very table it was given.
 
         Raises:
             Conflict: the version is no longer ``expected``; nothing was changed.
             Ambiguous: it may or may not be served.
         """
+        empty = Table()
+        if expected == NEVER_SET_UP and edit(empty) is empty:
+            # Nothing to say is no reason to start anything, but may come too late.
+            self._first(operation, expected)
+            return expected, None
         self._make_home(operation, expected)
         with files_of(self.home.directory), writing(self.home):
-            first = self._install(operation, expected)
-            with self._talk(first) as talk:
-                reading = read(talk)
-                fresh = expected == NEVER_SET_UP and not reading.entries
-                if not fresh and reading.stamp.version != expected:
+            settings = self._install(operation, expected)
+            with self._talk(settings) as talk:
+                session = Session(talk, settings, read(talk))
+                if expected not in {NEVER_SET_UP, session.reading.stamp.version}:
                     raise self._overtaken(operation)
-                session = Session(talk, first, reading)
-                return self._commit(operation, session, edit(reading.table))
+                return self._commit(operation, session, edit(session.reading.table))
 
     def store_members(self, session: Session, servers: Iterable[Server]) -> None:
-        """Write the members that a restart begins with; call it before changing them."""
+        """Write the members that a restart begins with, before changing them."""
         slots = {place.slot for place in session.reading.table.places}
         members = [s for s in servers if s.slot in slots and s.is_member]
         text = render(session.settings, members)
@@ -122,7 +124,7 @@ class Controller:
         self, operation: str, session: Session, table: Table
     ) -> tuple[Version, WriteTimings | None]:
         reading = session.reading
-        if table == reading.table:
+        if table is reading.table:
             self._repair(reading)
             return reading.stamp.version, None
         # Before a slot is given out again, nothing of its last fleet may be left in it.
@@ -144,19 +146,21 @@ class Controller:
             self.store_members(session, kept)
             remove(session.talk, strays)
 
-    def _make_home(self, operation: str, expected: Version) -> None:
+    def _first(self, operation: str, expected: Version) -> Settings | None:
+        """Return the settings; that there are none must be what the caller read."""
         settings = self.settings()
         if (settings is None) != (expected == NEVER_SET_UP):
             raise self._overtaken(operation)
-        if settings is None:
+        return settings
+
+    def _make_home(self, operation: str, expected: Version) -> None:
+        if self._first(operation, expected) is None:
             choose(self.service, self.config)
             with files_of(self.home.directory):
                 self.home.create()
 
     def _install(self, operation: str, expected: Version) -> Settings:
-        settings = self.settings()
-        if (settings is None) != (expected == NEVER_SET_UP):
-            raise self._overtaken(operation)
+        settings = self._first(operation, expected)
         if settings is None:
             settings = choose(self.service, self.config)
             install(self.home, settings)
@@ -164,9 +168,27 @@ class Controller:
 
     @contextmanager
     def _talk(self, settings: Settings) -> Iterator[Conversation]:
-        if not is_supervised(self.home):
-            ensure_running(self.home, settings)
-        ...
+        with ExitStack() as stack, self._answering():
+            if not is_supervised(self.home):
+                ensure_running(self.home, settings)
+            try:
+                talk = stack.enter_context(conversation(self.home.socket))
+            except Silence:
+                ensure_running(self.home, settings)
+                talk = stack.enter_context(conversation(self.home.socket))
+            yield talk
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except (Silence, Refusal) as exc:
+            resource = str(self.home.directory)
+            raise unreachable(resource, exc, log=self.home.log) from exc
+
+    def _overtaken(self, operation: str) -> Conflict:
+        resource = str(self.home.directory)
+        return moved(operation, resource, "the switch has moved since it was read")
 
     def _in_step(self, talk: Conversation, reading: Reading) -> Reading:
         if self._stored() == reading.entries:
@@ -182,3 +204,19 @@ class Controller:
 
     def _stored(self) -> dict[str, str]:
         return from_text(self.home.routing.read_text(encoding="utf-8"))
+
+
+def _check_same(settings: Settings, service: str, config: HAProxyConfig) -> None:
+    if settings.service != service:
+        raise InvalidInput(
+            f"{config.directory} is the switch of service {settings.service}",
+            hint="give this service a directory of its own: directory=PATH",
+        )
+    then, now = settings.config.to_options(), config.to_options()
+    changed = sorted(name for name in then | now if then.get(name) != now.get(name))
+    if changed:
+        was = ", ".join(f"{name}={then.get(name, 'not given')}" for name in changed)
+        raise InvalidInput(
+            f"the switch of {service} runs with {was}",
+            hint="use the same options, or shut_down() and set it up again",
+        )

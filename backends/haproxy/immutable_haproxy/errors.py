@@ -24,7 +24,7 @@ _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _PRIVILEGED_BELOW = 1024
 
 
-class Refusal(Exception):  # noqa: N818 - it never leaves the package
+class Refusal(Exception):
     """HAProxy answered a command with a complaint."""
 
     def __init__(self, command: str, answer: str) -> None:
@@ -33,7 +33,7 @@ class Refusal(Exception):  # noqa: N818 - it never leaves the package
         self.answer = answer
 
 
-class Silence(Exception):  # noqa: N818 - it never leaves the package
+class Silence(Exception):
     """HAProxy's runtime socket is not there, broke off, or did not answer in time."""
 
 
@@ -59,7 +59,9 @@ def unknown(operation: str, resource: str, cause: object) -> Ambiguous:
     )
 
 
-def unreachable(resource: str, cause: object, *, log: Path | None = None) -> Unavailable:
+def unreachable(
+    resource: str, cause: object, *, log: Path | None = None
+) -> Unavailable:
     """Return the error of a HAProxy that cannot be talked to; nothing was changed."""
     return Unavailable(
         f"HAProxy does not answer: {cause}",
@@ -94,9 +96,13 @@ def too_old(version: str) -> Unsupported:
 
 def cannot_listen(address: Address, exc: OSError) -> BackendError:
     """Return the error for an address that cannot be bound."""
-    kind, hint = Unavailable, "choose an address of this machine: listen=ADDRESS:PORT"
+    kind: type[BackendError] = Unavailable
+    hint = "choose an address of this machine: listen=ADDRESS:PORT"
     if exc.errno == errno.EADDRINUSE:
-        kind, hint = Taken, "stop what listens there, or choose another: listen=ADDRESS:PORT"
+        kind, hint = (
+            Taken,
+            "stop what listens there, or choose another: listen=ADDRESS:PORT",
+        )
     elif exc.errno in _REFUSED:
         kind, hint = PermissionDenied, _privilege_hint(address)
     return kind(
@@ -112,8 +118,8 @@ def _privilege_hint(address: Address) -> str:
     if address.port >= _PRIVILEGED_BELOW:
         return "choose another address: listen=ADDRESS:PORT"
     return (
-        f"ports below {_PRIVILEGED_BELOW} are root's: run as root, or choose a higher one"
-        " with listen=ADDRESS:PORT"
+        f"ports below {_PRIVILEGED_BELOW} are root's: run as root, or choose a higher"
+        " one with listen=ADDRESS:PORT"
     )
 
 
@@ -127,7 +133,8 @@ def files_of(directory: Path) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        kind, hint = Unavailable, "check the directory, or choose one with directory=PATH"
+        kind: type[BackendError] = Unavailable
+        hint = "check the directory, or choose one with directory=PATH"
         if exc.errno in _REFUSED:
             kind, hint = PermissionDenied, f"user {os.geteuid()} must own {directory}"
         elif exc.errno in _FULL:

@@ -6,9 +6,9 @@ lower than the current one. A reading's version holds the number in force, the h
 handed out, and which start of HAProxy they belong to, because numbers begin anew with
 each. A write goes ahead only when all three are what its caller read.
 
-The map's file is replaced before the commit. Whatever HAProxy ever served is therefore on
-disk: its death at any instant leaves either the old routing or the new one, whole. When
-a writer dies between file and commit, the next reading puts the file back.
+The map's file is replaced before the commit. Whatever HAProxy ever served is therefore
+on disk: its death at any instant leaves the old routing or the new one, whole. When a
+writer dies between file and commit, the next reading puts the file back.
 """
 
 import re
@@ -60,8 +60,8 @@ class Reading:
 class WriteTimings:
     """Where the time of the last write went, in seconds.
 
-    ``flip_s`` is the one command that changes the routing, ``durable_s`` the replacement
-    of the file with its two ``fsync``, ``total_s`` the whole call.
+    ``flip_s`` is the one command that changes the routing, ``durable_s`` the
+    replacement of the file with its two ``fsync``, ``total_s`` the whole call.
     """
 
     flip_s: float
@@ -160,11 +160,12 @@ class Transaction:
         blocks = payloads(text.splitlines(keepends=True))
         commands = [f"add map @{number} {MAP} <<\n{block}" for block in blocks]
         try:
-            for command, answer in zip(commands, self.talk.ask(*commands), strict=True):
-                if answer.strip("+ "):
-                    raise Refusal(command[:40], answer)
-        except (Silence, Refusal) as exc:
+            answers = self.talk.ask(*commands)
+        except Silence as exc:
             raise unreachable(str(self.home.directory), exc) from exc
+        complaints = "".join(answers).strip("+ ")
+        if complaints:
+            raise unreachable(str(self.home.directory), complaints)
 
     def _commit(self, number: int, reading: Reading) -> None:
         try:
@@ -183,13 +184,17 @@ class Transaction:
             raise unknown(self.operation, str(self.home.directory), exc) from exc
         if stamp.boot != before.boot or _entries(listed) != entries:
             raise unknown(
-                self.operation, str(self.home.directory), "somebody else changed the map"
+                self.operation,
+                str(self.home.directory),
+                "somebody else changed the map",
             )
         return stamp
 
     def _conflict(self) -> Conflict:
         return moved(
-            self.operation, str(self.home.directory), "somebody else writes to the switch"
+            self.operation,
+            str(self.home.directory),
+            "somebody else writes to the switch",
         )
 
 

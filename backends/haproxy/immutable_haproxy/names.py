@@ -10,7 +10,7 @@ _MAX_CHARS = 400
 
 
 def to_word(text: str) -> str:
-    """Return text as letters, digits, dots and hyphens, all else as ``_`` and two digits.
+    """Return text as letters, digits, dots and hyphens, each other byte as ``_xx``.
 
     Raises:
         InvalidInput: it is empty, or longer than 400 characters once written so.

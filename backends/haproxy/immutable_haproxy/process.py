@@ -6,17 +6,23 @@ import os
 import re
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import time
 from datetime import timedelta
 from pathlib import Path
 
-
 from immutable.errors import BackendError, Unavailable
 from immutable_haproxy import supervisor
 from immutable_haproxy.config import HAProxyConfig, preview_candidates
-from immutable_haproxy.errors import Silence, cannot_listen, missing, too_old, unreachable
+from immutable_haproxy.errors import (
+    Silence,
+    cannot_listen,
+    missing,
+    too_old,
+    unreachable,
+)
 from immutable_haproxy.options import Address
 from immutable_haproxy.runtime import conversation
 from immutable_haproxy.settings import Settings
@@ -122,16 +128,19 @@ def check_configuration(home: Home, settings: Settings) -> None:
     Raises:
         Unavailable: with what HAProxy says.
     """
-    variables = {"IMMUTABLE_LISTEN": "0", "IMMUTABLE_PREVIEW": "0"}
-    done = subprocess.run(
-        [settings.program, "-c", "-q", "-f", home.configuration.name],
-        cwd=home.directory,
-        env={"PATH": _SYSTEM_PATH} | variables,
-        capture_output=True,
-        text=True,
-        timeout=_PATIENCE.total_seconds(),
-        check=False,
-    )
+    # It insists on a real socket behind each number, though it will not listen.
+    with socket.create_server(("127.0.0.1", 0)) as link:
+        number = link.fileno()
+        done = subprocess.run(
+            [settings.program, "-c", "-f", home.configuration.name],
+            cwd=home.directory,
+            env={"IMMUTABLE_LISTEN": str(number), "IMMUTABLE_PREVIEW": str(number)},
+            pass_fds=[number],
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE.total_seconds(),
+            check=False,
+        )
     if done.returncode != 0:
         raise Unavailable(
             f"HAProxy refuses its configuration: {done.stderr.strip()[-500:]}",
@@ -182,7 +191,7 @@ def _start_supervisor(home: Home, settings: Settings) -> None:
 
 
 def supervisor_command(home: Home, service: str, *, systemd: bool) -> list[str]:
-    """Return the command that starts the restarter where this process cannot take it down.
+    """Return the command that starts the restarter out of this process's reach.
 
     Args:
         home: the switch's directory.

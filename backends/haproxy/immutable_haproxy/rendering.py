@@ -91,7 +91,9 @@ def _http_defaults(settings: "Settings") -> list[str]:
         "    timeout http-request 10s",
         "    option forwardfor",
         "    retry-on conn-failure empty-response response-timeout",
-        "    http-reuse safe" if settings.config.reuse else "    option http-server-close",
+        "    http-reuse safe"
+        if settings.config.reuse
+        else "    option http-server-close",
     ]
 
 
@@ -117,13 +119,13 @@ def _frontends(settings: "Settings") -> list[list[str]]:
 
 
 def _preview_header(nonce: str) -> list[str]:
+    given = f"{{ req.hdr({PREVIEW_HEADER}) -m str {nonce} }}"
     asked = "{ var(txn.previewed) -m bool }"
+    exists = f"{{ str(preview),map({MAP}) -m found }}"
     return [
-        "    http-request set-var(txn.previewed) bool(true)"
-        f" if {{ req.hdr({PREVIEW_HEADER}) -m str {nonce} }}",
+        f"    http-request set-var(txn.previewed) bool(true) if {given}",
         f"    http-request del-header {PREVIEW_HEADER}",
-        "    http-request deny deny_status 503"
-        f" if {asked} !{{ str(preview),map({MAP}) -m found }}",
+        f"    http-request deny deny_status 503 if {asked} !{exists}",
         f"    use_backend %[str(preview),map({MAP})] if {asked}",
     ]
 
@@ -139,11 +141,11 @@ def _backend(
 
 
 def _http_check(slot: str) -> list[str]:
+    # Looked up at each probe, so that a slot needs no reload to be used again.
+    path = f'"%[str(path.{slot}),map({MAP},/)]"'
     return [
         "    option httpchk",
-        # The path is looked up at each probe, so that a slot needs no reload to be reused.
-        f'    http-check send meth GET uri-lf "%[str(path.{slot}),map({MAP},/)]"'
-        " ver HTTP/1.1 hdr Host localhost",
+        f"    http-check send meth GET uri-lf {path} ver HTTP/1.1 hdr Host localhost",
         "    http-check expect status 200-399",
     ]
 

@@ -7,11 +7,11 @@
 ``fleet.<slot>``       the fleet that has the slot
 ``path.<slot>``        the HTTP path that is probed there; absent: a bare connection
 ``port.<slot>``        the port that is probed there
-``last.<family>``      the slot given out last, so that freed ones rest the longest
+``freed``              slots that were given back, the latest last: they rest longest
 =====================  ===============================================================
 
-HAProxy itself reads the numbers, ``preview`` and ``path.…``; the rest is ours, kept in the
-same map because a map is replaced in one step.
+HAProxy itself reads the numbers, ``preview`` and ``path.…``; the rest is ours, kept in
+the same map because a map is replaced in one step.
 """
 
 import re
@@ -41,16 +41,18 @@ class Place:
     health: HealthCheck
 
 
+def _sorted(places: Iterable[Place]) -> tuple[Place, ...]:
+    return tuple(sorted(places, key=lambda place: place.slot))
+
+
 @attrs.frozen(kw_only=True)
 class Table:
     """Everything the map says."""
 
     owner: LedgerId | None = None
-    places: tuple[Place, ...] = attrs.field(default=(), converter=lambda places: tuple(
-        sorted(places, key=lambda place: place.slot)
-    ))
+    places: tuple[Place, ...] = attrs.field(default=(), converter=_sorted)
     routing: Routing = attrs.field(factory=Routing)
-    last: tuple[tuple[str, int], ...] = ()
+    freed: tuple[str, ...] = ()
 
     def place_of(self, fleet: FleetName) -> Place | None:
         """Return the fleet's place, or None when it has none."""
@@ -66,6 +68,16 @@ class Table:
         if place is None:
             raise InvalidInput(f"fleet {fleet} is not attached", hint="attach it first")
         return place.slot
+
+    def check(self, routing: Routing) -> None:
+        """Check that every fleet in a routing has a slot.
+
+        Raises:
+            InvalidInput: one has none.
+        """
+        previewed = (routing.preview,) if routing.preview else ()
+        for fleet in (*dict(routing.weights), *previewed):
+            self.slot_of(fleet)
 
 
 def family_of(health: HealthCheck) -> Family:
@@ -98,21 +110,26 @@ def with_place(
     Raises:
         NotEnough: every slot of the family is taken.
     """
-    family = family_of(health)
-    last = dict(table.last)
     taken = {place.slot for place in table.places}
-    start = last.get(family, 0)
-    numbers = [(start + step) % slots + 1 for step in range(slots)]
-    free = [number for number in numbers if f"{family}-{number}" not in taken]
+    free = [slot for slot in slots_of(family_of(health), slots) if slot not in taken]
     if not free:
         raise NotEnough(
             f"all {slots} slots of the switch are taken", hint="detach a fleet first"
         )
-    place = Place(slot=f"{family}-{free[0]}", fleet=fleet, health=health)
-    last[family] = free[0]
-    return attrs.evolve(
-        table, places=(*table.places, place), last=tuple(sorted(last.items()))
-    )
+    rested = {slot: age for age, slot in enumerate(table.freed)}
+    slot = min(free, key=lambda slot: rested.get(slot, -1))
+    place = Place(slot=slot, fleet=fleet, health=health)
+    freed = tuple(other for other in table.freed if other != slot)
+    return attrs.evolve(table, places=(*table.places, place), freed=freed)
+
+
+def without_place(table: Table, fleet: FleetName) -> Table:
+    """Return the table with the fleet's slot given back; itself if it has none."""
+    place = table.place_of(fleet)
+    if place is None:
+        return table
+    rest = tuple(other for other in table.places if other != place)
+    return attrs.evolve(table, places=rest, freed=(*table.freed, place.slot))
 
 
 def to_entries(table: Table) -> dict[str, str]:
@@ -126,7 +143,8 @@ def to_entries(table: Table) -> dict[str, str]:
         entries["preview"] = table.slot_of(table.routing.preview)
     if table.owner is not None:
         entries["owner"] = to_word(table.owner)
-    entries |= {f"last.{family}": str(number) for family, number in table.last}
+    if table.freed:
+        entries["freed"] = ",".join(table.freed)
     for place in table.places:
         entries |= _place_entries(place)
     return entries
@@ -175,7 +193,7 @@ def from_entries(entries: Mapping[str, str]) -> Table:
             owner=None if owner is None else LedgerId(from_word(owner)),
             places=places,
             routing=_routing(entries, fleets),
-            last=tuple(_lasts(entries)),
+            freed=tuple(filter(None, entries.get("freed", "").split(","))),
         )
     except (KeyError, InvalidInput) as exc:
         raise ValueError(f"the map contradicts itself: {exc}") from exc
@@ -193,11 +211,6 @@ def _places(entries: Mapping[str, str]) -> Iterator[Place]:
         port, path = entries.get(f"port.{slot}", ""), entries.get(f"path.{slot}")
         health = HealthCheck(port=int(port), path=path)
         yield Place(slot=slot, fleet=FleetName(from_word(word)), health=health)
-
-
-def _lasts(entries: Mapping[str, str]) -> Iterator[tuple[str, int]]:
-    for family, number in sorted(_with_prefix(entries, "last.")):
-        yield family, int(number)
 
 
 def _with_prefix(entries: Mapping[str, str], prefix: str) -> Iterable[tuple[str, str]]:

@@ -26,7 +26,7 @@ class Conversation:
         """Send commands in one go and return their answers in order.
 
         Raises:
-            Silence: the connection broke or nothing came; commands may have taken effect.
+            Silence: it broke, or nothing came; the commands may have taken effect.
         """
         try:
             self._connection.sendall("".join(f"{line}\n" for line in commands).encode())
@@ -62,7 +62,9 @@ def conversation(path: Path) -> Iterator[Conversation]:
     Raises:
         Silence: nobody answers there.
     """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as link:
+    with socket.socket(
+        socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC
+    ) as link:
         link.settimeout(_PATIENCE.total_seconds())
         talk = Conversation(link)
         try:

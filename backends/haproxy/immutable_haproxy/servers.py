@@ -1,4 +1,4 @@
-"""Members as HAProxy's servers: what it says of them, and the commands that change them."""
+"""Members as HAProxy's servers: what it says of them, and how they are changed."""
 
 import csv
 import io
@@ -31,7 +31,7 @@ class Server:
 
     @property
     def is_member(self) -> bool:
-        """Return whether it takes requests when it is up: neither leaving nor half made."""
+        """Return whether it takes requests when up: neither leaving nor half made."""
         return self.admin == 0
 
     @property
@@ -59,13 +59,16 @@ class Changes:
     """Were leaving, and stay after all."""
     drain: tuple[Server, ...] = ()
     delete: tuple[Server, ...] = ()
-    """Half made, or the same instance elsewhere: nothing of them is worth waiting for."""
+    """Half made, or the same instance elsewhere: nothing to wait for."""
 
 
 def wanted_servers(
-    slot: str, members: Iterable[Member], health: HealthCheck
+    slot: str, members: Iterable[Member], health: HealthCheck, *, service_port: int
 ) -> tuple[Server, ...]:
     """Return the servers that members are to be.
+
+    Where the service's own port is probed, each member is probed on the port it gives:
+    behind a forwarding that is another one for each.
 
     Raises:
         InvalidInput: an address is not literal, a port is out of range, or a name is
@@ -77,7 +80,7 @@ def wanted_servers(
             name=to_word(member.instance),
             address=as_ip(member.address),
             port=as_port(member.port),
-            check_port=health.port,
+            check_port=member.port if health.port == service_port else health.port,
         )
         for member in members
     )
@@ -102,8 +105,8 @@ def changes(present: Iterable[Server], wanted: Iterable[Server]) -> Changes:
 def adding(server: Server, probing: Probing) -> tuple[str, ...]:
     """Return the commands that add a server which gets nothing before a probe passed.
 
-    HAProxy takes a new server for healthy. Weight 0 keeps requests away until its health
-    is set to down; from there, only passing probes bring it up.
+    HAProxy takes a new server for healthy. Weight 0 keeps requests away until its
+    health is set to down; from there, only passing probes bring it up.
     """
     name, words = server.full_name, check_words(server.check_port, probing)
     where = f"[{server.address}]" if ":" in server.address else server.address
@@ -122,14 +125,14 @@ def parse_servers(answer: str) -> tuple[Server, ...]:
     Raises:
         ValueError: the columns that we read are not there.
     """
-    lines = answer.split("\n")
-    header = next((line for line in lines if line.startswith("# ")), None)
-    if header is None:
+    # A line with the format's number comes first, then the names of the columns.
+    _, _, table = answer.partition("# ")
+    header, *rows = table.split("\n")
+    if not header:
         raise ValueError(f"not a list of servers: {answer:.80}")
-    names = header[2:].split()
-    rows = (line.split() for line in lines if line and line[0] in "0123456789")
+    listed = [row.split() for row in rows if row]
     return tuple(
-        _server(dict(zip(names, row, strict=False))) for row in rows if len(row) > 1
+        _server(dict(zip(header.split(), row, strict=False))) for row in listed
     )
 
 
@@ -180,4 +183,6 @@ def _evidence(row: dict[str, str], check: str) -> str:
     code, text = row.get("check_code", ""), row.get("last_chk", "")
     details = [row.get("status", ""), f"{check} {code}".strip(), text]
     took = row.get("check_duration", "")
-    return ", ".join([part for part in details if part] + ([f"{took} ms"] if took else []))
+    return ", ".join(
+        [part for part in details if part] + ([f"{took} ms"] if took else [])
+    )

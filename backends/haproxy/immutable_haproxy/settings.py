@@ -30,7 +30,7 @@ class Settings:
 
 
 def to_json(settings: Settings) -> str:
-    """Return settings as text; the restarter reads it too, with Python's library alone."""
+    """Return settings as text, which the restarter reads too, without this package."""
     record = attrs.asdict(settings, recurse=False) | {
         "schema": SCHEMA,
         "config": settings.config.to_options(),

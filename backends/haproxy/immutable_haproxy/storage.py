@@ -1,4 +1,4 @@
-"""The switch's files: replaced in one step, durable, written by one process at a time."""
+"""The switch's files: replaced in one step, durable, one writer at a time."""
 
 import fcntl
 import os
@@ -19,7 +19,7 @@ _PRIVATE_DIRECTORY = 0o700
 
 @attrs.frozen
 class Home:
-    """The directory of one switch. HAProxy runs in it, so that no path needs quoting."""
+    """The directory of one switch. HAProxy runs in it: no path needs quoting."""
 
     directory: Path
 
@@ -30,7 +30,7 @@ class Home:
 
     @property
     def configuration(self) -> Path:
-        """Return HAProxy's configuration, with the members that a restart begins with."""
+        """Return HAProxy's configuration, with the members that a restart starts with."""
         return self.directory / "haproxy.cfg"
 
     @property

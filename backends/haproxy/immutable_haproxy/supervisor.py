@@ -1,13 +1,13 @@
 """Keep one HAProxy running: ``python supervisor.py DIRECTORY [--detach]``.
 
-It binds the listening sockets and hands them to HAProxy, so that connections wait in the
-kernel, not refused, while a HAProxy that died is started again. It ends by SIGTERM alone,
-and ends HAProxy with itself. Killed otherwise it leaves HAProxy serving; the next one
-adopts it.
+It listens on the addresses and hands the sockets to HAProxy, so that connections wait in
+the kernel, not refused, while a HAProxy that died is started again. It ends by SIGTERM
+alone, and ends HAProxy with itself. Killed otherwise it leaves HAProxy serving; the next
+one adopts it.
 
-Runs by its path and with Python's own library alone: it starts in a few milliseconds and
-lives on when the packages around it are replaced. Exit status: 0 done, or another one is
-at work; 98 an address is in use; 13 not permitted; 1 anything else.
+Runs by its path and with Python's own library alone: it starts in a few milliseconds,
+and lives on when the packages around it are replaced. Exit status: 0 done, or another
+one is at work; 98 an address is in use; 13 not permitted; 1 anything else.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ _PATIENCE_S = 5.0
 _BACKLOG = 1024
 
 
-class Stop(Exception):  # noqa: N818 - a request, not an error
+class Stop(Exception):
     """Somebody asked for the end."""
 
 
@@ -82,7 +82,11 @@ def supervise(sockets: list[socket.socket]) -> NoReturn:
         except (OSError, ValueError, KeyError) as exc:
             say(f"cannot start: {exc}")
         lived = time.monotonic() - began
-        pause = 0.0 if lived > _SETTLED_S else min(pause * 2 or _FIRST_PAUSE_S, _LONGEST_PAUSE_S)
+        pause = (
+            0.0
+            if lived > _SETTLED_S
+            else min(pause * 2 or _FIRST_PAUSE_S, _LONGEST_PAUSE_S)
+        )
         say(f"HAProxy ended after {lived:.1f} s; starting it in {pause:.2f} s")
         time.sleep(pause)
 
@@ -111,7 +115,7 @@ def bind_all(addresses: list[tuple[str, int]]) -> list[socket.socket]:
 def bind(host: str, port: int) -> socket.socket:
     """Return a socket that listens on an address, which nobody else does.
 
-    Without SO_REUSEPORT: another HAProxy would share the port and take half the traffic.
+    Without SO_REUSEPORT: another HAProxy would share the port, and half the traffic.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     link = socket.socket(family, socket.SOCK_STREAM)

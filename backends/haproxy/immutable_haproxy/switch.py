@@ -1,12 +1,10 @@
 """The switch: `immutable.protocols.Switch` on one supervised HAProxy per service."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 
 import attrs
 
-from immutable.errors import Ambiguous, Conflict, InvalidInput
 from immutable.model import (
     Attachment,
     Endpoint,
@@ -24,34 +22,16 @@ from immutable.protocols import SwitchCapabilities
 from immutable.urls import Url
 from immutable_haproxy import members as running
 from immutable_haproxy.config import HAProxyConfig
-from immutable_haproxy.errors import (
-    Refusal,
-    Silence,
-    files_of,
-    moved,
-    unknown,
-    unreachable,
-)
-from immutable_haproxy.fence import (
-    NEVER_SET_UP,
-    Reading,
-    Transaction,
-    WriteTimings,
-    read,
-)
-from immutable_haproxy.installing import install, uninstall
-from immutable_haproxy.process import (
-    choose,
-    choose_preview,
-    ensure_running,
-    is_supervised,
-)
-from immutable_haproxy.rendering import PREVIEW_HEADER, render
-from immutable_haproxy.routing import Table, family_of, from_text, to_text, with_place
-from immutable_haproxy.runtime import Conversation, conversation
+from immutable_haproxy.controller import Controller, Session
+from immutable_haproxy.errors import Refusal, Silence, files_of, moved, unknown
+from immutable_haproxy.fence import NEVER_SET_UP, Reading, WriteTimings
+from immutable_haproxy.installing import uninstall
+from immutable_haproxy.options import Address
+from immutable_haproxy.process import choose, choose_preview
+from immutable_haproxy.rendering import PREVIEW_HEADER
+from immutable_haproxy.routing import Place, Table, family_of, with_place, without_place
 from immutable_haproxy.servers import Server, changes, probe_of, wanted_servers
-from immutable_haproxy.settings import Settings, load
-from immutable_haproxy.storage import Home, replace, writing
+from immutable_haproxy.storage import Home, writing
 
 CAPABILITIES = SwitchCapabilities(
     fencing="compare-and-set",
@@ -74,7 +54,7 @@ def open_switch(url: Url, *, service: ServiceName, port: int) -> "HAProxySwitch"
         InvalidInput: the URL is malformed.
     """
     config = HAProxyConfig.from_url(url, service=service, port=port)
-    return HAProxySwitch(service=service, config=config)
+    return HAProxySwitch(service=service, port=port, config=config)
 
 
 class HAProxySwitch:
@@ -89,12 +69,15 @@ class HAProxySwitch:
         last_write: where the time of this object's last write went, None before it.
     """
 
-    def __init__(self, *, service: ServiceName, config: HAProxyConfig) -> None:
+    def __init__(
+        self, *, service: ServiceName, port: int, config: HAProxyConfig
+    ) -> None:
         self.capabilities = CAPABILITIES
         self.last_write: WriteTimings | None = None
-        self._service = service
-        self._config = config
-        self._home = Home(config.directory)
+        home = Home(config.directory)
+        self._controller = Controller(
+            service=service, port=port, config=config, home=home
+        )
 
     def preflight(self) -> None:
         """Check that the switch could be set up, without any effect.
@@ -104,39 +87,34 @@ class HAProxySwitch:
             Taken, PermissionDenied: an address cannot be listened on.
             InvalidInput: it was set up with other options.
         """
-        if self._settings() is None:
-            choose(self._service, self._config)
+        if self._controller.settings() is None:
+            choose(self._controller.service, self._controller.config)
 
     def endpoints(self) -> tuple[Endpoint, Endpoint]:
         """Return where clients connect: production first, then the preview route.
 
-        Before the switch is set up, the preview port is the one that would be chosen.
+        Before the switch is set up, the preview route is the port that would be chosen.
         """
-        settings = self._settings()
-        listen = self._config.listen
-        production = Endpoint(host=_reachable(listen.host), port=listen.port)
-        if settings is not None and settings.nonce:
+        control = self._controller
+        settings = control.settings()
+        production = _endpoint(control.config.listen)
+        if settings is None:
+            future = choose_preview(control.service, control.config)
+            return production, _endpoint(future)
+        if settings.nonce:
             headers = ((PREVIEW_HEADER, settings.nonce),)
             return production, attrs.evolve(production, headers=headers)
-        preview = settings.preview if settings else self._future_preview()
-        return production, Endpoint(host=_reachable(preview.host), port=preview.port)
+        return production, _endpoint(settings.preview)
 
     def read(self) -> SwitchView:
         """Return routing, attachments, owner and version in one consistent reading.
 
         What it returns is durable: a file that a dead writer left behind is put right.
         """
-        with files_of(self._home.directory):
-            settings = self._settings()
-            if settings is None:
+        with self._controller.looking() as session:
+            if session is None:
                 return SwitchView(routing=Routing(), version=NEVER_SET_UP)
-            with self._talk(settings) as talk:
-                reading = read(talk)
-                if self._stored() != reading.entries:
-                    with writing(self._home):
-                        reading = read(talk)
-                        self._repair(reading)
-            return _view(reading)
+            return _view(session.reading)
 
     def attach(
         self,
@@ -154,11 +132,11 @@ class HAProxySwitch:
             InvalidInput: the health check cannot be made.
         """
         family_of(health)
-        slots = self._config.slots
+        slots = self._controller.config.slots
 
         def edit(table: Table) -> Table:
-            owned = attrs.evolve(table, owner=owner)
-            if owned.place_of(fleet) is not None:
+            owned = table if table.owner == owner else attrs.evolve(table, owner=owner)
+            if table.place_of(fleet) is not None:
                 return owned
             return with_place(owned, fleet, health, slots=slots)
 
@@ -167,6 +145,9 @@ class HAProxySwitch:
     def write(self, routing: Routing, *, owner: LedgerId, expected: Version) -> Version:
         """Set the whole routing in one atomic step and return the new version.
 
+        The version is new even when the routing is not: whoever read the old one is
+        refused from now on.
+
         Raises:
             Conflict: the version is no longer ``expected``; nothing was changed.
             Ambiguous: it may or may not be served; read to know.
@@ -174,13 +155,14 @@ class HAProxySwitch:
         """
 
         def edit(table: Table) -> Table:
-            for fleet in {*dict(routing.weights), routing.preview} - {None}:
-                table.slot_of(FleetName(str(fleet)))
+            table.check(routing)
             return attrs.evolve(table, routing=routing, owner=owner)
 
         return self._change("switch.write", expected, edit)
 
-    def detach(self, fleet: FleetName, *, owner: LedgerId, expected: Version) -> Version:
+    def detach(
+        self, fleet: FleetName, *, owner: LedgerId, expected: Version
+    ) -> Version:
         """Take away the fleet's slot, ending what its members still serve.
 
         Raises:
@@ -190,14 +172,12 @@ class HAProxySwitch:
 
         def edit(table: Table) -> Table:
             if table.routing.mentions(fleet):
-                raise moved("switch.detach", fleet, f"fleet {fleet} still gets requests")
-            places = tuple(place for place in table.places if place.fleet != fleet)
-            if places == table.places:
-                return table
-            return attrs.evolve(table, places=places, owner=owner)
+                raise moved(
+                    "switch.detach", fleet, f"fleet {fleet} still gets requests"
+                )
+            rest = without_place(table, fleet)
+            return rest if rest is table else attrs.evolve(rest, owner=owner)
 
-        if expected == NEVER_SET_UP and self._settings() is None:
-            return expected
         return self._change("switch.detach", expected, edit)
 
     def join(
@@ -213,30 +193,26 @@ class HAProxySwitch:
             InvalidInput: an address is no literal IP address.
             Ambiguous: only some of it may be done; join again.
         """
-        with self._members_of(fleet) as (talk, reading, settings):
-            place = reading.table.place_of(fleet)
-            if place is None:
+        with self._controller.changing() as session:
+            place = _place(session, fleet)
+            if session is None or place is None:
                 raise moved("switch.join", fleet, f"fleet {fleet} is not attached")
-            wanted = wanted_servers(place.slot, members, place.health)
-            own = [s for s in reading.servers if s.slot == place.slot]
-            others = [s for s in reading.servers if s.slot != place.slot]
-            plan = changes(own, wanted)
-            self._store_members(settings, reading.table, (*others, *wanted))
-            running.apply(talk, plan, settings.config.probing)
-        if plan.drain:
-            self._finish(fleet, plan.drain, drain)
+            leaving = self._replace_members(session, place, members)
+        if leaving:
+            self._finish(fleet, leaving, drain)
 
     def health(self, fleet: FleetName) -> tuple[Probe, ...]:
         """Return one probe for each member, in order of joining.
 
-        ``READY`` needs a recorded passing probe; before the first one, and while a ready
-        member's latest probe failed but does not yet count, it is ``UNKNOWN``.
+        ``READY`` needs a recorded passing probe. Before the first one, and while the
+        latest one of a ready member failed but does not count yet, it is ``UNKNOWN``.
         """
-        with self._looking(fleet) as (talk, reading, slot):
-            if not slot:
+        with self._controller.looking() as session:
+            place = _place(session, fleet)
+            if session is None or place is None:
                 return ()
-            names = {s.name for s in reading.servers if s.slot == slot and s.is_member}
-            rows = running.statistics(talk, slot)
+            names = {s.name for s in _servers(session, place) if s.is_member}
+            rows = running.statistics(session.talk, place.slot)
             return tuple(probe_of(row) for row in rows if row["svname"] in names)
 
     def sessions(self, fleet: FleetName) -> int | None:
@@ -245,8 +221,11 @@ class HAProxySwitch:
         A client that is connected but waits for nothing is not counted: its next request
         goes where the routing says.
         """
-        with self._looking(fleet) as (talk, _, slot):
-            return running.count_sessions(talk, slot) if slot else 0
+        with self._controller.looking() as session:
+            place = _place(session, fleet)
+            if session is None or place is None:
+                return 0
+            return running.count_sessions(session.talk, place.slot)
 
     def shut_down(self) -> None:
         """End HAProxy and its restarter, and forget the routing.
@@ -256,7 +235,75 @@ class HAProxySwitch:
         Raises:
             Unavailable, PermissionDenied: it may still run.
         """
-        if not self._home.directory.exists():
-            return
-        with files_of(self._home.directory), writing(self._home):
-            uninstall(self._home)
+        home = self._controller.home
+        with files_of(home.directory):
+            if home.directory.exists():
+                with writing(home):
+                    uninstall(home)
+
+    def _change(
+        self, operation: str, expected: Version, edit: Callable[[Table], Table]
+    ) -> Version:
+        version, timings = self._controller.change(operation, expected, edit)
+        self.last_write = timings or self.last_write
+        return version
+
+    def _replace_members(
+        self, session: Session, place: Place, members: tuple[Member, ...]
+    ) -> tuple[Server, ...]:
+        wanted = wanted_servers(
+            place.slot, members, place.health, service_port=self._controller.port
+        )
+        plan = changes(_servers(session, place), wanted)
+        others = [s for s in session.reading.servers if s.slot != place.slot]
+        self._controller.store_members(session, (*others, *wanted))
+        try:
+            running.apply(session.talk, plan, session.settings.config.probing)
+        except (Silence, Refusal) as exc:
+            raise unknown("switch.join", place.fleet, exc) from exc
+        return plan.drain
+
+    def _finish(
+        self, fleet: FleetName, leaving: tuple[Server, ...], drain: timedelta
+    ) -> None:
+        with self._controller.looking() as session:
+            if session is not None:
+                running.wait_until_idle(session.talk, leaving, drain)
+        names = {server.name for server in leaving}
+        with self._controller.changing() as session:
+            place = _place(session, fleet)
+            if session is None or place is None:
+                return
+            # Another join may have called one back meanwhile: that one stays.
+            still = [s for s in _servers(session, place) if s.is_leaving]
+            running.remove(session.talk, [s for s in still if s.name in names])
+
+
+def _place(session: Session | None, fleet: FleetName) -> Place | None:
+    return session.reading.table.place_of(fleet) if session else None
+
+
+def _servers(session: Session, place: Place) -> tuple[Server, ...]:
+    return tuple(s for s in session.reading.servers if s.slot == place.slot)
+
+
+def _view(reading: Reading) -> SwitchView:
+    table = reading.table
+    return SwitchView(
+        routing=table.routing,
+        version=reading.stamp.version,
+        attachments=tuple(_attachment(reading, place) for place in table.places),
+        owner=table.owner,
+    )
+
+
+def _attachment(reading: Reading, place: Place) -> Attachment:
+    own = [s for s in reading.servers if s.slot == place.slot and s.is_member]
+    members = tuple(server.to_member() for server in own)
+    return Attachment(fleet=place.fleet, place=place.slot, members=members)
+
+
+def _endpoint(address: Address) -> Endpoint:
+    # An address that stands for all of them is no destination.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)  # noqa: S104
+    return Endpoint(host=host, port=address.port)

@@ -4,7 +4,7 @@ import os
 import re
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast, get_args
 
 import attrs
 
@@ -14,6 +14,7 @@ from immutable.urls import Url
 Acceleration = Literal["auto", "kvm", "tcg"]
 Connection = Literal["system", "session"]
 
+_SUBNET = IPv4Network("10.83.0.0/24")
 _NETWORK = re.compile(r"[a-z][a-z0-9-]{0,31}")
 # The kernel keeps 15 characters of an interface's name.
 _BRIDGE = re.compile(r"[a-z][a-z0-9-]{0,14}")
@@ -42,7 +43,7 @@ class LibvirtConfig:
     pool: Path
     network: str = "immutable"
     bridge: str = "immbr0"
-    subnet: IPv4Network = IPv4Network("10.83.0.0/24")
+    subnet: IPv4Network = _SUBNET
     memory_mib: int = 192
     vcpus: int = 1
     disk_gib: int = 2
@@ -67,7 +68,7 @@ class LibvirtConfig:
             pool=_pool(url.option("pool", ""), connection),
             network=_named(url, "network", "immutable", _NETWORK),
             bridge=_named(url, "bridge", "immbr0", _BRIDGE),
-            subnet=_subnet(url.option("subnet", "10.83.0.0/24")),
+            subnet=_subnet(url.option("subnet", str(_SUBNET))),
             memory_mib=_number(url, "memory_mib", default=192, least=64, most=1 << 20),
             vcpus=_number(url, "vcpus", default=1, least=1, most=256),
             disk_gib=_number(url, "disk_gib", default=2, least=1, most=1 << 14),
@@ -137,6 +138,7 @@ def _subnet(value: str) -> IPv4Network:
 
 
 def _acceleration(value: str) -> Acceleration:
-    if value == "auto" or value == "kvm" or value == "tcg":  # noqa: PLR1714 - mypy narrows a Literal only so
-        return value
+    for known in get_args(Acceleration):
+        if value == known:
+            return cast("Acceleration", known)
     raise _refuse("acceleration", value, "choose auto, kvm or tcg")

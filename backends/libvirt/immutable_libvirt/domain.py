@@ -16,11 +16,9 @@ from immutable_libvirt.xml import add, text_of
 
 Hypervisor = Literal["kvm", "tcg"]
 
-# Nothing here gives up hardening of the guest. cryptomgr.notests skips the self-tests of
-# algorithms, no_timer_check a test of an emulated timer: a third of a second under TCG.
-KERNEL_ARGUMENTS = (
-    "console=ttyS0 quiet panic=-1 no_timer_check cryptomgr.notests"
-)
+# Nothing here gives up hardening of the guest. cryptomgr.notests skips self-tests of
+# algorithms, no_timer_check one of an emulated timer: a third of a second under TCG.
+KERNEL_ARGUMENTS = "no_timer_check cryptomgr.notests"
 
 
 @attrs.frozen(kw_only=True)
@@ -36,7 +34,7 @@ class Disk:
 
 @attrs.frozen(kw_only=True)
 class Machine:
-    """What is booted, on how large a machine; the same for every instance of an image."""
+    """What is booted, on how large a machine; ``arguments`` are the image's own."""
 
     kernel: Path
     initrd: Path
@@ -109,7 +107,7 @@ def _add_boot(root: Element, machine: Machine) -> None:
     add(boot, "type", "hvm", arch="x86_64", machine="q35")
     add(boot, "kernel", str(machine.kernel))
     add(boot, "initrd", str(machine.initrd))
-    add(boot, "cmdline", f"{KERNEL_ARGUMENTS} {machine.arguments}".strip())
+    add(boot, "cmdline", f"{machine.arguments} {KERNEL_ARGUMENTS}".strip())
 
 
 def _add_cpu(root: Element, hypervisor: Hypervisor) -> None:

@@ -19,7 +19,13 @@ from immutable.errors import (
 
 BACKEND = "libvirt"
 
-_ABSENT = frozenset({libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_NETWORK})
+_ABSENT = frozenset(
+    {
+        libvirt.VIR_ERR_NO_DOMAIN,
+        libvirt.VIR_ERR_NO_DOMAIN_METADATA,
+        libvirt.VIR_ERR_NO_NETWORK,
+    }
+)
 _DENIED = frozenset(
     {
         libvirt.VIR_ERR_AUTH_CANCELLED,

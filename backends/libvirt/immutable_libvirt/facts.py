@@ -1,4 +1,4 @@
-"""What is known of an instance from the outside: kept in its domain and its directory."""
+"""What is known of an instance from outside: kept in its domain and its directory."""
 
 import json
 import re
@@ -40,28 +40,23 @@ def check_text(value: str) -> str:
     return value
 
 
-def _named(_owner: object, _attribute: object, value: str) -> None:
-    check_name(value)
-
-
-def _texts(
-    _owner: object, _attribute: object, value: tuple[tuple[str, str], ...]
-) -> None:
-    for key, text in value:
-        check_name(key)
-        check_text(text)
-
-
 @attrs.frozen(kw_only=True)
 class InstanceFacts:
     """One instance: its name, fleet, image, address and tags, and when it was made."""
 
-    name: InstanceId = attrs.field(validator=_named)
-    fleet: FleetName = attrs.field(validator=_named)
-    image: ImageId = attrs.field(validator=lambda _o, _a, value: check_text(value))
+    name: InstanceId
+    fleet: FleetName
+    image: ImageId
     address: IPv4Address
     launched_at: datetime
-    tags: tuple[tuple[str, str], ...] = attrs.field(converter=pairs, validator=_texts)
+    tags: tuple[tuple[str, str], ...] = attrs.field(converter=pairs)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what a domain, a directory or a line of XML could not hold."""
+        for name in (self.name, self.fleet, *(key for key, _ in self.tags)):
+            check_name(name)
+        for text in (self.image, *(value for _, value in self.tags)):
+            check_text(text)
 
     @property
     def digest(self) -> str | None:

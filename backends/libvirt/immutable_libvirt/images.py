@@ -82,7 +82,11 @@ class LibvirtImages:
             Unavailable: a tool is missing, or the mirrors cannot be reached.
             BuildFailed: a layer failed; the message holds its last lines.
         """
-        codename, chain, pool = codename_of(recipe.origin), recipe.digests(), Pool(self.pool)
+        codename, chain, pool = (
+            codename_of(recipe.origin),
+            recipe.digests(),
+            Pool(self.pool),
+        )
         index = pool.build(_index(codename, chain[-1]))
         found = _indexed(pool, index)
         if found:

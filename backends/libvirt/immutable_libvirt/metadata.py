@@ -1,4 +1,4 @@
-"""An instance's facts as an element of its domain's metadata, in a namespace of our own."""
+"""An instance's facts as an element of its domain's metadata."""
 
 from datetime import datetime
 from ipaddress import IPv4Address
@@ -36,21 +36,24 @@ def from_text(text: str) -> InstanceFacts:
     Raises:
         ValueError: there is none, or it is damaged.
     """
-    root = next(parse(text).iter(_INSTANCE), None)
-    if root is None:
+    root = parse(text)
+    # Asked for by its namespace, libvirt gives the element out of its namespace.
+    bare = root if root.tag == "instance" else None
+    element = next(root.iter(_INSTANCE), bare)
+    if element is None:
         raise ValueError("no element of ours")
     try:
-        return _read(root)
+        return _read(element)
     except KeyError as exc:
         raise ValueError(f"the element lacks {exc}") from exc
 
 
-def _read(root: Element) -> InstanceFacts:
+def _read(element: Element) -> InstanceFacts:
     return InstanceFacts(
-        name=InstanceId(root.attrib["name"]),
-        fleet=FleetName(root.attrib["fleet"]),
-        image=ImageId(root.attrib["image"]),
-        address=IPv4Address(root.attrib["address"]),
-        launched_at=datetime.fromisoformat(root.attrib["launched-at"]),
-        tags=[(tag.attrib["key"], tag.attrib["value"]) for tag in root.iter(_TAG)],
+        name=InstanceId(element.attrib["name"]),
+        fleet=FleetName(element.attrib["fleet"]),
+        image=ImageId(element.attrib["image"]),
+        address=IPv4Address(element.attrib["address"]),
+        launched_at=datetime.fromisoformat(element.attrib["launched-at"]),
+        tags=[(tag.attrib["key"], tag.attrib["value"]) for tag in element],
     )

@@ -96,7 +96,7 @@ def _verify(network: libvirt.virNetwork, config: LibvirtConfig) -> None:
     if found != wanted:
         theirs = ", ".join(f"{k}={v}" for k, v in found.items() if v != wanted[k])
         raise _taken(
-            f"the libvirt network {config.network} exists with other settings ({theirs})",
+            f"libvirt network {config.network} exists with other settings ({theirs})",
             f"remove it (virsh net-destroy, virsh net-undefine) or {_OTHER}",
         )
 

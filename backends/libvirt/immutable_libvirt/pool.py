@@ -29,18 +29,22 @@ from immutable.model import Digest, ImageId
 
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _FILE = 0o600
-# Unpacked trees hold set-user-id programs, work and cache what is not for others to see.
+# Unpacked trees hold set-user-id programs, which others must not be able to run.
 _PRIVATE = ("builds", "cache", "images", "locks", "trees", "work")
 # QEMU runs as another user, who opens files in these by name and cannot list them.
 _PASSABLE = ("kernels", "layers")
 _MEBIBYTE = 1 << 20
 
 
+def _absolute(path: Path) -> Path:
+    return path.absolute()
+
+
 @attrs.frozen
 class Pool:
     """The paths of a pool, and the only ways to write to it."""
 
-    root: Path
+    root: Path = attrs.field(converter=_absolute)
 
     def image(self, image: ImageId) -> Path:
         """Return where an image's manifest is."""
@@ -80,9 +84,9 @@ class Pool:
             for name in _PASSABLE:
                 _make_directory(self.root / name, 0o711)
             self._sweep()
-        except PermissionError as exc:
+        except OSError as exc:
             raise PermissionDenied(
-                f"the pool {self.root} cannot be written",
+                f"the pool {self.root} cannot be written: {exc.strerror}",
                 hint="run as root, or name another directory with ?pool=/path",
                 operation="images.build",
                 resource=str(self.root),
@@ -187,7 +191,7 @@ def _remove_abandoned(path: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Bring a file to disk, or the file system of a directory: one call for them all."""
+    """Bring a file to disk, or with a directory its whole file system."""
     if path.is_dir():
         subprocess.run(["sync", "--file-system", path], check=True)
         return

@@ -130,7 +130,8 @@ def _run(program: str) -> None:
             timeout=_START_DEADLINE_S,
             check=False,
         )
-        _check(program, output.seek(0) or output.read())
+        output.seek(0)
+        _check(program, output.read())
 
 
 def _socket_of(program: str) -> str:

@@ -31,7 +31,7 @@ def parse(text: str) -> Element:
     parser.EndElementHandler = lambda name: _end(builder, name)
     parser.CharacterDataHandler = builder.data
     try:
-        parser.Parse(text, True)
+        parser.Parse(text, True)  # noqa: FBT003 - expat takes no keyword
     except expat.ExpatError as exc:
         raise ValueError(f"not XML: {exc}") from exc
     return builder.close()
@@ -43,9 +43,7 @@ def _refuse(*_declaration: object) -> None:
 
 
 def _start(builder: TreeBuilder, name: str, attributes: dict[str, str]) -> None:
-    builder.start(
-        _universal(name), {_universal(k): v for k, v in attributes.items()}
-    )
+    builder.start(_universal(name), {_universal(k): v for k, v in attributes.items()})
 
 
 def _end(builder: TreeBuilder, name: str) -> None:

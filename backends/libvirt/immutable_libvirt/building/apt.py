@@ -15,7 +15,9 @@ from immutable_libvirt.building.process import Output, capture, run
 from immutable_libvirt.building.sources import sources_for
 from immutable_libvirt.pool import Pool
 
-_HOST_SETTINGS = re.compile(r"^Acquire::(?:http|https|Retries|ForceIPv[46])\b.*;$", re.M)
+_HOST_SETTINGS = re.compile(
+    r"^Acquire::(?:http|https|Retries|ForceIPv[46])\b.*;$", re.MULTILINE
+)
 QUIET = ("--quiet", "--quiet", "--yes")
 _ARCHITECTURES = frozenset({"amd64"})
 
@@ -61,7 +63,7 @@ class Apt:
             )
         except BuildFailed as exc:
             raise Unavailable(
-                f"the package lists of {self.codename} cannot be fetched: {exc.message}",
+                f"the lists of {self.codename} cannot be fetched: {exc.message}",
                 hint='see whether "apt-get update" works on this host; its sources,'
                 " proxies and keys are used here",
                 operation="images.build",
@@ -69,9 +71,7 @@ class Apt:
                 retryable=True,
             ) from exc
 
-    def fetch(
-        self, names: Sequence[str], status: Path, *, on_output: Output
-    ) -> None:
+    def fetch(self, names: Sequence[str], status: Path, *, on_output: Output) -> None:
         """Download packages and what they need besides those that are installed.
 
         Args:
@@ -101,11 +101,17 @@ class Apt:
             ["apt-get", "--quiet", "--quiet", "--print-uris", "download", *names],
             variables=self.variables(),
         )
-        files = re.findall(r"^'\S+' (\S+\.deb) ", found, re.M)
+        files = re.findall(r"^'\S+' (\S+\.deb) ", found, re.MULTILINE)
         missing = [name for name in files if not (self.downloads / name).is_file()]
         if missing:
             # apt downloads to the working directory and nowhere else.
-            inside = ["env", f"--chdir={self.downloads}", "apt-get", "--quiet", "download"]
+            inside = [
+                "env",
+                f"--chdir={self.downloads}",
+                "apt-get",
+                "--quiet",
+                "download",
+            ]
             run(
                 [*inside, *names],
                 what="apt-get download",
@@ -121,11 +127,11 @@ class Apt:
             BuildFailed: there is none.
         """
         said = capture(["apt-cache", "depends", name], variables=self.variables())
-        found = re.search(rf"Depends: ({pattern})$", said, re.M)
+        found = re.search(rf"Depends: ({pattern})$", said, re.MULTILINE)
         if not found:
             raise BuildFailed(
                 f"{name} of {self.codename} depends on no {pattern}",
-                hint="the mirror's lists are incomplete, or this release names it otherwise",
+                hint="this release names its kernel in a way not known here",
                 backend="libvirt",
             )
         return found[1]

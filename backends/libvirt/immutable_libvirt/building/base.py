@@ -12,7 +12,8 @@ CODENAMES = {"debian:12": "bookworm", "debian:13": "trixie"}
 """The origins of recipes that this backend can build."""
 
 LEFTOVERS = (
-    "etc/*-",
+    *(f"etc/{name}-" for name in ("group", "gshadow", "passwd", "shadow")),
+    *(f"etc/{name}-" for name in ("subgid", "subuid")),
     "etc/.pwd.lock",
     "etc/apt/sources.list*",
     "etc/machine-id",
@@ -24,7 +25,7 @@ LEFTOVERS = (
     "var/lib/dpkg/*-old",
     "var/lib/dpkg/lock*",
     "var/lib/dpkg/triggers/Lock",
-    "var/log/**/*.log",
+    *(f"var/log/{name}.log" for name in ("alternatives", "bootstrap", "dpkg")),
     "var/log/apt",
 )
 _EXCLUDED = ("doc/*", "info/*", "locale/*", "man/*")

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from immutable.model import Digest, ImageId
-from immutable_libvirt.building.manifest import Manifest, load
+from immutable_libvirt.building.manifest import load
 from immutable_libvirt.pool import Pool, read
 
 
@@ -19,12 +19,15 @@ def delete(pool: Pool, image: ImageId) -> None:
 
 
 def _used(pool: Pool) -> set[Digest]:
-    found = [load(pool, ImageId(p.stem)) for p in pool.image(ImageId("x")).parent.glob("*.json")]
+    found = [
+        load(pool, ImageId(p.stem))
+        for p in pool.image(ImageId("x")).parent.glob("*.json")
+    ]
     return {layer for manifest in found if manifest for layer in manifest.layers}
 
 
 def _collect(pool: Pool, unused: set[Digest]) -> None:
-    """Remove layers, their trees and the notes that lead to them; not those of bases."""
+    """Remove layers with their trees and notes, except those of bases."""
     for path in _notes(pool):
         note = read(path) or {}
         if note.get("content") in unused:

@@ -1,4 +1,4 @@
-"""Archives for the kernel's initramfs (cpio, "newc" format), equal for equal contents."""
+"""Archives for the initramfs (cpio, "newc"): equal contents give equal bytes."""
 
 import stat
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ _TRAILER = "TRAILER!!!"
 
 @attrs.frozen(kw_only=True)
 class Entry:
-    """A file of the archive, owned by root: contents, or a link's target, or a device."""
+    """A file owned by root; a link's content is its target."""
 
     path: PurePosixPath
     mode: int
@@ -52,8 +52,8 @@ def archive(entries: Iterable[Entry]) -> bytes:
 def _record(number: int, entry: Entry) -> bytes:
     name = str(entry.path).encode() + b"\0"
     # inode, mode, uid, gid, links, mtime, size, device, special device, name, checksum
-    fields = (number, entry.mode, 0, 0, 1, 0, len(entry.content), 0, 0)
-    fields += (*entry.device, len(name), 0)
+    fields = [number, entry.mode, 0, 0, 1, 0, len(entry.content), 0, 0]
+    fields += [*entry.device, len(name), 0]
     header = b"070701" + b"".join(b"%08X" % field for field in fields)
     return _padded(header + name) + _padded(entry.content)
 

@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import reduce
 from pathlib import Path
 
 import attrs
@@ -21,6 +20,8 @@ from immutable_libvirt.pool import Pool, read
 FORMAT = 1
 """Raised when equal recipes would now give other layers than before."""
 
+_NONE = Digest("")
+
 
 @attrs.frozen(kw_only=True)
 class Step:
@@ -30,7 +31,7 @@ class Step:
     """
 
     digest: Digest
-    parent: Digest = Digest("")
+    parent: Digest = _NONE
     layers: tuple[Layer, ...] = ()
 
     @property
@@ -142,7 +143,7 @@ class Builder:
         for layer in step.layers:
             if isinstance(layer, Files | Daemon):
                 staging.place(layer)
-        if reduce(_digest_upon, step.layers, step.parent) != step.digest:
+        if _digest_of(step) != step.digest:
             raise BuildFailed(
                 "the recipe's files have changed while they were copied",
                 hint="build again when nothing writes to them",
@@ -164,5 +165,9 @@ class Builder:
         return Built(content=content, size_bytes=size_bytes)
 
 
-def _digest_upon(parent: Digest, layer: Layer) -> Digest:
-    return layer.digest(parent)
+def _digest_of(step: Step) -> Digest:
+    """Return a step's digest by what its files contain now."""
+    digest = step.parent
+    for layer in step.layers:
+        digest = layer.digest(digest)
+    return digest

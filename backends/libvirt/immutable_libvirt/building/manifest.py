@@ -69,7 +69,7 @@ class Manifest:
 
 
 def load(pool: Pool, image: ImageId) -> Manifest | None:
-    """Return an image's manifest, or None when there is none or a part of it is gone."""
+    """Return an image's manifest; None when it, or a part of the image, is gone."""
     document = read(pool.image(image))
     if document is None or document.get("schema") != SCHEMA:
         return None

@@ -1,6 +1,7 @@
 """What must be so before anything is built."""
 
 import os
+import re
 from pathlib import Path
 
 from immutable.errors import InvalidInput, PermissionDenied
@@ -19,6 +20,8 @@ _RUN_BYTES = 100 * _MEBIBYTE
 _SMALL_BYTES = 8 * _MEBIBYTE
 _COPIES = 2  # each layer is kept as a disk and as a tree
 _MOST_DISKS = 16  # more would not fit on the machine's bus
+_SPECIAL = re.compile(r"""[\s:,"'\\]""")
+_MOUNTED = (("dev",), ("proc",), ("run",), ("sys",))
 _PROGRAMS = ("apt-get", "dpkg-deb", "mkfs.erofs", "mmdebstrap", "setpriv", "unshare")
 
 
@@ -26,7 +29,8 @@ def check_needs(pool: Pool, steps: tuple[Step, ...], boot: Digest) -> None:
     """Check that these steps can be built, and make the pool's directories.
 
     Raises:
-        InvalidInput: there are more steps than a machine can have disks.
+        InvalidInput: there are more steps than a machine can have disks, the pool's
+            path cannot be mounted, or files would be hidden in the guest.
         PermissionDenied: the caller is not root, or cannot write the pool.
         Unavailable: a program is missing.
         NotEnough: the pool is too small.
@@ -38,10 +42,35 @@ def check_needs(pool: Pool, steps: tuple[Step, ...], boot: Digest) -> None:
             operation="images.build",
             backend="libvirt",
         )
+    _require_mountable(pool.root)
+    for layer in (layer for step in steps for layer in step.layers):
+        _require_visible(layer)
     _require_root(os.geteuid())
     require(*_PROGRAMS)
     pool.prepare()
     pool.require_space(_needed_bytes(pool, steps, boot))
+
+
+def _require_mountable(root: Path) -> None:
+    found = _SPECIAL.search(str(root))
+    if found:
+        raise InvalidInput(
+            f"the pool's path {str(root)!r} contains {found[0]!r}",
+            hint="mount options are separated by it; use a path without",
+            operation="images.build",
+            resource=str(root),
+            backend="libvirt",
+        )
+
+
+def _require_visible(layer: Layer) -> None:
+    if isinstance(layer, Files) and layer.target.parts[1:2] in _MOUNTED:
+        raise InvalidInput(
+            f"files at {layer.target} would not be seen: something is mounted there",
+            hint="choose a place outside /dev, /proc, /run and /sys",
+            operation="images.build",
+            backend="libvirt",
+        )
 
 
 def _require_root(user: int) -> None:

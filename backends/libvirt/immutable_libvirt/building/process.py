@@ -12,7 +12,7 @@ from immutable.errors import BuildFailed, Unavailable
 
 Output = Callable[[str], None]
 EPOCH = 315532800
-"""The time of every file in every image: 1980, the oldest that zip archives can hold."""
+"""The time of every file in every image: 1980, the oldest that zip can hold."""
 
 _LAST_LINES = 15
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -12,6 +12,7 @@ from immutable.errors import Unavailable
 from immutable_libvirt.building.process import capture
 
 Stanza = dict[str, str]
+_FIELD = re.compile(r"^([A-Za-z-]+):[ \t]*(.*(?:\n[ \t].*)*)", re.MULTILINE)
 _PARTS = ("", "-updates", "-security")
 _SUITE_AND_COMPONENTS = 3
 
@@ -23,7 +24,7 @@ def sources_for(codename: str) -> str:
         Unavailable: this host has no sources of Debian to take after.
     """
     host = _host_codename()
-    stanzas = [_rewritten(stanza, host, codename) for stanza in _host_stanzas()]
+    stanzas = [rewritten(stanza, host, codename) for stanza in _host_stanzas()]
     usable = [stanza for stanza in stanzas if stanza.get("Suites")]
     if not usable:
         raise Unavailable(
@@ -39,7 +40,9 @@ def parse_deb822(text: str) -> Iterator[Stanza]:
     """Yield the stanzas of a ``.sources`` file; long values keep their lines."""
     kept = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
     for block in re.split(r"\n\s*\n", kept):
-        fields = re.findall(r"^([A-Za-z-]+):[ \t]*(.*(?:\n[ \t].*)*)", block, re.M)
+        fields = re.findall(
+            r"^([A-Za-z-]+):[ \t]*(.*(?:\n[ \t].*)*)", block, re.MULTILINE
+        )
         if fields:
             yield {name.title(): value for name, value in fields}
 
@@ -51,7 +54,9 @@ def parse_list(text: str) -> Iterator[Stanza]:
         words = match[2].split() if match else []
         if match and len(words) >= _SUITE_AND_COMPONENTS:
             options = re.findall(r"(\S+?)=(\S+)", match[1] or "")
-            yield {_option(name): value.replace(",", " ") for name, value in options} | {
+            yield {
+                _option(name): value.replace(",", " ") for name, value in options
+            } | {
                 "Types": "deb",
                 "Uris": words[0],
                 "Suites": words[1],
@@ -63,7 +68,8 @@ def _option(name: str) -> str:
     return {"arch": "Architectures", "lang": "Languages"}.get(name, name.title())
 
 
-def _rewritten(stanza: Stanza, host: str, codename: str) -> Stanza:
+def rewritten(stanza: Stanza, host: str, codename: str) -> Stanza:
+    """Return a stanza for another release; without suites when none is of use."""
     wanted = {f"{host}{part}": f"{codename}{part}" for part in _PARTS}
     enabled = stanza.get("Enabled", "yes").lower() not in {"no", "false", "0"}
     binary = "deb" in stanza.get("Types", "").split() and enabled
@@ -77,7 +83,7 @@ def _rendered(stanza: Stanza) -> str:
 
 def _host_codename() -> str:
     release = Path("/etc/os-release").read_text(encoding="utf-8")
-    fields = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', release, re.M))
+    fields = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', release, re.MULTILINE))
     return fields.get("VERSION_CODENAME", "") if fields.get("ID") == "debian" else ""
 
 
@@ -89,7 +95,14 @@ def _host_stanzas() -> Iterator[Stanza]:
 
 def _host_files() -> list[Path]:
     places = capture(
-        ["apt-config", "shell", "A", "Dir::Etc::sourcelist/f", "B", "Dir::Etc::sourceparts/d"],
+        [
+            "apt-config",
+            "shell",
+            "A",
+            "Dir::Etc::sourcelist/f",
+            "B",
+            "Dir::Etc::sourceparts/d",
+        ],
         variables={},
     )
     single, parts = (Path(text) for text in re.findall(r"='(.*)'", places))

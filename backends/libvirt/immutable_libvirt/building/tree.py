@@ -1,4 +1,4 @@
-"""Trees of files on the host that become layers: placing things in them, cleaning them."""
+"""Trees of files that become layers: placing things in them, cleaning them."""
 
 import os
 import shlex
@@ -40,7 +40,7 @@ class Staging:
         """
         if isinstance(layer, Daemon):
             self._write(SERVICES / layer.name, service_script(layer).encode())
-        elif layer.source.is_dir() and not layer.source.is_symlink():
+        elif layer.source.is_dir():
             for path in _walk(layer.source):
                 self._copy(path, layer.target / path.relative_to(layer.source))
         else:
@@ -62,10 +62,11 @@ class Staging:
             made.chmod(stat.S_IMODE(mode))
 
     def _vacate(self, target: PurePosixPath) -> Path:
-        """Return the path to write to, its directories made and nothing in its place."""
+        """Return the path to write to: its directory made, nothing in its place."""
         parent = self._resolved(target.parent)
         made = self._directory(parent, _DIRECTORY) / target.name
-        if made.is_dir() and not made.is_symlink():
+        there = find((self.root, *self.below), parent / target.name)
+        if there and there.is_dir() and not there.is_symlink():
             raise BuildFailed(
                 f"{target} is to be a file, and is a directory already",
                 hint="give the file's own path as the target, not its directory's",
@@ -97,7 +98,7 @@ class Staging:
                 done /= left.pop(0)
             else:
                 return done
-            link = PurePosixPath(os.readlink(found))
+            link = PurePosixPath(found.readlink())
             left = [*_joined(done, link).parts[1:], *left[1:]]
             done = PurePosixPath("/")
         raise BuildFailed(f"{path} leads through too many links", backend="libvirt")
@@ -135,8 +136,7 @@ def _forget_the_host(path: Path) -> None:
 
 def _walk(root: Path) -> Iterator[Path]:
     """Yield everything below a directory, parents first, in order of name."""
-    for name in sorted(os.listdir(root)):
-        path = root / name
+    for path in sorted(root.iterdir()):
         yield path
         if path.is_dir() and not path.is_symlink():
             yield from _walk(path)

@@ -1,0 +1,120 @@
+"""The pool: what is in it is whole, and builders do not get into each other's way."""
+
+import multiprocessing
+import os
+import signal
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import pytest
+
+from immutable.errors import NotEnough, PermissionDenied
+from immutable.model import Digest
+from immutable_libvirt.pool import Pool, read
+
+FORK = multiprocessing.get_context("fork")
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Pool:
+    """Return an empty pool with its directories."""
+    pool = Pool(tmp_path / "pool")
+    pool.prepare()
+    return pool
+
+
+def test_notes_are_read_back(pool: Pool) -> None:
+    """What was noted is there, and replaced by a later note."""
+    path = pool.build(Digest("a"))
+    assert read(path) is None
+    pool.note(path, {"content": "1"})
+    pool.note(path, {"content": "2"})
+    assert read(path) == {"content": "2"}
+
+
+def test_a_damaged_note_is_none(pool: Pool) -> None:
+    """Half a note leads to building again, not to an error."""
+    pool.build(Digest("a")).write_text('{"content": ')
+    assert read(pool.build(Digest("a"))) is None
+
+
+def test_only_the_owner_can_look_into_it(pool: Pool) -> None:
+    """Layers can be opened by name, nothing can be listed, trees cannot be entered."""
+    modes = {path.name: path.stat().st_mode & 0o777 for path in pool.root.iterdir()}
+    assert {modes["layers"], modes["kernels"]} == {0o711}
+    assert {modes["trees"], modes["images"], modes["work"], modes["cache"]} == {0o700}
+
+
+def test_workspaces_vanish(pool: Pool) -> None:
+    """Unfinished work is gone afterwards, also after an error."""
+    with pytest.raises(ZeroDivisionError), pool.workspace() as work:
+        (work / "file").touch()
+        raise ZeroDivisionError
+    assert list((pool.root / "work").iterdir()) == []
+
+
+def test_an_existing_directory_is_kept(pool: Pool, tmp_path: Path) -> None:
+    """The name of a directory says what is in it, so the first one stays."""
+    for content in ("first", "second"):
+        made = tmp_path / content
+        made.mkdir()
+        (made / "file").write_text(content)
+        pool.publish(made, pool.kernel("a"))
+    assert (pool.kernel("a") / "file").read_text() == "first"
+
+
+def _work_until_killed(root: Path, ready: Event) -> None:
+    with Pool(root).workspace():
+        ready.set()
+        signal.pause()
+
+
+def test_only_abandoned_work_is_swept(pool: Pool) -> None:
+    """A living builder's workspace stays; a killed one's is removed at the next build."""
+    ready = FORK.Event()
+    builder = FORK.Process(target=_work_until_killed, args=(pool.root, ready))
+    builder.start()
+    try:
+        assert ready.wait(30)
+        pool.prepare()
+        assert len(list((pool.root / "work").iterdir())) == 1
+    finally:
+        os.kill(builder.pid or 0, signal.SIGKILL)
+        builder.join()
+    pool.prepare()
+    assert list((pool.root / "work").iterdir()) == []
+
+
+def _append_alone(root: Path) -> None:
+    with Pool(root).lock("key"):
+        path = root / "count"
+        count = int(path.read_text())
+        signal.sigtimedwait([], 0.01)
+        path.write_text(str(count + 1))
+
+
+def test_a_lock_lets_one_process_in(pool: Pool) -> None:
+    """No update is lost between processes that read, wait and write."""
+    (pool.root / "count").write_text("0")
+    processes = [
+        FORK.Process(target=_append_alone, args=(pool.root,)) for _ in range(8)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert (pool.root / "count").read_text() == "8"
+
+
+def test_too_little_space_is_said_before(pool: Pool) -> None:
+    """More than the disk has is refused with what to do."""
+    pool.require_space(1)
+    with pytest.raises(NotEnough, match=r"pool=/path"):
+        pool.require_space(1 << 60)
+
+
+def test_a_pool_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    """A path below a file is a typed error that names the pool."""
+    (tmp_path / "file").touch()
+    with pytest.raises(PermissionDenied, match="file/pool"):
+        Pool(tmp_path / "file" / "pool").prepare()

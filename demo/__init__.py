@@ -1,0 +1,1 @@
+"""The main job, watched: real machines replaced under traffic without a failed request."""

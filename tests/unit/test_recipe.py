@@ -1,0 +1,192 @@
+"""Recipes are values: what changes their digest, what does not, and what they refuse."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from immutable.errors import InvalidInput, MissingFiles
+from immutable.images.recipe import Daemon, Files, Recipe
+
+NAMES = st.text("abcdefgh", min_size=1, max_size=6)
+COMMANDS = st.text(min_size=1, max_size=12).filter(str.strip)
+CONTENTS = st.dictionaries(NAMES, st.binary(max_size=20), max_size=4)
+BASE = Recipe.base("debian:12")
+
+
+def write(root: Path, contents: dict[str, bytes]) -> Path:
+    root.mkdir()
+    for name, content in contents.items():
+        (root / name).write_bytes(content)
+        (root / name).chmod(0o644)
+    return root
+
+
+def digest_of(contents: dict[str, bytes]) -> str:
+    with tempfile.TemporaryDirectory() as directory:
+        return BASE.files(write(Path(directory) / "t", contents), "/srv").digest
+
+
+@given(first=CONTENTS, second=CONTENTS)
+def test_digest_is_equal_exactly_when_contents_are(
+    first: dict[str, bytes], second: dict[str, bytes]
+) -> None:
+    """Two trees have one digest if and only if names and contents agree."""
+    assert (digest_of(first) == digest_of(second)) == (first == second)
+
+
+@given(parts=st.lists(COMMANDS, min_size=2, max_size=4))
+def test_layers_are_delimited(parts: list[str]) -> None:
+    """Commands joined into one layer are another recipe than separate ones."""
+    apart = BASE
+    for part in parts:
+        apart = apart.run(part)
+    assert apart.digest != BASE.run("".join(parts)).digest
+
+
+@given(first=COMMANDS, second=COMMANDS)
+def test_order_of_layers_matters(first: str, second: str) -> None:
+    """The same layers in another order are another recipe, unless they are equal."""
+    forth, back = BASE.run(first).run(second), BASE.run(second).run(first)
+    assert (forth.digest == back.digest) == (first == second)
+
+
+@given(first=st.lists(NAMES, min_size=1, max_size=3), second=NAMES)
+def test_arguments_of_a_service_are_delimited(first: list[str], second: str) -> None:
+    """Moving a boundary between arguments gives another digest."""
+    apart = BASE.service("web", "/bin/web", *first, second)
+    joined = BASE.service("web", "/bin/web", *first[:-1], first[-1] + second)
+    assert apart.digest != joined.digest
+
+
+def test_digests_cover_what_is_below() -> None:
+    """A change in a lower layer changes the digest of every layer above it."""
+    one, other = BASE.run("a").run("z").digests(), BASE.run("b").run("z").digests()
+    assert one[0] == other[0]
+    assert one[1] != other[1]
+    assert one[2] != other[2]
+
+
+def test_order_of_packages_does_not_matter() -> None:
+    """One layer's packages are a set."""
+    assert BASE.packages("a", "b").digest == BASE.packages("b", "a").digest
+
+
+def test_times_do_not_matter(tmp_path: Path) -> None:
+    """Touching a file leaves the digest as it was."""
+    recipe = BASE.files(write(tmp_path / "t", {"a": b"1"}), "/srv")
+    before = recipe.digest
+    os.utime(tmp_path / "t" / "a", (1, 1))
+    assert recipe.digest == before
+
+
+def test_modes_matter(tmp_path: Path) -> None:
+    """Making a file executable changes the digest."""
+    recipe = BASE.files(write(tmp_path / "t", {"a": b"1"}), "/srv")
+    before = recipe.digest
+    (tmp_path / "t" / "a").chmod(0o755)
+    assert recipe.digest != before
+
+
+def test_target_and_empty_directories_matter(tmp_path: Path) -> None:
+    """Where files go, and directories without files, are part of the digest."""
+    source = write(tmp_path / "t", {"a": b"1"})
+    before = BASE.files(source, "/srv").digest
+    assert BASE.files(source, "/opt").digest != before
+    (source / "empty").mkdir()
+    assert BASE.files(source, "/srv").digest != before
+
+
+def test_links_inside_count_by_target(tmp_path: Path) -> None:
+    """A link in a tree is copied as a link, so its target is what counts."""
+    source = write(tmp_path / "t", {"a": b"1", "b": b"1"})
+    (source / "link").symlink_to("a")
+    before = BASE.files(source, "/srv").digest
+    (source / "link").unlink()
+    (source / "link").symlink_to("b")
+    assert BASE.files(source, "/srv").digest != before
+
+
+def test_a_link_as_source_counts_by_contents(tmp_path: Path) -> None:
+    """What a link given as the source points to is copied, so its contents count."""
+    (tmp_path / "file").write_text("1")
+    (tmp_path / "link").symlink_to("file")
+    recipe = BASE.files(tmp_path / "link", "/srv/file")
+    before = recipe.digest
+    (tmp_path / "file").write_text("2")
+    assert recipe.digest != before
+
+
+def test_missing_files_are_named(tmp_path: Path) -> None:
+    """A source that is not there, or a link to nothing, is a typed error."""
+    (tmp_path / "link").symlink_to("nowhere")
+    for name in ("absent", "link"):
+        with pytest.raises(MissingFiles, match=name):
+            _ = BASE.files(tmp_path / name, "/srv").digest
+
+
+def test_sockets_and_pipes_are_refused(tmp_path: Path) -> None:
+    """A tree with something that cannot be copied is refused."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InvalidInput, match="pipe"):
+        _ = BASE.files(tmp_path, "/srv").digest
+
+
+@pytest.mark.parametrize("target", ["srv", "../srv", "/srv/../etc", ""])
+def test_targets_outside_the_image_are_refused(target: str) -> None:
+    """A target is absolute and stays inside."""
+    with pytest.raises(InvalidInput):
+        BASE.files(".", target)
+
+
+def test_leading_slashes_are_one() -> None:
+    """Two slashes at the front mean the same place as one."""
+    layer = BASE.files(".", "//srv/app").layers[0]
+    assert isinstance(layer, Files)
+    assert str(layer.target) == "/srv/app"
+
+
+@pytest.mark.parametrize("origin", ["debian", "debian:", "Debian:12", "a:b:c", ""])
+def test_origins_are_distribution_and_version(origin: str) -> None:
+    """Anything else is refused at once."""
+    with pytest.raises(InvalidInput):
+        Recipe.base(origin)
+
+
+@pytest.mark.parametrize("names", [(), ("",), ("-y",), ("a b",), ("a;b",)])
+def test_impossible_packages_are_refused(names: tuple[str, ...]) -> None:
+    """Nothing that apt could take for an option or two words gets through."""
+    with pytest.raises(InvalidInput):
+        BASE.packages(*names)
+
+
+def test_service_is_split_like_a_shell() -> None:
+    """One string becomes arguments; several are taken as they are."""
+    one = BASE.service("web", "/bin/web --name 'a b'").layers[0]
+    several = BASE.service("web", "/bin/web", "--name", "a b").layers[0]
+    assert isinstance(one, Daemon)
+    assert one == several
+
+
+@pytest.mark.parametrize(
+    ("name", "command"), [("Web", "/bin/x"), ("web", "x"), ("web", ""), ("", "/bin/x")]
+)
+def test_impossible_services_are_refused(name: str, command: str) -> None:
+    """A service has a plain name and a program with an absolute path."""
+    with pytest.raises(InvalidInput):
+        BASE.service(name, command)
+
+
+def test_variables_need_names() -> None:
+    """A variable that no shell can set is refused."""
+    with pytest.raises(InvalidInput, match=r"a\.b"):
+        BASE.service("web", "/bin/web", environment={"a.b": "1"})
+
+
+def test_an_empty_command_is_refused() -> None:
+    """It would make a layer that does nothing."""
+    with pytest.raises(InvalidInput):
+        BASE.run("  ")
