@@ -1,1 +1,1 @@
-"""How fast, and beside what: each figure stands next to its floor or peer of the same run."""
+"""How fast, and beside what: each figure with its floor or peer of the same run."""

@@ -1,9 +1,9 @@
 """Measure, each figure beside its floor or peer from the same run.
 
-    python -m bench [NAME…] [--json FILE] [--rounds N]
+    python -m bench [NAME…] [--json FILE] [--rounds N] [--backend URL]
 
-Prints JSON, then a table. The exit status is 1 when a figure that is required was missed,
-such as a failed request, or when a bench broke; ratios never decide it.
+Prints JSON, then a table. The exit status is 1 when a figure that is required was
+missed, such as a failed request, or when a bench broke; ratios never decide it.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from typing import cast
 
 from bench.figures import CannotMeasure, Figure, Unmeasured
 from bench.report import Row, machine, say, to_json, to_table
+from bench.settings import Settings
 
 BENCHES = {
     "import": "bench.importing",
@@ -27,14 +28,15 @@ BENCHES = {
     "rollback": "bench.rollback",
     "deploy": "bench.deploy",
 }
-Measure = Callable[..., Sequence[Row]]
+Measure = Callable[[Settings], Sequence[Row]]
 
 
 def main() -> int:
     """Run what was asked for and return the exit status."""
     asked = _arguments()
     before = machine()
-    rows = [row for name in asked.names or BENCHES for row in _run(name, asked.rounds)]
+    settings = Settings(rounds=asked.rounds, backend=asked.backend)
+    rows = [row for name in asked.names or BENCHES for row in _run(name, settings)]
     document = to_json(rows, before)
     if asked.json:
         asked.json.write_text(f"{document}\n", encoding="utf-8")
@@ -50,10 +52,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}; all"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write JSON there too")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write JSON there too"
+    )
     parser.add_argument(
         "--rounds", type=_positive, help="turns of each comparison; each has a default"
     )
+    parser.add_argument("--backend", default=Settings().backend, metavar="URL")
     asked = parser.parse_args()
     if strangers := sorted(set(asked.names) - set(BENCHES)):
         parser.error(f"no bench {', '.join(strangers)}; there are {', '.join(BENCHES)}")
@@ -67,12 +72,12 @@ def _positive(text: str) -> int:
     return number
 
 
-def _run(name: str, rounds: int | None) -> Sequence[Row]:
+def _run(name: str, settings: Settings) -> Sequence[Row]:
     say(f"{name} …")
     began = time.monotonic()
     try:
         measure = cast("Measure", importlib.import_module(BENCHES[name]).measure)
-        return measure(**({} if rounds is None else {"rounds": rounds}))
+        return measure(settings)
     except CannotMeasure as exc:
         return (Unmeasured(name=name, why=str(exc)),)
     # one bench that breaks must not take the others' figures along

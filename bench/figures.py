@@ -11,7 +11,7 @@ Unit = Literal["us", "ms", "s", "count", "per_s", "percent"]
 _PER_SECOND = {"us": 1e6, "ms": 1e3, "s": 1.0}
 
 
-class CannotMeasure(Exception):  # noqa: N818 - a statement about this machine
+class CannotMeasure(Exception):
     """A bench cannot run here; the message says why and what would help."""
 
 
@@ -79,7 +79,7 @@ class Unmeasured:
     """It should have worked: the bench itself broke."""
 
 
-def compared(
+def compared(  # noqa: PLR0913 - two series, and what each figure has
     name: str,
     unit: Unit,
     ours: Sequence[float],

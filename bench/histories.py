@@ -7,7 +7,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from immutable.clock import SystemClock
-from immutable.deploying.steps import Attach, Detach, Effect, Join, Launch, Retire, Route
+from immutable.deploying.steps import (
+    Attach,
+    Detach,
+    Effect,
+    Join,
+    Launch,
+    Retire,
+    Route,
+)
 from immutable.ledger.format import found
 from immutable.ledger.goals import DeployGoal, TidyGoal
 from immutable.ledger.journal import SNAPSHOT_EVERY, Journal
@@ -65,14 +73,15 @@ class Memory(LedgerStore):
     def last(self, stream: str) -> tuple[int, bytes] | None:
         """Return nothing, as `read` does."""
         del stream
+        return None
 
 
 def write_history(path: Path, records: int) -> int:
     """Make a ledger file of about so many records and return how many it has.
 
-    The journal itself writes the first deployments, until its state has reached its full
-    size; from there on the last whole period between two snapshots is repeated with the
-    numbers moved on.
+    The journal itself writes the first deployments, until its state has reached its
+    full size; from there on the last whole period between two snapshots is repeated
+    with the numbers moved on.
     """
     begun = _begun()
     number = 0
@@ -138,7 +147,10 @@ def _retire(
 ) -> None:
     goal = TidyGoal(fleets=(fleet,), drain=_DRAIN)
     journal.append(Begun(deployment=deployment, goal=goal))
-    steps = (Detach(fleet=fleet, expected=Version("1")), Retire(fleet=fleet))
+    steps: tuple[Effect, ...] = (
+        Detach(fleet=fleet, expected=Version("1")),
+        Retire(fleet=fleet),
+    )
     for count, step in enumerate(steps, 1):
         journal.append(Intended(number=count, step=step))
         journal.append(Settled(number=count, result=Result.APPLIED))

@@ -1,5 +1,6 @@
 """What ``import immutable`` costs a program, and what it must not drag in."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import attrs
 
 from bench.figures import Figure, Target, compared, counted
 from bench.sampling import take_turns, timed
+from bench.settings import Settings
 
 STRANGERS = (
     "azure",
@@ -23,17 +25,18 @@ STRANGERS = (
     "sqlite3",
 )
 _NOTHING, _PEERS, _OURS = "pass", "import attrs, tenacity", "import immutable"
-_LIST = f"import json, sys, immutable; print(json.dumps([n for n in {STRANGERS!r} if n in sys.modules]))"
+_LIST = "import json, sys, immutable; print(json.dumps(sorted(sys.modules)))"
 
 
-def measure(rounds: int = 25) -> tuple[Figure, ...]:
+def measure(settings: Settings) -> tuple[Figure, ...]:
     """Return the import's cost over bare Python, and how many strangers it loads."""
-    acts = [timed(lambda code=code: _python(code)) for code in (_NOTHING, _PEERS, _OURS)]
+    codes = (_NOTHING, _PEERS, _OURS)
+    acts = [timed(functools.partial(_python, code)) for code in codes]
     take_turns(1, *acts)
-    bare, peers, ours = take_turns(rounds, *acts)
+    bare, peers, ours = take_turns(settings.turns(25), *acts)
     over = [one - floor for one, floor in zip(ours, bare, strict=True)]
     peers_over = [one - floor for one, floor in zip(peers, bare, strict=True)]
-    strangers = json.loads(_python(_LIST))
+    loaded = json.loads(_python(_LIST))
     return (
         compared(
             "import.over_bare_python",
@@ -44,7 +47,7 @@ def measure(rounds: int = 25) -> tuple[Figure, ...]:
             target=Target(limit=100),
         ),
         compared("import.process", "ms", ours, bare, beside="python -c pass"),
-        _strangers(strangers),
+        _strangers(sorted(set(loaded) & set(STRANGERS))),
     )
 
 

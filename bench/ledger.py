@@ -14,6 +14,7 @@ from bench.figures import Figure, Target, compared
 from bench.histories import SERVICE, write_history
 from bench.report import say
 from bench.sampling import take_turns, timed
+from bench.settings import Settings
 from immutable.clock import SystemClock
 from immutable.ledger.format import connect, found
 from immutable.ledger.journal import SNAPSHOT_EVERY, Journal
@@ -24,19 +25,22 @@ from immutable.protocols import PROTOCOL_VERSION, Backend, Switch
 
 SIZES = (10, 10_000, 1_000_000)
 _RECORD_BYTES = 420
+_TURNS = 2 * (SNAPSHOT_EVERY + 1)
+"""Two snapshots, and every distance from the last one, twice."""
 _APPEND = "INSERT INTO records (stream, sequence, record) VALUES (?, ?, ?)"
+_LAST = "SELECT * FROM records ORDER BY sequence DESC LIMIT 1"
 _GROWTH = Target(limit=1.5, on="ratio")
 """Noise included: were the cost to grow with history, this would be thousands."""
 
 
-def measure(rounds: int = 2 * (SNAPSHOT_EVERY + 1)) -> tuple[Figure, ...]:
-    """Return the cost of `append` and of reading the state, at each length of history."""
+def measure(settings: Settings) -> tuple[Figure, ...]:
+    """Return the cost of `append` and `status` at each length of history."""
     with tempfile.TemporaryDirectory(prefix="immutable-bench-") as folder:
         ledgers = [Ledger.made(Path(folder), size) for size in SIZES]
         floor = Floor.made(Path(folder))
         acts = [act for ledger in ledgers for act in (ledger.append, ledger.status)]
         *samples, inserts, rows = take_turns(
-            rounds, *map(timed, (*acts, floor.insert, floor.read))
+            settings.turns(_TURNS), *map(timed, (*acts, floor.insert, floor.read))
         )
     appends, statuses = samples[::2], samples[1::2]
     return (
@@ -146,5 +150,5 @@ class Floor:
     def read(self) -> None:
         """Open the file anew and read the last record."""
         connection = sqlite3.connect(self.path)
-        connection.execute("SELECT * FROM records ORDER BY sequence DESC LIMIT 1").fetchone()
+        connection.execute(_LAST).fetchone()
         connection.close()

@@ -12,6 +12,7 @@ import attrs
 from bench.figures import Figure, Unmeasured
 
 SCHEMA = 1
+_LONG = 1000
 _HEADER = ("figure", "value", "beside", "floor or peer", "ratio", "n", "target", "met")
 Row = Figure | Unmeasured
 
@@ -84,7 +85,8 @@ def _cells(figure: Figure) -> tuple[str, ...]:
 def _spell(value: float | None) -> str:
     if value is None:
         return ""
-    return f"{value:,.0f}" if value == int(value) or abs(value) >= 1000 else f"{value:.3g}"  # noqa: PLR2004 - so many digits are read
+    is_long = float(value).is_integer() or abs(value) >= _LONG
+    return f"{value:,.0f}" if is_long else f"{value:.3g}"
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:

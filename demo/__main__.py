@@ -1,6 +1,6 @@
 """Replace real machines under traffic, and show that nobody noticed.
 
-    python -m demo [--backend URL] [--listen ADDRESS:PORT] [--per-second N] [--keep]
+python -m demo [--backend URL] [--listen ADDRESS:PORT] [--per-second N] [--keep]
 """
 
 import argparse
@@ -33,17 +33,23 @@ class Demo:
     work: Path
     scenes: list[Scene] = attrs.field(factory=list)
 
-    def deploy(self, version: str, mood: str = "well", greeting: str = "shop") -> Deployment:
+    def deploy(
+        self, version: str, mood: str = "well", greeting: str = "shop"
+    ) -> Deployment:
         """Build a version of the app and deploy it."""
         image = immutable.build(
-            self._recipe(version, mood, greeting), backend=self.service.backend, progress="auto"
+            self._recipe(version, mood, greeting),
+            backend=self.service.backend,
+            progress="auto",
         )
         self.moves.version = version
         return immutable.deploy(
             self.service, image, on_event=self.moves.listen, progress="auto"
         )
 
-    def scene(self, title: str, expected: str, work: Callable[[], Deployment]) -> Deployment:
+    def scene(
+        self, title: str, expected: str, work: Callable[[], Deployment]
+    ) -> Deployment:
         """Do one step, and judge the traffic that flowed meanwhile."""
         say(f"\n=== {title}")
         seen, began = len(self.traffic.answers()), time.monotonic()
@@ -66,10 +72,16 @@ class Demo:
 
     def _recipe(self, version: str, mood: str, greeting: str) -> immutable.Recipe:
         app = self.work / version
-        shutil.copytree(APP, app, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-        for name, text in (("version", version), ("mood", mood), ("greeting", greeting)):
+        shutil.copytree(
+            APP, app, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
+        )
+        for name, text in (
+            ("version", version),
+            ("mood", mood),
+            ("greeting", greeting),
+        ):
             (app / name).write_text(text)
-        base = immutable.Recipe.base("debian:12").packages("python3-minimal")
+        base = immutable.Recipe.base("debian:12").packages("python3")
         return base.files(app, "/srv/shop").service(
             "shop", "/usr/bin/python3 /srv/shop/server.py"
         )
@@ -89,10 +101,18 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__.split("\n")[0])
-    parser.add_argument("--backend", default="libvirt:///system", help="where the fleets run")
-    parser.add_argument("--listen", default="127.0.0.1:8080", help="where production answers")
-    parser.add_argument("--per-second", type=int, default=40, help="requests per second")
+    parser = argparse.ArgumentParser(
+        prog="python -m demo", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument(
+        "--backend", default="libvirt:///system", help="where the fleets run"
+    )
+    parser.add_argument(
+        "--listen", default="127.0.0.1:8080", help="where production answers"
+    )
+    parser.add_argument(
+        "--per-second", type=int, default=40, help="requests per second"
+    )
     parser.add_argument("--keep", action="store_true", help="leave everything running")
     return parser.parse_args()
 
@@ -100,7 +120,9 @@ def _options() -> argparse.Namespace:
 def _run(options: argparse.Namespace, work: Path) -> int:
     service = _service(options, work)
     host, _, port = options.listen.rpartition(":")
-    traffic = Traffic(host, int(port), work / "traffic.log", per_second=options.per_second)
+    traffic = Traffic(
+        host, int(port), work / "traffic.log", per_second=options.per_second
+    )
     demo = Demo(service=service, traffic=traffic, moves=Moves(), work=work)
     try:
         _play(demo)
@@ -112,7 +134,7 @@ def _run(options: argparse.Namespace, work: Path) -> int:
 
 def _service(options: argparse.Namespace, work: Path) -> immutable.Service:
     return immutable.Service(
-        "shop",
+        "demo",
         backend=options.backend,
         size=2,
         ports=8080,
@@ -143,7 +165,9 @@ def _play_failures(demo: Demo) -> None:
     patient = attrs.evolve(service, ready_timeout="25s")
     demo.service = patient
     sick = demo.scene(
-        "deploy v3 (never healthy)", "rolled back", lambda: demo.deploy("v3", mood="sick")
+        "deploy v3 (never healthy)",
+        "rolled back",
+        lambda: demo.deploy("v3", mood="sick"),
     )
     demo.service = service
     _show_evidence(sick)
@@ -167,7 +191,7 @@ def _kill_and_heal(demo: Demo) -> Deployment:
     say(f"virsh destroy {victim}")
     # the very command that an accident would be tried with; the name is our own
     subprocess.run(
-        ["virsh", "--connect", "qemu:///system", "destroy", victim],  # noqa: S607
+        ["virsh", "--connect", "qemu:///system", "destroy", victim],
         check=True,
         stdout=subprocess.DEVNULL,
     )
@@ -194,9 +218,13 @@ def _show_evidence(done: Deployment) -> None:
 def _conclude(demo: Demo) -> int:
     say(f"\n{table(demo.scenes)}\n")
     say(history_table(immutable.history(demo.service)))
-    kept = sum(fleet.size for fleet in immutable.status(demo.service).fleets if fleet.weight)
+    kept = sum(
+        fleet.size for fleet in immutable.status(demo.service).fleets if fleet.weight
+    )
     if all(scene.is_good for scene in demo.scenes) and kept == 3:  # noqa: PLR2004
-        say("\nall as stated: no request failed, none was answered by the wrong release")
+        say(
+            "\nall as stated: no request failed, none was answered by the wrong release"
+        )
         return 0
     say(f"\nNOT AS STATED (live size {kept})")
     for answer in failed(demo.traffic.answers())[:LOG_LINES]:
@@ -211,7 +239,9 @@ def _clear_away(options: argparse.Namespace, service: immutable.Service) -> None
         say(f"left over: {', '.join(ended.leftovers)}")
     from immutable.registry import open_backend, open_switch
 
-    switch = open_switch(service.switch, open_backend(options.backend), service.name, port=8080)
+    switch = open_switch(
+        service.switch, open_backend(options.backend), service.name, port=8080
+    )
     shut_down = getattr(switch, "shut_down", None)
     if shut_down is not None:
         shut_down()

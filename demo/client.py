@@ -21,7 +21,9 @@ TIMEOUT_S = 20.0
 class Worker(threading.Thread):
     """Sends requests one after another, at a steady pace."""
 
-    def __init__(self, address: tuple[str, int], log: TextIO, pause_s: float, keep: bool) -> None:
+    def __init__(
+        self, address: tuple[str, int], log: TextIO, pause_s: float, *, keep: bool
+    ) -> None:
         super().__init__(daemon=True)
         self._address = address
         self._log = log
@@ -50,8 +52,12 @@ class Worker(threading.Thread):
 
     def _ask(self) -> tuple[int, str, str]:
         if self._connection is None:
-            self._connection = http.client.HTTPConnection(*self._address, timeout=TIMEOUT_S)
-        self._connection.request("GET", "/", headers={} if self._keep else {"Connection": "close"})
+            self._connection = http.client.HTTPConnection(
+                *self._address, timeout=TIMEOUT_S
+            )
+        self._connection.request(
+            "GET", "/", headers={} if self._keep else {"Connection": "close"}
+        )
         answer = self._connection.getresponse()
         answer.read()
         if not self._keep or answer.will_close:
@@ -74,7 +80,9 @@ def main(host: str, port: str, path: str, rate: str = "40") -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with open(path, "w", buffering=1) as log:  # noqa: PTH123 - knows nothing of the library
         pause_s = WORKERS / float(rate)
-        workers = [Worker((host, int(port)), log, pause_s, n % 2 == 0) for n in range(WORKERS)]
+        workers = [
+            Worker((host, int(port)), log, pause_s, keep=n % 2 == 0) for n in range(WORKERS)
+        ]
         for worker in workers:
             worker.start()
         stopping.wait()

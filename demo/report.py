@@ -29,7 +29,9 @@ def table(scenes: list[Scene]) -> str:
     rows = [head, *(_row(scene) for scene in scenes), _total(scenes)]
     widths = [max(len(row[n]) for row in rows) for n in range(len(head))]
     lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        "  ".join(
+            cell.ljust(width) for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
         for row in rows
     ]
     rule = "-" * max(len(line) for line in lines)
@@ -42,7 +44,9 @@ def history_table(lines: tuple[HistoryLine, ...]) -> str:
     for line in lines:
         release = f"v{line.release}" if line.release else "live"
         ended = str(line.outcome or "in progress")
-        rows.append(f"{line.began_at:%H:%M:%S}  {line.verb:<9} {release:<5} {ended:<12} {line.error}")
+        rows.append(
+            f"{line.began_at:%H:%M:%S}  {line.verb:<9} {release:<5} {ended:<12} {line.error}"
+        )
     return "\n".join(row.rstrip() for row in rows)
 
 

@@ -46,7 +46,7 @@ class Traffic:
 
     def __enter__(self) -> Self:
         """Start the client."""
-        self._process = subprocess.Popen(self._argv)  # noqa: S603 - our own client
+        self._process = subprocess.Popen(self._argv)
         return self
 
     def __exit__(
@@ -89,7 +89,9 @@ def failed(answers: tuple[Answer, ...]) -> tuple[Answer, ...]:
 def wrong(answers: tuple[Answer, ...], moves: list[Move]) -> tuple[Answer, ...]:
     """Return the answers by a version that had no traffic while the request was open."""
     good = (answer for answer in answers if answer.status == 200)  # noqa: PLR2004
-    return tuple(answer for answer in good if answer.version not in _allowed(answer, moves))
+    return tuple(
+        answer for answer in good if answer.version not in _allowed(answer, moves)
+    )
 
 
 def _allowed(answer: Answer, moves: list[Move]) -> set[str]:

@@ -338,7 +338,7 @@ class OpenSwitch(Protocol):
 class Validator(Protocol):
     """Judges a fleet. Any callable with this shape will do; a bool counts as a verdict."""
 
-    def __call__(self, target: Target) -> Verdict | bool | None:
+    def __call__(self, target: Target, /) -> Verdict | bool | None:
         """Judge the target; None means undecided, an exception means failed."""
         ...
 

@@ -21,7 +21,7 @@ class Shop(BaseHTTPRequestHandler):
     wbufsize = -1
     disable_nagle_algorithm = True
 
-    def do_GET(self):
+    def do_GET(self) -> None:
         """Answer a request."""
         sick = self.path == "/healthz" and MOOD == "sick"
         body = json.dumps({"greeting": GREETING, "version": VERSION}).encode() + b"\n"
@@ -33,7 +33,7 @@ class Shop(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format, *args):
+    def log_message(self, *_: object) -> None:
         """Say nothing of each request."""
 
 
@@ -48,5 +48,9 @@ if __name__ == "__main__":
     port = int(os.environ.get("PORT", "8080"))
     print(f"shop {VERSION} is {MOOD}, on port {port}", flush=True)
     if MOOD == "sick":
-        print("shop: cannot find its price list, will never be healthy", file=sys.stderr, flush=True)
+        print(
+            "shop: cannot find its price list, will never be healthy",
+            file=sys.stderr,
+            flush=True,
+        )
     Server(("", port), Shop).serve_forever()

@@ -96,7 +96,9 @@ def _why_stop(attempt: Attempt, world: World) -> Reason | None:
     if world.stop is not None:
         return world.stop
     if attempt.permanent or _is_exhausted(attempt):
-        return attempt.trouble or Reason(kind="DeploymentError", message="too many steps")
+        return attempt.trouble or Reason(
+            kind="DeploymentError", message="too many steps"
+        )
     return _died_early(attempt)
 
 

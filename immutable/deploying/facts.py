@@ -8,7 +8,7 @@ with a `Look`.
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import TypeVar, cast
+from typing import cast
 
 import attrs
 
@@ -83,10 +83,9 @@ Value = (
     | int
     | None
 )
-_T = TypeVar("_T")
 
 
-class Missing(Exception):  # noqa: N818 - a question, not an error
+class Missing(Exception):
     """A rule needs this fact."""
 
     def __init__(self, fact: Fact) -> None:

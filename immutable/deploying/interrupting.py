@@ -37,7 +37,8 @@ def uninterrupted(work: Callable[[], _T], asked: Asked) -> _T:
         future = pool.submit(work)
         result = _await(future, asked)
     if asked.interrupted.is_set():
-        raise KeyboardInterrupt(f"stopped safely: {result}")
+        outcome = getattr(result, "outcome", "done")
+        raise KeyboardInterrupt(f"stopped safely: {outcome}")
     return result
 
 

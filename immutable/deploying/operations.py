@@ -142,7 +142,9 @@ def destroy(engine: Engine) -> Deployment:
     began = engine.clock.now()
     try:
         engine, state, view = enter(engine)
-        fleets = tuple(entry.name for entry in state.fleets) + _orphans(engine, state, view)
+        fleets = tuple(entry.name for entry in state.fleets) + _orphans(
+            engine, state, view
+        )
         if not fleets:
             return running.nothing_to_do(engine, "destroy", began=began)
         goal = TidyGoal(fleets=fleets, drain=engine.service.drain, closing=True)

@@ -93,7 +93,17 @@ class Snapshot:
     state: State
 
 
-Entry = Begun | Intended | Settled | Renewed | TookOver | Aborting | Paused | Finished | Snapshot
+Entry = (
+    Begun
+    | Intended
+    | Settled
+    | Renewed
+    | TookOver
+    | Aborting
+    | Paused
+    | Finished
+    | Snapshot
+)
 
 
 @attrs.frozen(kw_only=True)

@@ -145,7 +145,7 @@ def _spell(statuses: tuple[int, ...]) -> str:
     return " or ".join(map(str, statuses))
 
 
-def http(  # noqa: PLR0913 - one argument for each thing that an answer can be judged by
+def http(
     path: str,
     *,
     status: int | range | tuple[int, ...] = 200,

@@ -22,7 +22,17 @@ from immutable.service import Options, Service
 from immutable.strategies import BlueGreen, Canary
 
 LEASE = timedelta(minutes=11)
-CALLS = ("launch", "write", "attach", "join", "detach", "retire", "health", "observe", "read")
+CALLS = (
+    "launch",
+    "write",
+    "attach",
+    "join",
+    "detach",
+    "retire",
+    "health",
+    "observe",
+    "read",
+)
 FAULTS = (errors.Unavailable, errors.Ambiguous, errors.NotEnough, errors.Conflict)
 
 
@@ -81,11 +91,17 @@ class Life:
         image = self.world.image(f"image-{self.names}")
         if not healthy:
             self.world.sick_images.add(image.id)
-        strategy = Canary(steps=[10], hold="2s", bake="2s") if canary else self.service.strategy
+        strategy = (
+            Canary(steps=[10], hold="2s", bake="2s")
+            if canary
+            else self.service.strategy
+        )
         validators = (lambda target: accepted or not target.live,)
         self._deploy(image, strategy, validators)
 
-    def _deploy(self, image: Image, strategy: object, validators: tuple[object, ...]) -> None:
+    def _deploy(
+        self, image: Image, strategy: object, validators: tuple[object, ...]
+    ) -> None:
         options = Options(strategy=strategy, validators=validators)
         engine = with_validators(self.engine(), validators, strategy)
         done = operations.deploy(engine, image, options)
@@ -132,7 +148,9 @@ class Life:
         self.deploy(how)
 
     def serving(self) -> set[str]:
-        return {self.world.specs[fleet].image.id for fleet, _ in self.world.routing.weights}
+        return {
+            self.world.specs[fleet].image.id for fleet, _ in self.world.routing.weights
+        }
 
     def quiet(self) -> None:
         """Let faults stop and time pass, and check what is left."""

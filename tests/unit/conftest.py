@@ -1,6 +1,5 @@
 """A service in a small world, driven through the operations with the world's clock."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import attrs
@@ -69,8 +68,8 @@ class Stage:
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
-    """A service of two instances with a bake of five seconds."""
+def stage() -> Stage:
+    """Return a service of two instances with a bake of five seconds."""
     world = World()
     strategy = BlueGreen(bake=timedelta(seconds=5), keep_warm=timedelta(hours=1))
     service = Service(
@@ -82,4 +81,4 @@ def stage() -> Iterator[Stage]:
         health="/healthz",
         strategy=strategy,
     )
-    yield Stage(world=world, store=MemoryStore(), service=service)
+    return Stage(world=world, store=MemoryStore(), service=service)

@@ -1,4 +1,4 @@
-"""Recipes are values: what changes their digest, what does not, and what they refuse."""
+"""Recipes are values: what changes their digest, and what they refuse."""
 
 import os
 import tempfile
@@ -18,6 +18,7 @@ BASE = Recipe.base("debian:12")
 
 
 def write(root: Path, contents: dict[str, bytes]) -> Path:
+    """Return a directory made with these files."""
     root.mkdir()
     for name, content in contents.items():
         (root / name).write_bytes(content)
@@ -26,6 +27,7 @@ def write(root: Path, contents: dict[str, bytes]) -> Path:
 
 
 def digest_of(contents: dict[str, bytes]) -> str:
+    """Return the digest of a recipe with these files."""
     with tempfile.TemporaryDirectory() as directory:
         return BASE.files(write(Path(directory) / "t", contents), "/srv").digest
 

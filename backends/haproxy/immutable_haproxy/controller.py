@@ -81,9 +81,9 @@ class Controller:
         if settings is None:
             yield None
             return
-        with files_of(self.home.directory), writing(self.home):
-            with self._talk(settings) as talk:
-                yield Session(talk, settings, read(talk))
+        directory = self.home.directory
+        with files_of(directory), writing(self.home), self._talk(settings) as talk:
+            yield Session(talk, settings, read(talk))
 
     def change(
         self, operation: str, expected: Version, edit: Callable[[Table], Table]
@@ -103,9 +103,9 @@ class Controller:
             # Nothing to say is no reason to start anything, but may come too late.
             self._first(operation, expected)
             return expected, None
-        self._make_home(operation, expected)
+        choice = self._make_home(operation, expected)
         with files_of(self.home.directory), writing(self.home):
-            settings = self._install(operation, expected)
+            settings = self._install(operation, expected, choice)
             with self._talk(settings) as talk:
                 session = Session(talk, settings, read(talk))
                 if expected not in {NEVER_SET_UP, session.reading.stamp.version}:
@@ -153,18 +153,18 @@ class Controller:
             raise self._overtaken(operation)
         return settings
 
-    def _make_home(self, operation: str, expected: Version) -> None:
-        if self._first(operation, expected) is None:
-            choose(self.service, self.config)
-            with files_of(self.home.directory):
-                self.home.create()
-
-    def _install(self, operation: str, expected: Version) -> Settings:
+    def _make_home(self, operation: str, expected: Version) -> Settings:
         settings = self._first(operation, expected)
         if settings is None:
             settings = choose(self.service, self.config)
-            install(self.home, settings)
+            with files_of(self.home.directory):
+                self.home.create()
         return settings
+
+    def _install(self, operation: str, expected: Version, choice: Settings) -> Settings:
+        if self._first(operation, expected) is None:
+            install(self.home, choice)
+        return choice
 
     @contextmanager
     def _talk(self, settings: Settings) -> Iterator[Conversation]:

@@ -30,7 +30,7 @@ class Home:
 
     @property
     def configuration(self) -> Path:
-        """Return HAProxy's configuration, with the members that a restart starts with."""
+        """Return HAProxy's configuration, with the members after a restart."""
         return self.directory / "haproxy.cfg"
 
     @property

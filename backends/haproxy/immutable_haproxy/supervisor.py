@@ -1,9 +1,9 @@
 """Keep one HAProxy running: ``python supervisor.py DIRECTORY [--detach]``.
 
-It listens on the addresses and hands the sockets to HAProxy, so that connections wait in
-the kernel, not refused, while a HAProxy that died is started again. It ends by SIGTERM
-alone, and ends HAProxy with itself. Killed otherwise it leaves HAProxy serving; the next
-one adopts it.
+It listens on the addresses and hands the sockets to HAProxy, so that connections wait
+in the kernel, not refused, while a HAProxy that died is started again. It ends by
+SIGTERM alone, and ends HAProxy with itself. Killed otherwise it leaves HAProxy serving;
+the next one adopts it.
 
 Runs by its path and with Python's own library alone: it starts in a few milliseconds,
 and lives on when the packages around it are replaced. Exit status: 0 done, or another
@@ -261,16 +261,16 @@ def redirect_output() -> None:
 
 
 def trim_log() -> None:
-    """Empty a log that has grown long; everyone appends, so nobody loses their place."""
+    """Empty a log that has grown long; everyone appends, nobody loses their place."""
     with contextlib.suppress(OSError):
         if os.stat(_LOG).st_size > _MAX_LOG_BYTES:  # noqa: PTH116 - as above
             os.truncate(_LOG, 0)
 
 
 def say(message: str) -> None:
-    """Write one line to the log."""
-    sys.stderr.write(f"supervisor {os.getpid()}: {message}\n")
-    sys.stderr.flush()
+    """Write one line to the log; a full disk is no reason to stop supervising."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"supervisor {os.getpid()}: {message}\n".encode())
 
 
 if __name__ == "__main__":

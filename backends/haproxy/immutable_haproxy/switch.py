@@ -218,8 +218,8 @@ class HAProxySwitch:
     def sessions(self, fleet: FleetName) -> int | None:
         """Return how many requests (in mode ``tcp``: connections) the fleet is serving.
 
-        A client that is connected but waits for nothing is not counted: its next request
-        goes where the routing says.
+        A client that is connected but waits for nothing is not counted: its next
+        request goes where the routing says.
         """
         with self._controller.looking() as session:
             place = _place(session, fleet)

@@ -37,7 +37,8 @@ GREEN = FleetName("shop-v2-bbbbbb")
 PATIENCE_S = 30
 _SERVER = """
 import http.server, sys, time, pathlib
-name, host, port, sick = sys.argv[1], sys.argv[2], int(sys.argv[3]), pathlib.Path(sys.argv[4])
+name, host, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
+sick = pathlib.Path(sys.argv[4])
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = 65536
@@ -154,7 +155,7 @@ class Servers:
         return [server.wait() for server in fresh]
 
     def start(self, name: str, *, prefix: Iterable[str] = (), host: str = "") -> Server:
-        """Start one server at an address of its own, perhaps by way of another program."""
+        """Start one server at its own address, perhaps by way of another program."""
         own = host or f"127.0.1.{len(self._all) + 1}"
         self._all.append(Server(name, self._folder, own, self._port, prefix))
         return self._all[-1]

@@ -93,7 +93,7 @@ def test_settings_round_trip() -> None:
 
 @given(st.lists(SERVERS, unique_by=by_name), st.lists(SERVERS, unique_by=by_name))
 def test_changes_reach_the_goal(present: list[Server], goal: list[Server]) -> None:
-    """Carrying the changes out leaves exactly the wanted members, fresh or untouched."""
+    """Carrying the changes out leaves exactly the wanted members."""
     wanted = [attrs.evolve(server, admin=0) for server in goal]
     plan = changes(present, wanted)
     now = {server.name: server for server in present}
@@ -162,7 +162,7 @@ def test_probed_port() -> None:
     ],
 )
 def test_health_of_statuses(status: str, check: str, health: Health) -> None:
-    """Only a recorded pass is ready; what was never probed or is not understood is unknown."""
+    """Only a recorded pass is ready; what is not understood is unknown."""
     row = {"svname": "i-1", "status": status, "check_status": check}
     assert probe_of(row).health is health
 
@@ -179,7 +179,7 @@ def test_columns_may_move() -> None:
 
 
 def test_supervisor_command() -> None:
-    """Where systemd runs the restarter is a unit of its own, else it detaches itself."""
+    """Where systemd runs the restarter is a unit, else it detaches itself."""
     home = Home(Path("/var/lib/x"))
     own = supervisor_command(home, "shop", systemd=False)
     assert own[-2:] == ["/var/lib/x", "--detach"]

@@ -2,6 +2,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import attrs
 import pytest
 from haproxy_tools import (
     BLUE,
@@ -18,13 +19,15 @@ from haproxy_tools import (
 from immutable.errors import Conflict
 from immutable.model import HealthCheck, LedgerId, Routing, Version
 from immutable_haproxy import HAProxySwitch
+from immutable_haproxy.fence import Transaction, read
 from immutable_haproxy.runtime import conversation
+from immutable_haproxy.storage import Home
 
 pytestmark = pytest.mark.haproxy
 
 
 def test_stale_version_is_refused(servers: Servers, switches: Switches) -> None:
-    """Every kind of write with an outdated version is a conflict and changes nothing."""
+    """Every kind of write with an outdated version conflicts and changes nothing."""
     one, two = servers("one", "two")
     switch = switches()
     attach(switch, BLUE, one)
@@ -48,7 +51,7 @@ def test_stale_version_is_refused(servers: Servers, switches: Switches) -> None:
 
 
 def test_made_up_versions_are_refused(servers: Servers, switches: Switches) -> None:
-    """Nothing but the version that was read will do, neither the first nor a later one."""
+    """Nothing but the version that was read will do."""
     (one,) = servers("one")
     switch = switches()
     version = attach(switch, BLUE, one)
@@ -122,7 +125,7 @@ def test_writers_do_not_lose_updates(servers: Servers, switches: Switches) -> No
 
 
 def test_first_writer_wins(servers: Servers, switches: Switches) -> None:
-    """Of two who set the same new switch up at once one succeeds, and one HAProxy runs."""
+    """Of two who set the same new switch up at once one succeeds."""
     (one,) = servers("one")
     pair = [switches(), switches()]
     expected = pair[0].read().version
@@ -143,7 +146,7 @@ def test_first_writer_wins(servers: Servers, switches: Switches) -> None:
 
 
 def test_foreign_prepare_is_noticed(servers: Servers, switches: Switches) -> None:
-    """Somebody who prepares a map past the lock makes a write conflict, as HAProxy counts."""
+    """Somebody who prepares a map past the lock makes a write conflict."""
     one, two = servers("one", "two")
     switch = switches()
     attach(switch, BLUE, one)
@@ -158,8 +161,28 @@ def test_foreign_prepare_is_noticed(servers: Servers, switches: Switches) -> Non
     assert ask(switch) == "two"
 
 
+def test_overtaken_between_reading_and_preparing(
+    servers: Servers, switches: Switches
+) -> None:
+    """A writer that HAProxy hands a later number than it read for gives up."""
+    one, two = servers("one", "two")
+    switch = switches()
+    attach(switch, BLUE, one)
+    attach(switch, GREEN, two)
+    route(switch, blue=100)
+    home = Home(switches.directory())
+    with conversation(home.socket) as talk:
+        reading = read(talk)
+        talk.ask("prepare map routing.map")
+        green = attrs.evolve(reading.table, routing=Routing(weights={GREEN: 100}))
+        with pytest.raises(Conflict):
+            Transaction(talk, home, "switch.write").change(reading, green)
+    assert ask(switch) == "one"
+    assert "http-1" in home.routing.read_text().split("\n")[0]
+
+
 def test_late_commit_is_refused(servers: Servers, switches: Switches) -> None:
-    """A writer overtaken between its preparation and its commit cannot land any more."""
+    """A writer overtaken between preparation and commit cannot land any more."""
     one, two = servers("one", "two")
     switch = switches()
     attach(switch, BLUE, one)

@@ -173,19 +173,21 @@ def test_haproxy_dies_between_file_and_commit(
 
 def test_members_left_in_a_freed_slot(servers: Servers, switches: Switches) -> None:
     """Servers that a dead writer left are gone before their slot is given out."""
-    (one,) = servers("one")
+    one, two = servers("one", "two")
     switch = switches(slots="2")
-    version = attach(switch, BLUE, one)
+    attach(switch, BLUE, one)
+    version = attach(switch, GREEN, two)
     configuration = switches.directory() / "haproxy.cfg"
     with_member = configuration.read_text()
-    version = switch.detach(BLUE, owner=OWNER, expected=version)
+    switch.detach(BLUE, owner=OWNER, expected=version)
     configuration.write_text(with_member)
     switches.kill(switches.haproxy())
-    for fleet in ("first", "second"):
-        version = switch.read().version
-        switch.attach(fleet, health=one.check(), owner=OWNER, expected=version)
-    assert [a.members for a in switch.read().attachments] == [(), ()]
-    assert configuration.read_text() != with_member
+    version = switch.read().version
+    switch.attach("third", health=one.check(), owner=OWNER, expected=version)
+    members = {a.fleet: a.members for a in switch.read().attachments}
+    assert members == {"third": (), GREEN: (two.member,)}
+    assert switch.health("third") == ()
+    assert "server one" not in configuration.read_text()
 
 
 def test_outlives_the_embedding_process(

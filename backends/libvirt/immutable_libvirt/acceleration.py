@@ -53,7 +53,7 @@ def _find_out(
     connection: libvirt.virConnect, config: LibvirtConfig, boot: BootFiles, key: str
 ) -> Hypervisor:
     directory = config.pool / "probe"
-    probe = _Probe(connection=connection, console=directory / "console.log")
+    probe = Probe(connection=connection, console=directory / "console.log")
     boots = probe.boots(_machine(config, boot))
     hypervisor: Hypervisor = "kvm" if boots else "tcg"
     _remember(directory / "acceleration.json", key, hypervisor)
@@ -72,7 +72,7 @@ def _machine(config: LibvirtConfig, boot: BootFiles) -> Machine:
 
 
 @attrs.frozen(kw_only=True)
-class _Probe:
+class Probe:
     """A domain without disks that says the marker on its console, and ends."""
 
     connection: libvirt.virConnect
@@ -80,6 +80,7 @@ class _Probe:
     clock: Callable[[], float] = time.monotonic
 
     def boots(self, machine: Machine) -> bool:
+        """Return whether the machine says the marker before the deadline."""
         self._clear()
         try:
             self.connection.createXML(build_probe(_NAME, machine, self.console))

@@ -32,10 +32,9 @@ class LibvirtBackend:
 
     config: LibvirtConfig
     images: LibvirtImages
+    machines: LibvirtMachines
     fleets: MachineFleets
     logs: LibvirtLogs
-    _daemon: Daemon
-    _store: InstanceStore
     protocol_version: int = PROTOCOL_VERSION
     name: str = BACKEND
     capabilities: Capabilities = _CAPABILITIES
@@ -53,7 +52,8 @@ class LibvirtBackend:
             Taken: the network is in use by somebody else.
             NotEnough: memory, disk or addresses do not suffice.
         """
-        return preflight.check(self.config, self._daemon, self._store, need)
+        machines = self.machines
+        return preflight.check(self.config, machines.daemon, machines.store, need)
 
 
 def open_backend(url: Url) -> LibvirtBackend:
@@ -69,8 +69,7 @@ def open_backend(url: Url) -> LibvirtBackend:
     return LibvirtBackend(
         config=config,
         images=LibvirtImages(pool=config.pool),
+        machines=machines,
         fleets=MachineFleets(machines=machines, max_parallel=_MAX_PARALLEL),
         logs=LibvirtLogs(pool=config.pool),
-        daemon=daemon,
-        store=store,
     )

@@ -16,10 +16,6 @@ from immutable_libvirt.xml import add, text_of
 
 Hypervisor = Literal["kvm", "tcg"]
 
-# Nothing here gives up hardening of the guest. cryptomgr.notests skips self-tests of
-# algorithms, no_timer_check one of an emulated timer: a third of a second under TCG.
-KERNEL_ARGUMENTS = "no_timer_check cryptomgr.notests"
-
 
 @attrs.frozen(kw_only=True)
 class Disk:
@@ -34,11 +30,11 @@ class Disk:
 
 @attrs.frozen(kw_only=True)
 class Machine:
-    """What is booted, on how large a machine; ``arguments`` are the image's own."""
+    """What is booted, with which kernel arguments, on how large a machine."""
 
     kernel: Path
     initrd: Path
-    arguments: str = ""
+    arguments: str
     memory_mib: int
     vcpus: int
     hypervisor: Hypervisor
@@ -66,6 +62,7 @@ def build(spec: DomainSpec) -> str:
     _add_interface(devices, spec)
     _add_serial(devices, spec.console, "0")
     _add_serial(devices, spec.journal, "1")
+    _add_randomness(devices)
     _leave_out(devices)
     return text_of(root)
 
@@ -107,7 +104,7 @@ def _add_boot(root: Element, machine: Machine) -> None:
     add(boot, "type", "hvm", arch="x86_64", machine="q35")
     add(boot, "kernel", str(machine.kernel))
     add(boot, "initrd", str(machine.initrd))
-    add(boot, "cmdline", f"{machine.arguments} {KERNEL_ARGUMENTS}".strip())
+    add(boot, "cmdline", machine.arguments)
 
 
 def _add_cpu(root: Element, hypervisor: Hypervisor) -> None:
@@ -163,6 +160,11 @@ def _add_serial(devices: Element, path: Path, port: str) -> None:
     serial = add(devices, "serial", type="file")
     add(serial, "source", path=str(path), append="on")
     add(serial, "target", type="isa-serial", port=port)
+
+
+def _add_randomness(devices: Element) -> None:
+    rng = add(devices, "rng", model="virtio")
+    add(rng, "backend", "/dev/urandom", model="random")
 
 
 def _leave_out(devices: Element) -> None:

@@ -131,7 +131,7 @@ def _made(
     return Manifest(
         kernel=kernel,
         layers=tuple(layer.content for layer in layers),
-        command_line=COMMAND_LINE,
+        command_line=f"{COMMAND_LINE} immutable.layers={len(layers)}",
         recipe=steps[-1].digest,
         origin=recipe.origin,
         size_bytes=_size(pool, kernel, layers),

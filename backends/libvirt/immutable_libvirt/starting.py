@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from immutable.errors import Unavailable
+from immutable_libvirt import reaper
 from immutable_libvirt.errors import BACKEND
 from immutable_libvirt.locks import exclusive
 
@@ -119,7 +120,7 @@ def _run(program: str) -> None:
     with tempfile.TemporaryFile() as output:
         # A file, not a pipe: the daemon would keep a pipe open and us waiting.
         subprocess.run(
-            [path, "--daemon"],
+            [*_reaped(), path, "--daemon"],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -132,6 +133,16 @@ def _run(program: str) -> None:
         )
         output.seek(0)
         _check(program, output.read())
+
+
+def _reaped() -> tuple[str, ...]:
+    """Return what to put before a command, so that somebody reaps its orphans.
+
+    The system's Python, for it outlives this process's virtual environment; and
+    `sys.executable` is some other program where Python is embedded.
+    """
+    python = shutil.which("python3", path=_PATH)
+    return (python, "-I", reaper.__file__) if python else ()
 
 
 def _socket_of(program: str) -> str:

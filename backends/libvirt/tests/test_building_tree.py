@@ -41,6 +41,7 @@ def staging(tmp_path: Path, base: Path) -> Staging:
 
 
 def source(tmp_path: Path, *names: str) -> Path:
+    """Return a directory with files that hold their own names."""
     root = tmp_path / "source"
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -50,6 +51,7 @@ def source(tmp_path: Path, *names: str) -> Path:
 
 
 def files(path: Path, target: str) -> Files:
+    """Return a layer that places a path."""
     return Files(source=path, target=PurePosixPath(target))
 
 

@@ -1,10 +1,12 @@
 """Turning a tree into a layer: an erofs image, equal for equal trees."""
 
 import hashlib
+import os
 from pathlib import Path
 
 from immutable.model import Digest
 from immutable_libvirt.building.process import EPOCH, Output, run
+from immutable_libvirt.building.tree import walk
 
 _NO_UUID = "00000000-0000-0000-0000-000000000000"
 _BLOCK = 1 << 20
@@ -19,6 +21,9 @@ def make(tree: Path, image: Path, *, on_output: Output) -> None:
     Raises:
         BuildFailed: mkfs.erofs failed.
     """
+    for path in (tree, *walk(tree)):
+        # mkfs.erofs -T leaves times alone that lie before the one it is given.
+        os.utime(path, (EPOCH, EPOCH), follow_symlinks=False)
     run(
         ["mkfs.erofs", "--quiet", f"-T{EPOCH}", f"-U{_NO_UUID}", image, tree],
         what="mkfs.erofs",

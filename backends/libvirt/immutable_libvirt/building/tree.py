@@ -41,7 +41,7 @@ class Staging:
         if isinstance(layer, Daemon):
             self._write(SERVICES / layer.name, service_script(layer).encode())
         elif layer.source.is_dir():
-            for path in _walk(layer.source):
+            for path in walk(layer.source):
                 self._copy(path, layer.target / path.relative_to(layer.source))
         else:
             self._copy(layer.source.resolve(), layer.target)
@@ -123,7 +123,7 @@ def clean(root: Path, leftovers: Sequence[str]) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink()
-    for path in (root, *_walk(root)):
+    for path in (root, *walk(root)):
         _forget_the_host(path)
 
 
@@ -134,12 +134,12 @@ def _forget_the_host(path: Path) -> None:
             os.removexattr(path, name, follow_symlinks=False)
 
 
-def _walk(root: Path) -> Iterator[Path]:
+def walk(root: Path) -> Iterator[Path]:
     """Yield everything below a directory, parents first, in order of name."""
     for path in sorted(root.iterdir()):
         yield path
         if path.is_dir() and not path.is_symlink():
-            yield from _walk(path)
+            yield from walk(path)
 
 
 def find(trees: tuple[Path, ...], path: PurePosixPath) -> Path | None:

@@ -1,0 +1,135 @@
+"""The service that benches deploy on virtual machines, and the image it runs."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import immutable
+from bench.figures import CannotMeasure
+from bench.fleets import free_ports
+from immutable import registry
+from immutable.errors import BackendError, ImmutableError, UnknownScheme
+from immutable.model import ServiceName
+from immutable.protocols import Backend, LedgerStore, Switch
+from immutable.urls import Url
+
+APP = Path(__file__).with_name("app")
+PORT = 8080
+STRATEGY = immutable.BlueGreen(bake="0s", keep_warm="1h")
+
+
+def open_backend(url: str) -> Backend:
+    """Return the backend that machines run on.
+
+    Raises:
+        CannotMeasure: it is not installed, or this user may not use it.
+    """
+    if url.startswith("libvirt:///system") and os.geteuid() != 0:
+        raise CannotMeasure(f"{url} needs root; run as root, or pass another --backend")
+    try:
+        return registry.open_backend(url)
+    except (UnknownScheme, ImportError) as exc:
+        raise CannotMeasure(str(exc)) from exc
+
+
+def compile_app(folder: Path) -> Path:
+    """Return a tree that holds the app and the payload of one of its kind.
+
+    Raises:
+        CannotMeasure: there is no C compiler.
+    """
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        raise CannotMeasure("no C compiler; install gcc")
+    tree = folder / "app"
+    tree.mkdir()
+    command = [compiler, "-O2", "-static", "-o", f"{tree}/server", f"{APP}/server.c"]
+    subprocess.run(command, check=True)
+    return tree
+
+
+def recipe(tree: Path) -> immutable.Recipe:
+    """Return how the app becomes an image."""
+    base = immutable.Recipe.base("debian:12").files(tree, "/srv/bench")
+    return base.service("bench", "/srv/bench/server")
+
+
+@contextlib.contextmanager
+def built(backend: Backend, tree: Path) -> Iterator[immutable.Image]:
+    """Yield the app's image and delete it afterwards; the base stays for the next run.
+
+    Raises:
+        CannotMeasure: images cannot be built here.
+    """
+    try:
+        image = immutable.build(recipe(tree), backend=backend)
+    except BackendError as exc:
+        raise CannotMeasure(f"no image: {exc}") from exc
+    try:
+        yield image
+    finally:
+        backend.images.delete(image.id)
+
+
+@contextlib.contextmanager
+def switch_in(directory: Path, name: str) -> Iterator[Switch]:
+    """Open a HAProxy switch of its own; it is ended after the block.
+
+    Raises:
+        CannotMeasure: the HAProxy switch is not installed.
+    """
+    try:
+        from immutable_haproxy import open_switch
+    except ImportError as exc:
+        raise CannotMeasure(f"the HAProxy switch is not installed: {exc}") from exc
+
+    (port,) = free_ports(1)
+    options = {"listen": f"127.0.0.1:{port}", "directory": str(directory)}
+    url = Url(scheme="haproxy", options=tuple(options.items()))
+    switch = open_switch(url, service=ServiceName(name), port=PORT)
+    try:
+        yield switch
+    finally:
+        switch.shut_down()
+
+
+@contextlib.contextmanager
+def opened(
+    name: str,
+    size: int,
+    *,
+    backend: str | Backend,
+    switch: Switch,
+    ledger: str | LedgerStore,
+) -> Iterator[immutable.Service]:
+    """Yield a service of so many instances; its fleets are destroyed afterwards."""
+    service = immutable.Service(
+        name,
+        backend=backend,
+        size=size,
+        ports=PORT,
+        health="/healthz",
+        switch=switch,
+        ledger=ledger,
+        strategy=STRATEGY,
+    )
+    try:
+        yield service
+    finally:
+        immutable.destroy(service).raise_for_outcome()
+
+
+def deployed(service: immutable.Service, image: immutable.Image, turn: int) -> None:
+    """Deploy the image with another configuration, so that it is another release.
+
+    Raises:
+        CannotMeasure: it did not become live.
+    """
+    try:
+        done = immutable.deploy(service, image, config={"RELEASE": str(turn)})
+        done.raise_for_outcome()
+    except ImmutableError as exc:
+        raise CannotMeasure(f"the deploy of turn {turn} failed: {exc}") from exc
