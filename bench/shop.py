@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import immutable
 from bench.figures import CannotMeasure
@@ -15,6 +16,9 @@ from immutable.errors import BackendError, ImmutableError, UnknownScheme
 from immutable.model import ServiceName
 from immutable.protocols import Backend, LedgerStore, Switch
 from immutable.urls import Url
+
+if TYPE_CHECKING:
+    from immutable_haproxy import HAProxySwitch
 
 APP = Path(__file__).with_name("app")
 PORT = 8080
@@ -75,7 +79,7 @@ def built(backend: Backend, tree: Path) -> Iterator[immutable.Image]:
 
 
 @contextlib.contextmanager
-def switch_in(directory: Path, name: str) -> Iterator[Switch]:
+def switch_in(directory: Path, name: str) -> "Iterator[HAProxySwitch]":
     """Open a HAProxy switch of its own; it is ended after the block.
 
     Raises:

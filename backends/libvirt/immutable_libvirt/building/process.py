@@ -78,18 +78,7 @@ def run(
         BuildFailed: it ended with another status than 0.
     """
     last: deque[str] = deque(maxlen=_LAST_LINES)
-    with subprocess.Popen(
-        ["setpriv", "--pdeathsig", "KILL", "--", *argv],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=environment() | dict(variables or {}),
-        cwd="/",
-        text=True,
-        errors="replace",
-        start_new_session=True,
-        umask=0o022,
-    ) as process:
+    with _started(argv, variables or {}) as process:
         try:
             for line in process.stdout or ():
                 last.append(line.rstrip())
@@ -99,6 +88,23 @@ def run(
             raise
     if process.returncode:
         raise failed(what, process.returncode, last)
+
+
+def _started(
+    argv: Sequence[str | Path], variables: Mapping[str, str]
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        ["setpriv", "--pdeathsig", "KILL", "--", *argv],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment() | dict(variables),
+        cwd="/",
+        text=True,
+        errors="replace",
+        start_new_session=True,
+        umask=0o022,
+    )
 
 
 def capture(argv: Sequence[str | Path], *, variables: Mapping[str, str]) -> str:

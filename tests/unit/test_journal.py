@@ -1,0 +1,156 @@
+"""The ledger's core: records survive the trip, the fold is deaf after an ending."""
+
+from datetime import UTC, datetime, timedelta
+
+import attrs
+import pytest
+from fakes import FakeClock, MemoryStore
+from hypothesis import given
+from hypothesis import strategies as st
+
+from immutable import errors
+from immutable.deploying.facts import Reason
+from immutable.ledger import owner
+from immutable.ledger.codec import decode, encode
+from immutable.ledger.fold import fold
+from immutable.ledger.goals import TidyGoal
+from immutable.ledger.journal import SNAPSHOT_EVERY, Journal
+from immutable.ledger.records import Aborting, Begun, Finished, Renewed, TookOver
+from immutable.model import DeploymentId, FleetName, Outcome, ServiceName
+
+SHOP = ServiceName("shop")
+GOAL = TidyGoal(fleets=(FleetName("shop-v1-abcdef"),), drain=timedelta(seconds=1))
+ENTRIES = st.sampled_from(
+    [
+        Begun(deployment=DeploymentId("d"), goal=GOAL),
+        Renewed(),
+        TookOver(),
+        Aborting(reason=Reason(kind="Drift", message="m")),
+        Finished(outcome=Outcome.LIVE, live=None),
+    ]
+)
+
+
+def journal(store):
+    """Return a journal with a clock of its own."""
+    made = Journal(store, SHOP, FakeClock())
+    made.load()
+    return made
+
+
+@given(st.lists(ENTRIES, max_size=30))
+def test_loading_gives_the_state_that_was_left(entries):
+    """Reading the records back gives the state that appending them gave."""
+    store = MemoryStore()
+    writer = journal(store)
+    for entry in entries:
+        writer.append(entry)
+    assert journal(store).state == writer.state
+
+
+@given(st.lists(ENTRIES, min_size=1, max_size=20))
+def test_records_survive_the_trip(entries):
+    """What is encoded decodes to an equal record."""
+    store = MemoryStore()
+    writer = journal(store)
+    for entry in entries:
+        writer.append(entry)
+    for data in store.records["service/shop"]:
+        assert encode(decode(data)) == data
+
+
+def test_an_ending_is_absorbing():
+    """Whatever is said of a deployment after its ending changes nothing of it."""
+    store = MemoryStore()
+    writer = journal(store)
+    writer.append(Begun(deployment=DeploymentId("d"), goal=GOAL))
+    ended = writer.append(Finished(outcome=Outcome.LIVE, live=None))
+    later = writer.append(Finished(outcome=Outcome.ROLLED_BACK, live=None))
+    assert later.latest == ended.latest
+
+
+def test_one_of_two_writers_wins():
+    """Two journals with the same head cannot both append."""
+    store = MemoryStore()
+    one, two = journal(store), journal(store)
+    one.append(Begun(deployment=DeploymentId("one"), goal=GOAL))
+    with pytest.raises(errors.SequenceTaken):
+        two.append(Begun(deployment=DeploymentId("two"), goal=GOAL))
+
+
+@pytest.mark.parametrize("length", [10, 1000])
+def test_loading_reads_a_bounded_number_of_records(length):
+    """However long the history, loading begins at the latest snapshot."""
+    store = MemoryStore()
+    writer = journal(store)
+    for _ in range(length):
+        writer.append(Renewed())
+    read = []
+    plain = store.read
+    store.read = lambda stream, *, after, limit: read.extend(
+        rows := plain(stream, after=after, limit=limit)
+    ) or tuple(rows)
+    journal(store)
+    assert len(read) <= SNAPSHOT_EVERY + 2
+
+
+def test_an_ambiguous_append_that_landed_counts():
+    """The record is known by its nonce when the store's answer was lost."""
+    store = MemoryStore()
+    writer = journal(store)
+    plain = store.append
+
+    def lost(stream, sequence, record):
+        plain(stream, sequence, record)
+        store.append = plain
+        raise errors.Ambiguous("no answer")
+
+    store.append = lost
+    assert writer.append(Renewed()).sequence == 1
+    assert writer.append(Renewed()).sequence == 2
+
+
+def test_a_newer_schema_is_refused():
+    """A record of a later schema is refused and left alone."""
+    store = MemoryStore()
+    journal(store).append(Renewed())
+    data = store.records["service/shop"][0].replace(b'"schema":1', b'"schema":2')
+    with pytest.raises(errors.LedgerTooNew):
+        decode(data)
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"schema":1}', b"\xff", b"null"])
+def test_damage_is_a_typed_error(data):
+    """What is no record is refused in words."""
+    with pytest.raises(errors.NotALedger):
+        decode(data)
+
+
+def test_folding_is_pure():
+    """The state that was folded upon is what it was."""
+    store = MemoryStore()
+    writer = journal(store)
+    before = attrs.evolve(writer.state)
+    state = writer.state
+    writer.append(Begun(deployment=DeploymentId("d"), goal=GOAL))
+    fold(state, decode(store.records["service/shop"][0]))
+    assert state == before
+
+
+def test_the_living_are_not_dead():
+    """This process is alive; a process of another start is not this one."""
+    me = owner.this_process()
+    assert not owner.is_dead(me)
+    host, boot, pid, _ = me.split("/")
+    assert owner.is_dead(f"{host}/{boot}/{pid}/1")
+    assert not owner.is_dead(f"elsewhere/{boot}/{pid}/1")
+    assert not owner.is_dead("")
+
+
+def test_times_are_aware():
+    """Times come back aware, in UTC."""
+    store = MemoryStore()
+    journal(store).append(Renewed())
+    record = decode(store.records["service/shop"][0])
+    assert record.at == datetime(2026, 1, 1, tzinfo=UTC)
+    assert record.at.utcoffset() == timedelta()
