@@ -79,7 +79,7 @@ class Unmeasured:
     """It should have worked: the bench itself broke."""
 
 
-def compared(  # noqa: PLR0913 - two series, and what each figure has
+def compared(
     name: str,
     unit: Unit,
     ours: Sequence[float],

@@ -1,4 +1,4 @@
-"""A warm rollback, from the call to the acknowledged switch, and what of it is durable."""
+"""A warm rollback: from the call to the acknowledged switch, and what is durable."""
 
 import tempfile
 import time
