@@ -8,6 +8,7 @@ missed, such as a failed request, or when a bench broke; ratios never decide it.
 
 import argparse
 import importlib
+import signal
 import sys
 import time
 import traceback
@@ -34,6 +35,8 @@ Measure = Callable[[Settings], Sequence[Row]]
 def main() -> int:
     """Run what was asked for and return the exit status."""
     asked = _arguments()
+    # As after Ctrl-C, everything that was started is ended.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     before = machine()
     settings = Settings(rounds=asked.rounds, backend=asked.backend)
     rows = [row for name in asked.names or BENCHES for row in _run(name, settings)]

@@ -15,7 +15,7 @@ from bench.fleets import OWNER
 from bench.report import say
 from bench.sampling import take_turns
 from bench.settings import Settings
-from bench.shop import PORT, built, compile_app, open_backend, opened, switch_in
+from bench.shop import PORT, built, compile_app, open_backend, opened, recipe, switch_in
 from immutable import events
 from immutable.errors import ImmutableError
 from immutable.model import FleetName, HealthCheck
@@ -41,7 +41,7 @@ def measure(settings: Settings) -> tuple[Figure, ...]:
         folder = Path(name)
         # QEMU runs as a user of its own, who has to reach the disks.
         folder.chmod(_PASSABLE)
-        with built(backend, compile_app(folder)) as image:
+        with built(backend, recipe(compile_app(folder))) as image:
             return tuple(
                 figure
                 for size in SIZES

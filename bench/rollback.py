@@ -14,7 +14,15 @@ from bench.figures import CannotMeasure, Figure, Target, alone, compared, counte
 from bench.ledger import Floor as LedgerFloor
 from bench.sampling import take_turns
 from bench.settings import Settings
-from bench.shop import built, compile_app, deployed, open_backend, opened, switch_in
+from bench.shop import (
+    built,
+    compile_app,
+    deployed,
+    open_backend,
+    opened,
+    recipe,
+    switch_in,
+)
 from bench.switching import Floor as SwitchFloor
 from immutable import events
 from immutable.ledger.sqlite import SqliteStore
@@ -141,7 +149,7 @@ def _world(settings: Settings) -> Iterator[Ours]:
     with ExitStack() as stack:
         name = tempfile.TemporaryDirectory(prefix="immutable-bench-")
         folder = Path(stack.enter_context(name))
-        image = stack.enter_context(built(backend, compile_app(folder)))
+        image = stack.enter_context(built(backend, recipe(compile_app(folder))))
         switch = stack.enter_context(switch_in(folder / "switch", "bench-rollback"))
         store = TimedStore(folder / "ledger.db")
         service = stack.enter_context(

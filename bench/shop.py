@@ -62,14 +62,14 @@ def recipe(tree: Path) -> immutable.Recipe:
 
 
 @contextlib.contextmanager
-def built(backend: Backend, tree: Path) -> Iterator[immutable.Image]:
-    """Yield the app's image and delete it afterwards; the base stays for the next run.
+def built(backend: Backend, recipe: immutable.Recipe) -> Iterator[immutable.Image]:
+    """Yield a recipe's image and delete it afterwards; the base stays for the next run.
 
     Raises:
         CannotMeasure: images cannot be built here.
     """
     try:
-        image = immutable.build(recipe(tree), backend=backend)
+        image = immutable.build(recipe, backend=backend)
     except BackendError as exc:
         raise CannotMeasure(f"no image: {exc}") from exc
     try:
@@ -124,6 +124,15 @@ def opened(
         yield service
     finally:
         immutable.destroy(service).raise_for_outcome()
+        _forget_logs(service)
+
+
+def _forget_logs(service: immutable.Service) -> None:
+    """Remove what the instances said; by design it outlives them."""
+    config = getattr(registry.open_backend(service.backend), "config", None)
+    for line in immutable.history(service) if config else ():
+        if line.fleet:
+            shutil.rmtree(config.pool / "logs" / line.fleet, ignore_errors=True)
 
 
 def deployed(service: immutable.Service, image: immutable.Image, turn: int) -> None:

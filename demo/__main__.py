@@ -81,7 +81,7 @@ class Demo:
             ("greeting", greeting),
         ):
             (app / name).write_text(text)
-        base = immutable.Recipe.base("debian:12").packages("python3")
+        base = immutable.Recipe.base("debian:12").packages("python3-minimal")
         return base.files(app, "/srv/shop").service(
             "shop", "/usr/bin/python3 /srv/shop/server.py"
         )

@@ -7,14 +7,14 @@ from typing import TypeVar
 
 from immutable import registry
 from immutable.clock import Stop, SystemClock
-from immutable.deploying import operations
+from immutable.deploying import operations, running
 from immutable.deploying.engine import Engine
 from immutable.deploying.interrupting import Asked, uninterrupted
 from immutable.deploying.opening import open_engine, with_validators
 from immutable.deploying.operations import Head
 from immutable.display import listener
 from immutable.durations import duration
-from immutable.errors import InvalidInput, UnknownImage, Unsupported
+from immutable.errors import BackendError, InvalidInput, UnknownImage, Unsupported
 from immutable.events import Event, Output
 from immutable.images.recipe import Recipe
 from immutable.model import Image, ImageId, InstanceLog, pairs
@@ -103,8 +103,7 @@ def deploy(
             return _deploy_plan(service, image, tell, asked)
         options = _options(service, config, size, strategy, validators, timeout)
         engine = _open(service, options, tell, asked)
-        found = _image(engine.backend, image, tell)
-        return uninterrupted(lambda: operations.deploy(engine, found, options), asked)
+        return _deploy(engine, image, options, asked)
 
 
 def plan(
@@ -328,6 +327,19 @@ def _checked(config: Mapping[str, str]) -> Mapping[str, str]:
             f"config {bad[0]!r} is no text", hint="give text for each name"
         )
     return config
+
+
+def _deploy(
+    engine: Engine, subject: Subject | None, options: Options, asked: Asked
+) -> Deployment:
+    """Find or build the image, then deploy it; look at the switch before a long build."""
+    began = engine.clock.now()
+    try:
+        engine.switch.preflight()
+        image = _image(engine.backend, subject, engine.tell)
+    except BackendError as exc:
+        return running.refused(engine, "deploy", exc, began=began)
+    return uninterrupted(lambda: operations.deploy(engine, image, options), asked)
 
 
 def _deploy_plan(

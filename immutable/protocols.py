@@ -203,6 +203,14 @@ class Switch(Protocol):
 
     capabilities: SwitchCapabilities
 
+    def preflight(self) -> None:
+        """Check that the switch is there, or could be set up; no effect.
+
+        Raises:
+            Unavailable, PermissionDenied, Taken: and nothing was touched.
+        """
+        ...
+
     def endpoints(self) -> tuple[Endpoint, Endpoint]:
         """Return where clients connect: production first, then the preview route."""
         ...

@@ -63,6 +63,7 @@ def preflight(engine: Engine, state: State, goal: DeployGoal) -> tuple[str, ...]
         BackendError: the backend says why it cannot be.
     """
     _check_capabilities(engine, goal)
+    engine.switch.preflight()
     need = Need(
         service=engine.service.name,
         new_instances=admitting.new_instances(state, goal),

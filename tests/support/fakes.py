@@ -225,6 +225,9 @@ class FakeSwitch:
             **capabilities,
         )
 
+    def preflight(self) -> None:
+        self.world.called("preflight")
+
     def endpoints(self) -> tuple[Endpoint, Endpoint]:
         return Endpoint(host="127.0.0.1", port=1), Endpoint(host="127.0.0.1", port=2)
 

@@ -39,7 +39,9 @@ class Probing:
     interval: timedelta = timedelta(seconds=1)
     fast: timedelta = timedelta(milliseconds=100)
     rise: int = 2
-    fall: int = 3
+    # a guest that is starved for a few seconds is slow, not dead: requests are retried
+    # elsewhere meanwhile, and taking the last member away would fail every one of them
+    fall: int = 8
 
     @classmethod
     def read(cls, options: Mapping[str, str]) -> "Probing":

@@ -73,13 +73,13 @@ def _defaults(settings: "Settings") -> list[str]:
         f"    timeout server {milliseconds(times.server)}",
         f"    timeout client {milliseconds(times.client)}",
         f"    timeout queue {milliseconds(times.connect)}",
-        f"    timeout check {milliseconds(times.connect)}",
+        f"    timeout check {milliseconds(5 * times.connect)}",
         # A member that vanished without a word is noticed after three seconds.
         "    option srvtcpka",
         "    srvtcpka-idle 1s",
         "    srvtcpka-intvl 1s",
         "    srvtcpka-cnt 2",
-        "    retries 3",
+        "    retries 8",
         "    option redispatch 1",
         *(_http_defaults(settings) if config.mode == "http" else []),
     ]
