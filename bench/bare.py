@@ -16,8 +16,8 @@ from pathlib import Path
 import attrs
 import libvirt
 
+from bench.fleets import PORT
 from bench.runtime import Runtime
-from bench.shop import PORT
 from immutable.model import (
     DeploymentId,
     Digest,

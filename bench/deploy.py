@@ -11,11 +11,11 @@ import attrs
 
 import immutable
 from bench.figures import CannotMeasure, Figure, Target, compared
-from bench.fleets import OWNER
+from bench.fleets import OWNER, PORT, open_switch_in
 from bench.report import say
 from bench.sampling import take_turns
 from bench.settings import Settings
-from bench.shop import PORT, built, compile_app, open_backend, opened, recipe, switch_in
+from bench.shop import built, compile_app, open_backend, opened, recipe
 from immutable import events
 from immutable.errors import ImmutableError
 from immutable.model import FleetName, HealthCheck
@@ -135,7 +135,7 @@ def _pair(
     place.chmod(_PASSABLE)
     with ExitStack() as stack:
         switches = [
-            stack.enter_context(switch_in(place / name, name))
+            stack.enter_context(open_switch_in(place / name, name))
             for name in ("bench", "bench-bare")
         ]
         service = stack.enter_context(

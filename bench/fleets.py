@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 OWNER = LedgerId("00000000-0000-4000-8000-000000000000")
 SIZE = 2
+PORT = 8080
+"""What servers listen on that have an address of their own."""
 _PATIENCE_S = 20
 _ORIGIN = """
 global
@@ -130,17 +132,21 @@ def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
 
 
 @contextlib.contextmanager
-def local_switch(folder: Path) -> "Iterator[HAProxySwitch]":
-    """Open a HAProxy switch of its own for the block, and end it afterwards."""
+def open_switch_in(directory: Path, name: str) -> "Iterator[HAProxySwitch]":
+    """Open a HAProxy switch of its own for a service; it is ended after the block.
+
+    Raises:
+        CannotMeasure: the HAProxy switch is not installed.
+    """
     try:
         from immutable_haproxy import open_switch
     except ImportError as exc:
         raise CannotMeasure(f"the HAProxy switch is not installed: {exc}") from exc
 
     (port,) = free_ports(1)
-    options = {"listen": f"127.0.0.1:{port}", "directory": str(folder / "switch")}
+    options = {"listen": f"127.0.0.1:{port}", "directory": str(directory)}
     url = Url(scheme="haproxy", options=tuple(options.items()))
-    switch = open_switch(url, service=ServiceName("bench"), port=port)
+    switch = open_switch(url, service=ServiceName(name), port=PORT)
     try:
         yield switch
     finally:

@@ -16,7 +16,7 @@ from bench.fleets import (
     Fleet,
     attach,
     local_fleets,
-    local_switch,
+    open_switch_in,
     production,
 )
 from bench.judging import Flip, Judged, judge, percentile
@@ -143,7 +143,7 @@ def _stage() -> Iterator[Stage]:
     with (
         tempfile.TemporaryDirectory(prefix="immutable-bench-") as name,
         local_fleets(Path(name), (1, 2, 3)) as fleets,
-        local_switch(Path(name)) as switch,
+        open_switch_in(Path(name) / "switch", "bench") as switch,
     ):
         program = compile_client(Path(name))
         for fleet in fleets:

@@ -11,18 +11,11 @@ import attrs
 
 import immutable
 from bench.figures import CannotMeasure, Figure, Target, alone, compared, counted
+from bench.fleets import open_switch_in
 from bench.ledger import Floor as LedgerFloor
 from bench.sampling import take_turns
 from bench.settings import Settings
-from bench.shop import (
-    built,
-    compile_app,
-    deployed,
-    open_backend,
-    opened,
-    recipe,
-    switch_in,
-)
+from bench.shop import built, compile_app, deployed, open_backend, opened, recipe
 from bench.switching import Floor as SwitchFloor
 from immutable import events
 from immutable.ledger.sqlite import SqliteStore
@@ -150,7 +143,9 @@ def _world(settings: Settings) -> Iterator[Ours]:
         name = tempfile.TemporaryDirectory(prefix="immutable-bench-")
         folder = Path(stack.enter_context(name))
         image = stack.enter_context(built(backend, recipe(compile_app(folder))))
-        switch = stack.enter_context(switch_in(folder / "switch", "bench-rollback"))
+        switch = stack.enter_context(
+            open_switch_in(folder / "switch", "bench-rollback")
+        )
         store = TimedStore(folder / "ledger.db")
         service = stack.enter_context(
             opened(

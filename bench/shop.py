@@ -6,22 +6,15 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import immutable
 from bench.figures import CannotMeasure
-from bench.fleets import free_ports
+from bench.fleets import PORT
 from immutable import registry
 from immutable.errors import BackendError, ImmutableError, UnknownScheme
-from immutable.model import ServiceName
 from immutable.protocols import Backend, LedgerStore, Switch
-from immutable.urls import Url
-
-if TYPE_CHECKING:
-    from immutable_haproxy import HAProxySwitch
 
 APP = Path(__file__).with_name("app")
-PORT = 8080
 STRATEGY = immutable.BlueGreen(bake="0s", keep_warm="1h")
 
 
@@ -79,28 +72,6 @@ def built(backend: Backend, recipe: immutable.Recipe) -> Iterator[immutable.Imag
 
 
 @contextlib.contextmanager
-def switch_in(directory: Path, name: str) -> "Iterator[HAProxySwitch]":
-    """Open a HAProxy switch of its own; it is ended after the block.
-
-    Raises:
-        CannotMeasure: the HAProxy switch is not installed.
-    """
-    try:
-        from immutable_haproxy import open_switch
-    except ImportError as exc:
-        raise CannotMeasure(f"the HAProxy switch is not installed: {exc}") from exc
-
-    (port,) = free_ports(1)
-    options = {"listen": f"127.0.0.1:{port}", "directory": str(directory)}
-    url = Url(scheme="haproxy", options=tuple(options.items()))
-    switch = open_switch(url, service=ServiceName(name), port=PORT)
-    try:
-        yield switch
-    finally:
-        switch.shut_down()
-
-
-@contextlib.contextmanager
 def opened(
     name: str,
     size: int,
@@ -130,9 +101,10 @@ def opened(
 def _forget_logs(service: immutable.Service) -> None:
     """Remove what the instances said; by design it outlives them."""
     config = getattr(registry.open_backend(service.backend), "config", None)
-    for line in immutable.history(service) if config else ():
-        if line.fleet:
-            shutil.rmtree(config.pool / "logs" / line.fleet, ignore_errors=True)
+    pool: Path | None = getattr(config, "pool", None)
+    for line in immutable.history(service):
+        if pool and line.fleet:
+            shutil.rmtree(pool / "logs" / line.fleet, ignore_errors=True)
 
 
 def deployed(service: immutable.Service, image: immutable.Image, turn: int) -> None:

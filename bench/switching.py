@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from bench.figures import CannotMeasure, Figure, compared
-from bench.fleets import OWNER, Fleet, attach, local_fleets, local_switch
+from bench.fleets import OWNER, Fleet, attach, local_fleets, open_switch_in
 from bench.runtime import MAP, Runtime
 from bench.sampling import take_turns
 from bench.settings import Settings
@@ -23,7 +23,7 @@ def measure(settings: Settings) -> tuple[Figure, ...]:
     with (
         tempfile.TemporaryDirectory(prefix="immutable-bench-") as name,
         local_fleets(Path(name), (1, 2)) as fleets,
-        local_switch(Path(name)) as switch,
+        open_switch_in(Path(name) / "switch", "bench") as switch,
     ):
         for fleet in fleets:
             attach(switch, fleet)
