@@ -35,6 +35,8 @@ _STEADY_SHARE = 2
 """Without flips, one request is enough for so many with them."""
 _PERCENTS = (("p50", 50.0), ("p99", 99.0), ("p999", 99.9), ("max", 100.0))
 _NONE = Target(limit=0, required=True)
+_SOME = Target(limit=1, at_least=True, required=True)
+_CONTROL_NS = 100_000_000
 
 
 @attrs.define
@@ -48,6 +50,8 @@ class Run:
     judged: list[Judged] = attrs.field(factory=list)
     flips_s: list[float] = attrs.field(factory=list)
     commands_s: list[float] = attrs.field(factory=list)
+    control: int = 0
+    """Stale answers by a log that is wrong on purpose: the judge must see them."""
     took_s: float = 0.0
     client_cpu_s: float = 0.0
 
@@ -123,7 +127,11 @@ class Stage:
         run.took_s += time.monotonic() - began
         run.client_cpu_s += seen.client_cpu_s
         run.flips_s += [(f.acknowledged_ns - f.began_ns) / 1e9 for f in flips[1:]]
-        run.judged.append(judge(seen.answers(), flips))
+        answers = tuple(seen.answers())
+        run.judged.append(judge(answers, flips))
+        run.control += judge(
+            answers, [flip.moved(-_CONTROL_NS) for flip in flips]
+        ).stale
 
     def flip(self) -> Flip:
         """Move production to the other fleet by the switch's own durable write."""
@@ -169,6 +177,9 @@ def _counts(runs: list[Run], flipped: list[Run]) -> Iterator[Figure]:
     for what in ("failed", "stale", "wrong"):
         found = sum(run.total(what) for run in runs)
         yield counted(f"flips.{what}", found, n=requests, target=_NONE)
+    control = sum(run.control for run in flipped)
+    figure = counted("flips.control_stale", control, target=_SOME)
+    yield attrs.evolve(figure, beside="by a log that is 0.1 s early on purpose")
     yield alone("flips.command_under_load", "ms", commands)
     yield alone("flips.write_under_load", "ms", done)
     yield alone("flips.write_under_load_max", "ms", [max(done)])

@@ -18,6 +18,14 @@ class Flip:
     acknowledged_ns: int
     release: int
 
+    def moved(self, by_ns: int) -> "Flip":
+        """Return the same flip at another time."""
+        return Flip(
+            began_ns=self.began_ns + by_ns,
+            acknowledged_ns=self.acknowledged_ns + by_ns,
+            release=self.release,
+        )
+
 
 @attrs.frozen(kw_only=True)
 class Judged:
