@@ -81,7 +81,8 @@ def main(host: str, port: str, path: str, rate: str = "40") -> None:
     with open(path, "w", buffering=1) as log:  # noqa: PTH123 - knows nothing of the library
         pause_s = WORKERS / float(rate)
         workers = [
-            Worker((host, int(port)), log, pause_s, keep=n % 2 == 0) for n in range(WORKERS)
+            Worker((host, int(port)), log, pause_s, keep=n % 2 == 0)
+            for n in range(WORKERS)
         ]
         for worker in workers:
             worker.start()

@@ -280,7 +280,7 @@ def _work(
     service: Service,
     on_event: OnEvent | None,
     cancel: Stop | None,
-    progress: bool | str,
+    progress: bool | str,  # noqa: FBT001 - passed on as it was given
     work: Callable[[Engine], _T],
 ) -> _T:
     asked = Asked(cancel)

@@ -102,7 +102,8 @@ def _origin(point: EntryPoint) -> str:
 
 def _unknown(group: str, scheme: str) -> UnknownScheme:
     installed = sorted({f"{point.name}://" for point in entry_points(group=group)})
-    message = f"nothing installed answers to {scheme}://; installed: {', '.join(installed) or 'none'}"
+    known = ", ".join(installed) or "none"
+    message = f"nothing installed answers to {scheme}://; installed: {known}"
     if scheme in _OURS:
         command = shlex.join(["pip", "install", f"immutable-deploy[{scheme}]"])
         return UnknownScheme(message, hint=f"run: {command}")

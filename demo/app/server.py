@@ -51,7 +51,11 @@ def main() -> None:
     port = int(os.environ.get("PORT", "8080"))
     print(f"shop {VERSION} is {MOOD}, on port {port}", flush=True)
     if MOOD == "sick":
-        print("cannot find its price list: will never be healthy", file=sys.stderr, flush=True)
+        print(
+            "cannot find its price list: will never be healthy",
+            file=sys.stderr,
+            flush=True,
+        )
     listener = socket.create_server(("", port), backlog=128)
     while True:
         connection, _ = listener.accept()

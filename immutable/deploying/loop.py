@@ -171,7 +171,7 @@ class Loop:
         except ImmutableError as exc:
             return Result.NOT_APPLIED, exc
         # a backend's bug is met like an answer that never came: read back, then decide
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - see above
             _log.exception("%s of %s raised", name_of(effect), effect.fleet)
             return Result.UNKNOWN, exc
         return Result.APPLIED, None

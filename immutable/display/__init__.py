@@ -14,7 +14,8 @@ _KINDS = ("rich", "plain")
 
 @contextlib.contextmanager
 def listener(
-    on_event: Callable[[Event], None] | None, progress: bool | str
+    on_event: Callable[[Event], None] | None,
+    progress: bool | str,  # noqa: FBT001 - True is the short form of "auto"
 ) -> Iterator[Callable[[Event], None]]:
     """Yield a listener that tells the caller and, when asked to, shows progress.
 
@@ -38,14 +39,14 @@ def _guarded(tell: Callable[[Event], None]) -> Callable[[Event], None]:
         try:
             tell(event)
         # whatever a caller's listener raises is the caller's affair
-        except Exception:
+        except Exception:  # noqa: BLE001 - see above
             _log.exception("on_event raised for %s", type(event).__name__)
 
     return told
 
 
 def _display(
-    progress: bool | str,
+    progress: bool | str,  # noqa: FBT001 - as above
 ) -> contextlib.AbstractContextManager[Callable[[Event], None] | None]:
     if progress is False:
         return contextlib.nullcontext(None)

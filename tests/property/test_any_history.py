@@ -4,6 +4,7 @@ The world itself asserts at every switch write that only whole, ready fleets gai
 and at every destruction that nothing attached or routed is destroyed.
 """
 
+import contextlib
 from datetime import timedelta
 
 import attrs
@@ -76,10 +77,8 @@ class Life:
     def act(self, action: tuple[str, object]) -> None:
         """Do one thing; a crash is survived by the next one."""
         kind, detail = action
-        try:
+        with contextlib.suppress(Crash, errors.UnknownRelease, errors.Refused):
             getattr(self, kind)(detail)
-        except (Crash, errors.UnknownRelease, errors.Refused):
-            pass
         self.store.before_append = lambda *_: None
         self.store.after_append = lambda *_: None
         self.world.faults.clear()

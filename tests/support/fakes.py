@@ -94,7 +94,7 @@ class World:
     fleets: dict[FleetName, FleetView] = attrs.field(factory=dict)
     specs: dict[FleetName, FleetSpec] = attrs.field(factory=dict)
     places: dict[FleetName, tuple[Member, ...]] = attrs.field(factory=dict)
-    routing: Routing = Routing()
+    routing: Routing = attrs.field(factory=Routing)
     routings: list[Routing] = attrs.field(factory=list)
     version: int = 1
     owner: LedgerId | None = None

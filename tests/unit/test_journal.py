@@ -87,9 +87,9 @@ def test_loading_reads_a_bounded_number_of_records(length):
         writer.append(Renewed())
     read = []
     plain = store.read
-    store.read = lambda stream, *, after, limit: read.extend(
-        rows := plain(stream, after=after, limit=limit)
-    ) or tuple(rows)
+    store.read = lambda stream, *, after, limit: (
+        read.extend(rows := plain(stream, after=after, limit=limit)) or tuple(rows)
+    )
     journal(store)
     assert len(read) <= SNAPSHOT_EVERY + 2
 

@@ -44,7 +44,11 @@ def test_the_main_job(service, world):
     assert immutable.deploy(service, world.image("two")).release.number == 2
     assert immutable.status(service).release.number == 2
     assert immutable.rollback(service).release.number == 1
-    assert [line.verb for line in immutable.history(service)] == ["deploy", "deploy", "rollback"]
+    assert [line.verb for line in immutable.history(service)] == [
+        "deploy",
+        "deploy",
+        "rollback",
+    ]
     assert immutable.logs(service, release=1)[0].console == "panic"
 
 
@@ -129,7 +133,9 @@ def test_logs_of_an_unknown_release_are_refused(service, world):
 
 def test_a_damaged_ledger_refuses_the_deploy(service, world, tmp_path):
     """A file that is no ledger is an outcome, and is left as it was."""
-    (tmp_path / "ledger.db").write_text("something else entirely, not a database at all")
+    (tmp_path / "ledger.db").write_text(
+        "something else entirely, not a database at all"
+    )
     done = immutable.deploy(service, world.image("one"))
     assert done.outcome is immutable.Outcome.REFUSED
     assert isinstance(done.error, errors.NotALedger)
@@ -176,9 +182,8 @@ def test_plain_lines_carry_the_time():
     """Each line begins with the time of its event."""
     out = io.StringIO()
     with plain_progress(out) as show:
-        from immutable.events import Output
-
         from immutable.clock import SystemClock
+        from immutable.events import Output
 
         show(Output(at=SystemClock().now(), line="hello"))
     assert out.getvalue().endswith("| hello\n")

@@ -54,7 +54,7 @@ def by_name(server: Server) -> str:
 @pytest.mark.parametrize("mode", ["http", "tcp"])
 @pytest.mark.parametrize("reuse", [True, False])
 @pytest.mark.parametrize("nonce", ["", "0" * 32])
-def test_haproxy_accepts_it(mode: str, reuse: bool, nonce: str, tmp_path: Path) -> None:  # noqa: FBT001 - a case
+def test_haproxy_accepts_it(mode: str, reuse: bool, nonce: str, tmp_path: Path) -> None:
     """HAProxy takes every kind of configuration without a complaint."""
     config = attrs.evolve(PLAIN.config, mode=mode, reuse=reuse, threads=2)
     settings = attrs.evolve(

@@ -2,6 +2,7 @@
 
 import attrs
 
+from immutable.errors import Unsupported
 from immutable.fleets import MachineFleets
 from immutable.model import ServiceName
 from immutable.protocols import PROTOCOL_VERSION, Capabilities, Need
@@ -57,12 +58,19 @@ class LibvirtBackend:
 
 
 def open_backend(url: Url) -> LibvirtBackend:
-    """Return the backend at ``libvirt:///system`` or ``libvirt:///session``; no I/O.
+    """Return the backend at ``libvirt:///system``; no I/O.
 
     Raises:
         InvalidInput: the URL has options or values that can never work.
     """
     config = LibvirtConfig.parse(url)
+    if config.connection == "session":
+        raise Unsupported(
+            "libvirt:///session cannot run instances yet: it has no network to put"
+            " them on",
+            hint="use libvirt:///system, as root",
+            backend=BACKEND,
+        )
     daemon = Daemon(uri=config.uri)
     store = InstanceStore(pool=config.pool, subnet=config.subnet)
     machines = LibvirtMachines(config=config, daemon=daemon, store=store)

@@ -98,7 +98,7 @@ def _connection(url: Url) -> Connection:
         return "system"
     if url.path == "/session":
         return "session"
-    raise _refuse("path", url.path, "write libvirt:///system or libvirt:///session")
+    raise _refuse("path", url.path, "write libvirt:///system")
 
 
 def _pool(value: str, connection: Connection) -> Path:

@@ -44,7 +44,8 @@ class Daemon:
         try:
             return libvirt.open(self.uri)
         except libvirt.libvirtError as exc:
-            if is_denied(exc):
+            # Without a system bus polkit cannot be asked, and it is libvirt who fails.
+            if is_denied(exc) or (os.geteuid() != 0 and starting.is_running()):
                 raise _denied(self.uri, exc) from exc
             return self._start(exc)
 
@@ -71,8 +72,7 @@ def _answers(connection: libvirt.virConnect | None) -> bool:
 def _denied(uri: str, error: libvirt.libvirtError) -> PermissionDenied:
     return PermissionDenied(
         f"{uri} does not let this user in: {error}",
-        hint="run as root, join the group (adduser $USER libvirt, then log in again), "
-        "or use libvirt:///session, which needs no rights",
+        hint="run as root",
         operation="connect",
         resource=uri,
         backend=BACKEND,

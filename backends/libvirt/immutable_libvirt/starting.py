@@ -30,6 +30,11 @@ _START_DEADLINE_S = 30
 _TAIL_CHARS = 300
 
 
+def is_running() -> bool:
+    """Return whether the system's libvirt daemon takes connections."""
+    return any(_listens(_RUN / f"{name}-sock") for name in ("libvirt", "virtqemud"))
+
+
 def start_helpers() -> None:
     """Do what a service manager and udev would have done before a domain can start.
 
@@ -163,7 +168,7 @@ def _check(program: str, output: bytes) -> None:
 
 
 def _not_ours(why: str) -> Unavailable:
-    by_root = "run once as root, which starts it, or use libvirt:///session"
+    by_root = "run as root, which starts it"
     by_systemd = "systemctl start libvirtd (or virtqemud.socket virtnetworkd.socket)"
     return Unavailable(
         f"libvirt's daemon is not running: {why}",

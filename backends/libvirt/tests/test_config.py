@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import immutable_libvirt
-from immutable.errors import InvalidInput
+from immutable.errors import InvalidInput, Unsupported
 from immutable.model import ServiceName
 from immutable.protocols import PROTOCOL_VERSION
 from immutable.urls import Url
@@ -103,6 +103,12 @@ def test_opening_does_no_io(tmp_path: Path) -> None:
     assert backend.protocol_version == PROTOCOL_VERSION
     assert backend.name == "libvirt"
     assert not pool.exists()
+
+
+def test_a_session_is_refused_for_now() -> None:
+    """Said at once, with what works."""
+    with pytest.raises(Unsupported, match="libvirt:///system"):
+        immutable_libvirt.open_backend(Url.parse("libvirt:///session"))
 
 
 def test_the_default_switch_listens_where_the_service_is() -> None:
