@@ -201,7 +201,10 @@ class Machines(Protocol):
 class Switch(Protocol):
     """What decides which fleet gets the traffic. One switch serves one service."""
 
-    capabilities: SwitchCapabilities
+    @property
+    def capabilities(self) -> SwitchCapabilities:
+        """Return what this switch can do; the same at every call."""
+        ...
 
     def preflight(self) -> None:
         """Check that the switch is there, or could be set up; no effect.
@@ -294,10 +297,20 @@ class Logs(Protocol):
 class Backend(Protocol):
     """Everything one provider offers. Opening one does no I/O."""
 
-    protocol_version: int
-    name: str
-    """The scheme it answers to, for messages."""
-    capabilities: Capabilities
+    @property
+    def protocol_version(self) -> int:
+        """Return the `PROTOCOL_VERSION` that this backend was written for."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Return the scheme it answers to, for messages."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Return what this backend can do; the same at every call."""
+        ...
 
     @property
     def images(self) -> Images:
