@@ -4,6 +4,7 @@ No ledger, no fence, no durable files, no checks, no recovery: what is left is l
 HAProxy and the guests' boot. The domains, disks and servers are the backend's own.
 """
 
+import contextlib
 import json
 import shutil
 import time
@@ -83,11 +84,12 @@ class Bare:
     socket: Path
     connection: libvirt.virConnect
     fleets: list[tuple[Prepared, ...]] = attrs.field(factory=list)
+    launching: tuple[Prepared, ...] = ()
     turn: int = 0
 
     def deploy(self) -> Phases:
         """Launch, wait until ready, shift, destroy the fleet before last; only that."""
-        fresh = self._prepare()
+        self.launching = fresh = self._prepare()
         began = time.perf_counter()
         self._for_each(self._launch, fresh)
         launched = time.perf_counter()
@@ -99,8 +101,10 @@ class Bare:
             ready = time.perf_counter()
             runtime.commit_map(runtime.prepare_map(self._entries(fresh)))
             self.fleets.append(fresh)
+            self.launching = ()
             if len(self.fleets) > 2:  # noqa: PLR2004 - live and standby stay
-                self._retire(runtime, self.fleets.pop(0))
+                self._retire(runtime, self.fleets[0])
+                del self.fleets[0]
         ended = time.perf_counter()
         return Phases(
             launch_s=launched - began,
@@ -110,9 +114,8 @@ class Bare:
 
     def close(self) -> None:
         """Destroy everything that is left."""
-        with Runtime(self.socket) as runtime:
-            while self.fleets:
-                self._retire(runtime, self.fleets.pop())
+        for fleet in (*self.fleets, self.launching):
+            self._for_each(self._forget, fleet)
 
     def _launch(self, one: Prepared) -> None:
         _, overlay = ensure_scratch(self.config)
@@ -144,10 +147,15 @@ class Bare:
         self.connection.lookupByName(one.name).destroy()
         shutil.rmtree(one.directory)
 
+    def _forget(self, one: Prepared) -> None:
+        # Whatever happened to the others, each one that is left has to go.
+        with contextlib.suppress(libvirt.libvirtError, FileNotFoundError):
+            self._destroy(one)
+
     def _for_each(
         self, act: Callable[[Prepared], None], fleet: Sequence[Prepared]
     ) -> None:
-        with ThreadPoolExecutor(min(_PARALLEL, len(fleet))) as pool:
+        with ThreadPoolExecutor(_PARALLEL) as pool:
             list(pool.map(act, fleet))
 
     def _prepare(self) -> tuple[Prepared, ...]:

@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -10,14 +11,13 @@ from typing import TYPE_CHECKING
 import attrs
 
 import immutable
-from bench.figures import CannotMeasure, Figure, Target, compared
+from bench.figures import CannotMeasure, Figure, Target, Unmeasured, compared
 from bench.fleets import OWNER, PORT, open_switch_in
-from bench.report import say
+from bench.report import Row, say
 from bench.sampling import take_turns
 from bench.settings import Settings
-from bench.shop import built, compile_app, open_backend, opened, recipe
+from bench.shop import built, compile_app, deployed, open_backend, opened, recipe
 from immutable import events
-from immutable.errors import ImmutableError
 from immutable.model import FleetName, HealthCheck
 from immutable.protocols import Switch
 from immutable.urls import Url
@@ -32,7 +32,7 @@ _TURNS = 10
 _PASSABLE = 0o711
 
 
-def measure(settings: Settings) -> tuple[Figure, ...]:
+def measure(settings: Settings) -> tuple[Row, ...]:
     """Return wall times for fleets of 1, 2 and 4, and where they went."""
     if not settings.backend.startswith("libvirt:"):
         raise CannotMeasure("the bare script speaks to libvirt alone")
@@ -43,10 +43,22 @@ def measure(settings: Settings) -> tuple[Figure, ...]:
         folder.chmod(_PASSABLE)
         with built(backend, recipe(compile_app(folder))) as image:
             return tuple(
-                figure
-                for size in SIZES
-                for figure in _measure(settings, folder, image, size)
+                row for size in SIZES for row in _rows(settings, folder, image, size)
             )
+
+
+def _rows(
+    settings: Settings, folder: Path, image: immutable.Image, size: int
+) -> Iterator[Row]:
+    """Yield one size's figures; where it breaks, those of the others are kept."""
+    try:
+        yield from _measure(settings, folder, image, size)
+    except CannotMeasure as exc:
+        yield Unmeasured(name=f"deploy.n{size}", why=str(exc))
+    except Exception as exc:  # noqa: BLE001 - the run has failed and says so
+        traceback.print_exc()
+        why = f"it broke: {type(exc).__name__}: {exc}"
+        yield Unmeasured(name=f"deploy.n{size}", why=why, failed=True)
 
 
 def _measure(
@@ -98,15 +110,7 @@ class Ours:
         self.turn += 1
         self._marks.clear()
         began = time.perf_counter()
-        try:
-            immutable.deploy(
-                self.service,
-                self.image,
-                config={"RELEASE": str(self.turn)},
-                on_event=self._mark,
-            ).raise_for_outcome()
-        except ImmutableError as exc:
-            raise CannotMeasure(f"deploy {self.turn} failed: {exc}") from exc
+        deployed(self.service, self.image, self.turn, on_event=self._mark)
         took = time.perf_counter() - began
         self._note(took)
         return took

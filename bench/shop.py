@@ -4,14 +4,22 @@ import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import immutable
 from bench.figures import CannotMeasure
 from bench.fleets import PORT
 from immutable import registry
-from immutable.errors import BackendError, ImmutableError, UnknownScheme
+from immutable.errors import (
+    BackendError,
+    NotEnough,
+    PermissionDenied,
+    Taken,
+    Unavailable,
+    UnknownScheme,
+)
+from immutable.events import Event
 from immutable.protocols import Backend, LedgerStore, Switch
 
 APP = Path(__file__).with_name("app")
@@ -107,14 +115,20 @@ def _forget_logs(service: immutable.Service) -> None:
             shutil.rmtree(pool / "logs" / line.fleet, ignore_errors=True)
 
 
-def deployed(service: immutable.Service, image: immutable.Image, turn: int) -> None:
+def deployed(
+    service: immutable.Service,
+    image: immutable.Image,
+    turn: int,
+    on_event: Callable[[Event], None] | None = None,
+) -> None:
     """Deploy the image with another configuration, so that it is another release.
 
     Raises:
-        CannotMeasure: it did not become live.
+        CannotMeasure: this machine has no room for it, or lacks something.
+        ImmutableError: it did not become live.
     """
-    try:
-        done = immutable.deploy(service, image, config={"RELEASE": str(turn)})
-        done.raise_for_outcome()
-    except ImmutableError as exc:
-        raise CannotMeasure(f"the deploy of turn {turn} failed: {exc}") from exc
+    config = {"RELEASE": str(turn)}
+    done = immutable.deploy(service, image, config=config, on_event=on_event)
+    if isinstance(done.error, NotEnough | Unavailable | PermissionDenied | Taken):
+        raise CannotMeasure(str(done.error)) from done.error
+    done.raise_for_outcome()

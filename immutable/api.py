@@ -21,7 +21,13 @@ from immutable.model import Image, ImageId, InstanceLog, pairs
 from immutable.observing import reading
 from immutable.protocols import Backend, Validator
 from immutable.results import Deployment, HistoryLine, Plan, Status
-from immutable.service import Options, Service, check_size, check_validators
+from immutable.service import (
+    Options,
+    Service,
+    check_service,
+    check_size,
+    check_validators,
+)
 from immutable.strategies import Strategy
 
 OnEvent = Callable[[Event], None]
@@ -308,6 +314,7 @@ def _options(
     validators: Iterable[Validator] | None,
     timeout: timedelta | str | None,
 ) -> Options:
+    service = check_service(service)
     return Options(
         configuration=pairs(_checked(config or {})),
         size=None if size is None else check_size(size),

@@ -133,6 +133,18 @@ class Service:
         return HealthCheck(port=self.port, path=self.health)
 
 
+def check_service(value: object) -> Service:
+    """Return a service.
+
+    Raises:
+        InvalidInput: it is something else.
+    """
+    if not isinstance(value, Service):
+        hint = 'describe it: immutable.Service("name", backend=…, ports=…)'
+        raise InvalidInput(f"{value!r} is no Service", hint=hint)
+    return value
+
+
 @attrs.frozen(kw_only=True)
 class Options:
     """What one call was given instead of the service's own settings."""

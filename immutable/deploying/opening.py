@@ -11,7 +11,7 @@ from immutable.events import Event
 from immutable.ledger.journal import Journal
 from immutable.model import Target, Verdict, VerdictStatus
 from immutable.protocols import Validator
-from immutable.service import Service
+from immutable.service import Service, check_service
 from immutable.strategies import Strategy
 from immutable.validators.run import name_of
 
@@ -28,6 +28,7 @@ def open_engine(
     Raises:
         InvalidInput: an address or an option cannot be used.
     """
+    service = check_service(service)
     clock = clock or SystemClock()
     backend = registry.open_backend(service.backend)
     store = registry.open_ledger(service.ledger, service.name)

@@ -110,6 +110,13 @@ def test_what_cannot_be_deployed_is_refused(service, subject):
     assert immutable.history(service) == ()
 
 
+@pytest.mark.parametrize("call", [immutable.deploy, immutable.status, immutable.heal])
+def test_a_name_is_no_service(call):
+    """The calls take a service, and say so."""
+    with pytest.raises(errors.InvalidInput, match="no Service"):
+        call("shop")
+
+
 def test_rollback_without_history_is_refused(service):
     """There is nothing to go back to."""
     with pytest.raises(errors.UnknownRelease, match="none"):

@@ -1,5 +1,6 @@
 """Servers on libvirt: `immutable.protocols.Machines` for the core to make fleets of."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
 
@@ -55,12 +56,12 @@ class LibvirtMachines:
             return found[0]
 
     def list(self) -> tuple[_Row, ...]:
-        """Return every instance with its tags, also those that died, by id."""
+        """Return every instance on this network with its tags, the dead too, by id."""
         # Directories first: an instance made after them is seen by its domain, and one
         # whose domain is missing afterwards is either still being made, or dead.
         remains = {r.facts.name: r for r in self.store.remains()}
         with translated("fleets.list", self.config.uri):
-            running = tuple(domains.ours(self.daemon.connection()))
+            running = tuple(self._on_our_network())
         strangers = (facts for facts, _ in running if facts.name not in remains)
         self._foreign = frozenset(facts.address for facts in strangers)
         rows = {facts.name: _row(facts, state) for facts, state in running}
@@ -85,6 +86,12 @@ class LibvirtMachines:
                     raise _not_ours(name)
                 domains.destroy(domain)
             self.store.remove(name)
+
+    def _on_our_network(self) -> Iterator[tuple[InstanceFacts, InstanceState]]:
+        # another network is another place: its instances are somebody else's affair
+        for facts, state in domains.ours(self.daemon.connection()):
+            if facts.address in self.config.subnet:
+                yield facts, state
 
     def _find(self, name: str) -> _Row | None:
         domain = domains.lookup(self.daemon.connection(), name)

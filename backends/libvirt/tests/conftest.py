@@ -10,7 +10,7 @@ import pytest
 
 import immutable_libvirt
 from immutable.images.recipe import Recipe
-from immutable.model import Image
+from immutable.model import Image, InstanceId
 from immutable.urls import Url
 from immutable_libvirt import LibvirtBackend
 
@@ -34,11 +34,12 @@ def vm_url() -> Iterator[str]:
 
 @pytest.fixture
 def backend(vm_url: str) -> Iterator[LibvirtBackend]:
-    """Return a backend; whatever a test leaves of instances is destroyed."""
+    """Return a backend; what a test leaves in the tests' own pool is destroyed."""
     opened = immutable_libvirt.open_backend(Url.parse(vm_url))
     yield opened
-    for instance, _ in opened.machines.list():
-        opened.machines.destroy(instance.id)
+    # not list(): that finds every instance of this host, other people's too
+    for left in list(opened.machines.store.remains()):
+        opened.machines.destroy(InstanceId(left.facts.name))
 
 
 @pytest.fixture(scope="session")
