@@ -119,14 +119,18 @@ class Loop:
         try:
             value = looking.look(self._engine, self._journal.state, step.fact)
         except ImmutableError as exc:
-            self._look_failed(exc, attempt)
+            self._look_failed(step, exc, attempt)
             return
         self._failed_looks = 0
         self._world = attrs.evolve(self._world, now=self._engine.clock.now())
         self._world = self._world.learn(step.fact, value)
         self.teller.looked(step.fact, value)
 
-    def _look_failed(self, error: ImmutableError, attempt: Attempt) -> None:
+    def _look_failed(self, step: Look, error: ImmutableError, attempt: Attempt) -> None:
+        if isinstance(step.fact, EvidenceFact):
+            # lost evidence is a pity; staying behind for it would be worse
+            self._world = self._world.learn(step.fact, ())
+            return
         self._cause = error
         self._failed_looks += 1
         if self._failed_looks < LOOKS:

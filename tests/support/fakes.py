@@ -360,7 +360,11 @@ class FakeImages:
 class FakeLogs:
     """Logs that say which fleet they are of."""
 
+    def __init__(self, world: World) -> None:
+        self.world = world
+
     def read(self, fleet: FleetName, *, tail_bytes: int) -> tuple[InstanceLog, ...]:
+        self.world.called("logs")
         instance = InstanceId(f"{fleet}-0")
         return (
             InstanceLog(instance=instance, fleet=fleet, console="panic", journal=""),
@@ -386,7 +390,7 @@ class FakeBackend:
         )
         self.images = FakeImages(world)
         self.fleets = FakeFleets(world)
-        self.logs = FakeLogs()
+        self.logs = FakeLogs(world)
 
     def default_switch(self, service: ServiceName, *, port: int) -> Url:
         return Url(scheme="fake", host=service)

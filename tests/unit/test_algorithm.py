@@ -64,6 +64,64 @@ def test_a_sick_release_is_turned_away(stage):
     assert len(stage.world.inventory()) == 1
 
 
+def test_lost_evidence_does_not_keep_the_failed_fleet(stage):
+    """Logs that cannot be read are a pity, and nothing more."""
+    stage.world.sick_images.add("bad")
+    stage.world.faults["logs"] = [boom(errors.Unavailable)] * 9
+    done = stage.deploy("bad")
+    assert done.outcome is Outcome.ROLLED_BACK
+    assert not stage.world.inventory()
+
+
+def test_a_switch_that_goes_away_pauses_the_deployment(stage):
+    """With the switch unreadable nothing is guessed; recovery goes on from there."""
+    stage.deploy("one")
+    clock = stage.world.clock
+
+    def lost() -> None:
+        stage.world.faults["read"] = [boom(errors.Unavailable)] * 50
+        stage.world.faults["health"] = [boom(errors.Unavailable)] * 50
+
+    clock.at_times.append((clock.now() + timedelta(seconds=1), lost))
+    done = stage.deploy("two")
+    assert done.outcome is Outcome.NEEDS_RECOVERY
+    assert reading.status(_healed(stage)).interrupted
+    assert operations.recover(stage.engine()).outcome is Outcome.ROLLED_BACK
+    assert len(stage.world.inventory()) == 1
+    assert stage.deploy("three").outcome is Outcome.LIVE
+
+
+def _healed(stage):
+    stage.world.faults.clear()
+    return stage.engine()
+
+
+def test_a_broken_incumbent_is_replaced(stage):
+    """A deploy does not need the old side to be alive."""
+    stage.deploy("one")
+    (live,) = stage.world.fleets
+    for instance in stage.world.fleets[live].instances:
+        stage.world.kill(instance.id)
+    assert stage.deploy("two").outcome is Outcome.LIVE
+
+
+def test_when_neither_side_is_healthy_routing_is_left_alone(stage):
+    """The new side fails under traffic, the old side is dead: the next deploy goes on."""
+    stage.deploy("one")
+    (old,) = stage.world.fleets
+
+    def fails_live(target: Target) -> bool:
+        if target.live:
+            stage.world.sick.add(old)
+        return not target.live
+
+    done = stage.deploy("two", validators=(fails_live,))
+    assert done.outcome is Outcome.NEEDS_RECOVERY
+    (live,) = dict(stage.world.routing.weights)
+    assert live != old
+    assert stage.deploy("three").outcome is Outcome.LIVE
+
+
 def test_a_failed_first_deploy_leaves_nothing(stage):
     """Failure of the first deploy leaves the routing empty and the world clean."""
     stage.world.sick_images.add("bad")
