@@ -34,6 +34,7 @@ VM_PACKAGES = (
     "busybox-static",
     "cpio",
     "dnsmasq-base",
+    "iproute2",
     "iptables",
     "e2fsprogs",
     "kmod",
