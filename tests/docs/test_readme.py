@@ -2,10 +2,10 @@
 
 import re
 import shutil
-import socket
 from pathlib import Path
 
 import pytest
+from ports import free_port
 
 import immutable
 from immutable.registry import open_backend, open_switch
@@ -14,13 +14,6 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = re.findall(
     r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
 )
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ports import free_port
+
 from immutable.model import (
     FleetName,
     Health,
@@ -67,12 +69,6 @@ import socket
 Server.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
 Server((host, port), Handler).serve_forever()
 """
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as link:
-        return int(link.getsockname()[1])
 
 
 def eventually(true: Callable[[], object], what: str) -> None:

@@ -4,13 +4,13 @@ import json
 import multiprocessing
 import os
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+from ports import free_port
 
 import immutable
 from immutable import errors
@@ -19,13 +19,6 @@ from immutable.registry import open_backend, open_switch
 from immutable_libvirt import LibvirtBackend
 
 pytestmark = [pytest.mark.vm, pytest.mark.haproxy, pytest.mark.timeout(300)]
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
