@@ -1,10 +1,10 @@
 """HAProxy's configuration as text: the same settings and members, the same bytes."""
 
 from collections.abc import Iterable
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from immutable_haproxy.config import Probing
+from immutable_haproxy.probing import check_words, milliseconds
 from immutable_haproxy.routing import FAMILIES, Family, slots_of
 
 if TYPE_CHECKING:
@@ -27,24 +27,6 @@ def render(settings: "Settings", members: "Iterable[Server]") -> str:
             own = [server for server in listed if server.slot == slot]
             sections.append(_backend(settings, family, slot, own))
     return "\n".join([_FIRST_LINE, "", *("\n".join(s) + "\n" for s in sections)])
-
-
-def milliseconds(value: timedelta) -> str:
-    """Return a time as HAProxy reads it."""
-    return f"{max(1, round(value / timedelta(milliseconds=1)))}ms"
-
-
-def check_words(port: int, probing: Probing) -> str:
-    """Return the words that make HAProxy probe a server.
-
-    They are written out for each server: those that are added while HAProxy runs do not
-    inherit ``default-server``.
-    """
-    fast = milliseconds(probing.fast)
-    return (
-        f"check port {port} inter {milliseconds(probing.interval)} fastinter {fast}"
-        f" downinter {fast} rise {probing.rise} fall {probing.fall}"
-    )
 
 
 def _global(settings: "Settings") -> list[str]:

@@ -10,7 +10,7 @@ from immutable.model import Health, HealthCheck, InstanceId, Member, Probe
 from immutable_haproxy.config import Probing
 from immutable_haproxy.names import from_word, to_word
 from immutable_haproxy.options import as_ip, as_port
-from immutable_haproxy.rendering import check_words
+from immutable_haproxy.probing import check_words
 
 _PASSED = {"L7OK", "L4OK"}
 _SILENT = {"", "INI", "UNK", "SOCKERR"}
