@@ -1,6 +1,7 @@
 """Fleets of fast local servers behind a real switch, for benches that boot nothing."""
 
 import contextlib
+import random
 import shutil
 import socket
 import subprocess
@@ -35,6 +36,7 @@ SIZE = 2
 PORT = 8080
 """What servers listen on that have an address of their own."""
 _PATIENCE_S = 20
+_QUIET_PORTS = (15_000, 32_000)
 _ORIGIN = """
 global
     nbthread 1
@@ -79,13 +81,17 @@ class Fleet:
 
 
 def free_ports(count: int) -> tuple[int, ...]:
-    """Return ports on the loopback address that nobody listens on now."""
-    with contextlib.ExitStack() as stack:
-        links = [
-            stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-            for _ in range(count)
-        ]
-        return tuple(int(link.getsockname()[1]) for link in links)
+    """Return ports on the loopback address that nobody listens on now.
+
+    They lie below those that outgoing connections take, of which there will be many.
+    """
+    found: dict[int, None] = {}
+    while len(found) < count:
+        port = random.randrange(*_QUIET_PORTS)
+        with contextlib.suppress(OSError):
+            socket.create_server(("127.0.0.1", port)).close()
+            found[port] = None
+    return tuple(found)
 
 
 @contextlib.contextmanager
