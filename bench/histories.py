@@ -6,7 +6,6 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from immutable.clock import SystemClock
 from immutable.deploying.steps import (
     Attach,
     Detach,
@@ -16,6 +15,7 @@ from immutable.deploying.steps import (
     Retire,
     Route,
 )
+from immutable.host import ThisHost
 from immutable.ledger.format import found
 from immutable.ledger.goals import DeployGoal, TidyGoal
 from immutable.ledger.journal import SNAPSHOT_EVERY, Journal
@@ -121,7 +121,7 @@ class _Template:
 def _begun() -> list[bytes]:
     """Return what the journal writes first; the next record would be a snapshot."""
     store = Memory()
-    journal = Journal(store, SERVICE, SystemClock())
+    journal = Journal(store, SERVICE, ThisHost())
     for number in range(1, _DEPLOYMENTS + 1):
         _deploy(journal, number)
     return store.records[: len(store.records) // _PERIOD * _PERIOD - 1]

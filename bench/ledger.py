@@ -15,7 +15,7 @@ from bench.histories import SERVICE, write_history
 from bench.report import say
 from bench.sampling import take_turns, timed
 from bench.settings import Settings
-from immutable.clock import SystemClock
+from immutable.host import ThisHost
 from immutable.ledger.format import connect, found
 from immutable.ledger.journal import SNAPSHOT_EVERY, Journal
 from immutable.ledger.records import Renewed
@@ -85,7 +85,7 @@ class Ledger:
         say(f"  writing a history of {size} records")
         path = folder / f"{size}.db"
         write_history(path, size)
-        journal = Journal(SqliteStore(path), SERVICE, SystemClock())
+        journal = Journal(SqliteStore(path), SERVICE, ThisHost())
         journal.load()
         return cls(_service(path), journal)
 

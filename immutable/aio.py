@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import ParamSpec, TypeVar
 
 from immutable import api
-from immutable.clock import Stop
+from immutable.host import Stop
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import TypeVar
 
-from immutable import registry
-from immutable.clock import Stop, SystemClock
+from immutable import host, registry
 from immutable.deploying import operations, running
 from immutable.deploying.engine import Engine
 from immutable.deploying.interrupting import Asked, uninterrupted
@@ -16,6 +15,7 @@ from immutable.display import listener
 from immutable.durations import duration
 from immutable.errors import BackendError, InvalidInput, UnknownImage, Unsupported
 from immutable.events import Event, Output
+from immutable.host import Stop
 from immutable.images.recipe import Recipe
 from immutable.model import Image, ImageId, InstanceLog, pairs
 from immutable.observing import reading
@@ -340,7 +340,7 @@ def _deploy(
     engine: Engine, subject: Subject | None, options: Options, asked: Asked
 ) -> Deployment:
     """Find or build the image, then deploy it; look at the switch before a long build."""
-    began = engine.clock.now()
+    began = engine.host.now()
     try:
         engine.switch.preflight()
         image = _image(engine.backend, subject, engine.tell)
@@ -385,10 +385,10 @@ def _build(backend: Backend, recipe: Recipe, tell: OnEvent | None) -> Image:
             f"{backend.name} builds no images (capability: builds_images)",
             hint="deploy an image id",
         )
-    clock = SystemClock()
+    here = host.current()
 
     def said(line: str) -> None:
         if tell is not None:
-            tell(Output(at=clock.now(), line=line))
+            tell(Output(at=here.now(), line=line))
 
     return backend.images.build(recipe, on_output=said)

@@ -65,6 +65,14 @@ class Capabilities:
     """`Logs.read` answers for instances that are gone."""
     reachable_elsewhere: bool
     """Another machine can manage the same resources (a cloud, not a local hypervisor)."""
+    guards_deletion: bool
+    """The provider itself refuses to destroy a fleet that the switch still names."""
+    staleness: timedelta
+    """How old a reading may be: something new may be missing for so long, or something
+    that is gone still be shown."""
+    late: timedelta
+    """How long after a call was made, by a caller that has died or given up waiting, it
+    may still take effect."""
 
 
 @attrs.frozen(kw_only=True)
@@ -81,6 +89,10 @@ class SwitchCapabilities:
     """`Switch.sessions` returns a number rather than None."""
     settle: timedelta
     """How long after an acknowledged write older routings may still be served."""
+    staleness: timedelta
+    """How old a reading may be. A write that expects an old version is refused."""
+    late: timedelta
+    """How long after a write was sent it may still take effect; see ``fencing``."""
 
 
 @attrs.frozen(kw_only=True)

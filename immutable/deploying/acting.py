@@ -46,7 +46,7 @@ def act(engine: Engine, attempt: Attempt, effect: Effect) -> None:
     token = token_of(ledger, attempt.id, name_of(effect), subject_of(effect))
     retrying(
         lambda: _act(engine, effect, ledger, token),
-        clock=engine.clock,
+        host=engine.host,
         stop=engine.stop,
     )
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import attrs
 
-from immutable.clock import Clock, Stop
 from immutable.deploying.view import Context
 from immutable.events import Event
+from immutable.host import Host, Stop
 from immutable.ledger.journal import Journal
 from immutable.model import LedgerId
 from immutable.protocols import Backend, Switch, Validator
@@ -24,7 +24,7 @@ class Engine:
     backend: Backend
     switch: Switch
     journal: Journal
-    clock: Clock
+    host: Host
     ledger: LedgerId | None
     validators: tuple[Validator, ...]
     """Asked on the preview route and on live traffic."""

@@ -2,12 +2,11 @@
 
 import attrs
 
-from immutable.clock import Clock
 from immutable.deploying import admitting
 from immutable.deploying.engine import Engine
 from immutable.deploying.running import take_over
 from immutable.errors import Contention, Unsupported
-from immutable.ledger import owner
+from immutable.host import Host
 from immutable.ledger.goals import DeployGoal
 from immutable.ledger.state import State
 from immutable.model import WHOLE, SwitchView
@@ -26,7 +25,7 @@ def enter(engine: Engine) -> tuple[Engine, State, SwitchView]:
         LedgerError, BackendError: one of them cannot be read.
     """
     engine, state = load(engine)
-    admitting.check_free(state, leased=is_leased(state, engine.clock))
+    admitting.check_free(state, leased=is_leased(state, engine.host))
     if state.attempt is not None:
         finished = take_over(engine)
         state = engine.journal.state
@@ -50,9 +49,9 @@ def load(engine: Engine) -> tuple[Engine, State]:
     return attrs.evolve(engine, ledger=engine.journal.identity()), state
 
 
-def is_leased(state: State, clock: Clock) -> bool:
+def is_leased(state: State, host: Host) -> bool:
     """Return whether a deployer may be at work: its lease holds and it is not known dead."""
-    return state.leased(clock.now()) and not owner.is_dead(state.owner)
+    return state.leased(host.now()) and not host.is_dead(state.owner)
 
 
 def preflight(engine: Engine, state: State, goal: DeployGoal) -> tuple[str, ...]:

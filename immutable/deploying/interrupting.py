@@ -2,13 +2,12 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from immutable.clock import Stop
+from immutable import host
+from immutable.host import Stop
 
 _T = TypeVar("_T")
-_TICK_S = 0.2
 
 
 class Asked:
@@ -31,23 +30,8 @@ def uninterrupted(work: Callable[[], _T], asked: Asked) -> _T:
     A second Ctrl-C changes nothing: going back is bounded by deadlines, and a process
     that is killed is what recovery is for.
     """
-    if threading.current_thread() is not threading.main_thread():
-        return work()
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="immutable") as pool:
-        future = pool.submit(work)
-        result = _await(future, asked)
+    result = host.current().aside(work, asked.interrupted.set)
     if asked.interrupted.is_set():
         outcome = getattr(result, "outcome", "done")
         raise KeyboardInterrupt(f"stopped safely: {outcome}")
     return result
-
-
-def _await(future: Future[_T], asked: Asked) -> _T:
-    while True:
-        try:
-            return future.result(timeout=_TICK_S)
-        except TimeoutError:
-            if future.done():
-                return future.result()
-        except KeyboardInterrupt:
-            asked.interrupted.set()

@@ -24,7 +24,7 @@ EVIDENCE_BYTES = 16_384
 def look(engine: Engine, state: State, fact: Fact) -> Value:
     """Return what the world says, repeating the reading where the backend allows it."""
     return retrying(
-        lambda: _look(engine, state, fact), clock=engine.clock, stop=engine.stop
+        lambda: _look(engine, state, fact), host=engine.host, stop=engine.stop
     )
 
 

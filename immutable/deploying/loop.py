@@ -66,8 +66,8 @@ class Loop:
         self._asked = engine.stop
         self._journal = engine.journal
         self._deadline = deadline
-        self._world = World(now=engine.clock.now())
-        self.teller = Teller(engine.tell, engine.clock)
+        self._world = World(now=engine.host.now())
+        self.teller = Teller(engine.tell, engine.host)
         self._failed_looks = 0
         self._paused = False
         self._cause: BaseException | None = None
@@ -87,7 +87,7 @@ class Loop:
 
     def _turn(self, attempt: Attempt) -> None:
         self._world = attrs.evolve(
-            self._world, now=self._engine.clock.now(), stop=self._why_stop()
+            self._world, now=self._engine.host.now(), stop=self._why_stop()
         )
         step = decide(self._journal.state, self._world, self._engine.context)
         match step:
@@ -122,7 +122,7 @@ class Loop:
             self._look_failed(step, exc, attempt)
             return
         self._failed_looks = 0
-        self._world = attrs.evolve(self._world, now=self._engine.clock.now())
+        self._world = attrs.evolve(self._world, now=self._engine.host.now())
         self._world = self._world.learn(step.fact, value)
         self.teller.looked(step.fact, value)
 
@@ -134,7 +134,7 @@ class Loop:
         self._cause = error
         self._failed_looks += 1
         if self._failed_looks < LOOKS:
-            self._engine.clock.sleep(
+            self._engine.host.sleep(
                 timedelta(seconds=self._failed_looks), self._engine.stop
             )
             return
@@ -148,7 +148,7 @@ class Loop:
         self._renew()
         self.teller.waiting(step)
         pause = min(step.pause, max(step.until - self._world.now, timedelta()))
-        self._engine.clock.sleep(pause, self._engine.stop)
+        self._engine.host.sleep(pause, self._engine.stop)
         self._world = self._world.forget(*step.facts)
 
     def _act(self, effect: Effect, attempt: Attempt) -> None:
@@ -188,7 +188,7 @@ class Loop:
     def _pause(self, step: Pause) -> None:
         self._journal.append(Paused(reason=step.reason, leftovers=step.leftovers))
         self._paused = True
-        now = self._engine.clock.now()
+        now = self._engine.host.now()
         message = step.reason.message
         ended = Ended(at=now, outcome=Outcome.NEEDS_RECOVERY, message=message)
         self._engine.tell(ended)
@@ -218,7 +218,7 @@ class Loop:
     def _why_stop(self) -> Reason | None:
         if self._asked.is_set():
             return Reason(kind="Cancelled", message="the caller asked to stop")
-        if self._deadline is not None and self._engine.clock.now() >= self._deadline:
+        if self._deadline is not None and self._engine.host.now() >= self._deadline:
             return Reason(
                 kind="DeadlineExceeded", message="the timeout passed before the commit"
             )

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from immutable import registry
-from immutable.clock import Clock, Stop, SystemClock
+from immutable import host, registry
 from immutable.deploying.engine import Engine
 from immutable.events import Event
+from immutable.host import Stop
 from immutable.ledger.journal import Journal
 from immutable.model import Target, Verdict, VerdictStatus
 from immutable.protocols import Validator
@@ -21,7 +21,6 @@ def open_engine(
     *,
     tell: Callable[[Event], None] | None,
     stop: Stop,
-    clock: Clock | None = None,
 ) -> Engine:
     """Open everything that a call on the service needs. Nothing is changed by it.
 
@@ -29,7 +28,7 @@ def open_engine(
         InvalidInput: an address or an option cannot be used.
     """
     service = check_service(service)
-    clock = clock or SystemClock()
+    here = host.current()
     backend = registry.open_backend(service.backend)
     store = registry.open_ledger(service.ledger, service.name)
     return Engine(
@@ -38,8 +37,8 @@ def open_engine(
         switch=registry.open_switch(
             service.switch, backend, service.name, port=service.port
         ),
-        journal=Journal(store, service.name, clock),
-        clock=clock,
+        journal=Journal(store, service.name, here),
+        host=here,
         ledger=None,
         validators=service.validators,
         judge=service.strategy.judge,

@@ -50,7 +50,7 @@ def deploy(
         options: what this call was given instead of the service's own settings.
         head: what a plan was made from; the deployment is refused when it has moved.
     """
-    began = engine.clock.now()
+    began = engine.host.now()
     try:
         engine, state, view = enter(engine)
         _check_head(state, view, head)
@@ -67,7 +67,7 @@ def deploy(
 
 def rollback(engine: Engine, to: int | None, options: Options) -> Deployment:
     """Make an earlier release live: the same algorithm aimed at another release."""
-    began = engine.clock.now()
+    began = engine.host.now()
     try:
         engine, state, _ = enter(engine)
         target = admitting.rollback_target(state, releases(engine, state, to), to)
@@ -87,7 +87,7 @@ def rollback(engine: Engine, to: int | None, options: Options) -> Deployment:
 def scale(engine: Engine, size: int, *, timeout: timedelta | None) -> Deployment:
     """Make the live fleet another size."""
     check_size(size)
-    began = engine.clock.now()
+    began = engine.host.now()
     try:
         engine, state, _ = enter(engine)
         live = _live(state)
@@ -95,14 +95,16 @@ def scale(engine: Engine, size: int, *, timeout: timedelta | None) -> Deployment
             return running.nothing_to_do(engine, "scale", began=began)
         goal = _scale_goal(engine, live, size)
         _check_room(engine, live, size - live.size)
-        return running.run(engine, goal, running.new_deployment(), timeout=timeout)
+        return running.run(
+            engine, goal, running.new_deployment(engine), timeout=timeout
+        )
     except (Refused, BackendError, LedgerError) as exc:
         return running.refused(engine, "scale", exc, began=began)
 
 
 def heal(engine: Engine, *, timeout: timedelta | None) -> Deployment:
     """Replace the live fleet's dead and unready instances."""
-    began = engine.clock.now()
+    began = engine.host.now()
     try:
         engine, state, _ = enter(engine)
         live = _live(state)
@@ -117,14 +119,16 @@ def heal(engine: Engine, *, timeout: timedelta | None) -> Deployment:
             ready_timeout=engine.service.ready_timeout,
             drain=engine.service.drain,
         )
-        return running.run(engine, goal, running.new_deployment(), timeout=timeout)
+        return running.run(
+            engine, goal, running.new_deployment(engine), timeout=timeout
+        )
     except (Refused, BackendError, LedgerError) as exc:
         return running.refused(engine, "heal", exc, began=began)
 
 
 def sweep(engine: Engine) -> Deployment:
     """Retire every fleet with this ledger's tags that the ledger does not answer for."""
-    began = engine.clock.now()
+    began = engine.host.now()
     try:
         engine, state, view = enter(engine)
         orphans = _orphans(engine, state, view)
@@ -132,14 +136,14 @@ def sweep(engine: Engine) -> Deployment:
             result = running.nothing_to_do(engine, "sweep", began=began)
             return running.with_leftovers(result, running.tidy(engine))
         goal = TidyGoal(fleets=orphans, drain=engine.service.drain)
-        return running.run(engine, goal, running.new_deployment())
+        return running.run(engine, goal, running.new_deployment(engine))
     except (Refused, BackendError, LedgerError) as exc:
         return running.refused(engine, "sweep", exc, began=began)
 
 
 def destroy(engine: Engine) -> Deployment:
     """Close production, then retire every fleet; the history stays."""
-    began = engine.clock.now()
+    began = engine.host.now()
     try:
         engine, state, view = enter(engine)
         fleets = tuple(entry.name for entry in state.fleets) + _orphans(
@@ -148,17 +152,17 @@ def destroy(engine: Engine) -> Deployment:
         if not fleets:
             return running.nothing_to_do(engine, "destroy", began=began)
         goal = TidyGoal(fleets=fleets, drain=engine.service.drain, closing=True)
-        return running.run(engine, goal, running.new_deployment())
+        return running.run(engine, goal, running.new_deployment(engine))
     except (Refused, BackendError, LedgerError) as exc:
         return running.refused(engine, "destroy", exc, began=began)
 
 
 def recover(engine: Engine) -> Deployment:
     """Finish what a dead deployer left, then retire what is due."""
-    began = engine.clock.now()
+    began = engine.host.now()
     try:
         engine, state = load(engine)
-        admitting.check_free(state, leased=is_leased(state, engine.clock))
+        admitting.check_free(state, leased=is_leased(state, engine.host))
         if state.attempt is None:
             result = running.nothing_to_do(engine, "recover", began=began)
         else:
@@ -183,7 +187,9 @@ def plan(engine: Engine, image: Image, options: Options) -> Plan:
     wish = Wish(
         verb="deploy", release=release, size=options.size, strategy=options.strategy
     )
-    goal = admitting.goal_for(engine.service, state, wish, running.new_deployment())
+    goal = admitting.goal_for(
+        engine.service, state, wish, running.new_deployment(engine)
+    )
     if admitting.is_live_already(state, release):
         return _plan(engine, options, state, view, goal, done=True)
     return _plan(engine, options, state, view, goal, done=False)
@@ -224,7 +230,7 @@ def _make_live(
             f"image {wish.release.image.id} is gone",
             hint="build it again from its recipe",
         )
-    deployment = running.new_deployment()
+    deployment = running.new_deployment(engine)
     goal = admitting.goal_for(engine.service, state, wish, deployment)
     warnings = preflight(engine, state, goal)
     return running.run(
@@ -249,9 +255,11 @@ def _resized_or_nothing(engine: Engine, state: State, options: Options) -> Deplo
     live = _live(state)
     if options.size is None or options.size == live.size:
         running.tidy(engine)
-        return running.nothing_to_do(engine, "deploy", began=engine.clock.now())
+        return running.nothing_to_do(engine, "deploy", began=engine.host.now())
     goal = _scale_goal(engine, live, options.size)
-    return running.run(engine, goal, running.new_deployment(), timeout=options.timeout)
+    return running.run(
+        engine, goal, running.new_deployment(engine), timeout=options.timeout
+    )
 
 
 def _live(state: State) -> FleetEntry:
@@ -326,7 +334,7 @@ def _plan(
     ahead = (
         None
         if done
-        else forecast(state, goal, engine.context, model, engine.clock.now())
+        else forecast(state, goal, engine.context, model, engine.host.now())
     )
     return Plan(
         service=engine.service,

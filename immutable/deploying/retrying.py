@@ -8,26 +8,34 @@ from tenacity import (
     Retrying,
     retry_if_exception,
     stop_after_attempt,
-    wait_random_exponential,
 )
 
-from immutable.clock import Clock, Stop
 from immutable.errors import ImmutableError
+from immutable.host import Host, Stop
 
 ATTEMPTS = 5
+_FIRST_S = 0.1
+_CAP_S = 5.0
 _T = TypeVar("_T")
 
 
-def retrying(call: Callable[[], _T], *, clock: Clock, stop: Stop) -> _T:
+def retrying(call: Callable[[], _T], *, host: Host, stop: Stop) -> _T:
     """Return what the call returns, repeating it while its error says it may be.
 
     At most 5 tries with full jitter between 0.1 and 5 seconds; the last error surfaces.
     """
+    try:
+        return call()
+    except ImmutableError as exc:
+        if not exc.retryable:
+            raise
     policy = Retrying(
         retry=retry_if_exception(_is_retryable),
-        stop=stop_after_attempt(ATTEMPTS),
-        wait=wait_random_exponential(multiplier=0.1, max=5),
-        sleep=lambda seconds: clock.sleep(timedelta(seconds=seconds), stop),
+        stop=stop_after_attempt(ATTEMPTS - 1),
+        wait=lambda state: (
+            host.chance() * min(_CAP_S, _FIRST_S * 2**state.attempt_number)
+        ),
+        sleep=lambda seconds: host.sleep(timedelta(seconds=seconds), stop),
         reraise=True,
     )
     return policy(call)

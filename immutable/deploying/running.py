@@ -1,6 +1,5 @@
 """From a goal to a result: begin in the ledger, run the loop, retire what is due, report."""
 
-import secrets
 from datetime import datetime, timedelta
 
 import attrs
@@ -16,10 +15,12 @@ from immutable.ledger.records import Begun, TookOver
 from immutable.model import DeploymentId, Outcome, Release
 from immutable.results import Deployment
 
+_ID_CHARS = 16
 
-def new_deployment() -> DeploymentId:
+
+def new_deployment(engine: Engine) -> DeploymentId:
     """Return an id that nobody else has."""
-    return DeploymentId(secrets.token_hex(8))
+    return DeploymentId(engine.host.unique()[:_ID_CHARS])
 
 
 def run(
@@ -35,7 +36,7 @@ def run(
     Raises:
         Contention: another deployer began first; nothing was changed.
     """
-    began = engine.clock.now()
+    began = engine.host.now()
     engine = attrs.evolve(engine, ledger=engine.journal.found_identity())
     _begin(engine, goal, deployment)
     loop = Loop(engine, deadline=began + timeout if timeout else None)
@@ -51,7 +52,7 @@ def take_over(engine: Engine) -> Deployment:
     attempt = engine.journal.append(TookOver()).attempt
     if attempt is None:
         raise AssertionError("there is nothing to take over")
-    began = engine.clock.now()
+    began = engine.host.now()
     if isinstance(attempt.goal, DeployGoal):
         engine = with_names(engine, attempt.goal.validators)
     engine.tell(_started(engine, attempt.goal, attempt.id, verb="recover"))
@@ -63,12 +64,12 @@ def take_over(engine: Engine) -> Deployment:
 def tidy(engine: Engine) -> Ending | None:
     """Retire the fleets whose time is over; None when there are none, or not our turn."""
     state = engine.journal.state
-    fleets = maintaining.due(state, engine.clock.now())
+    fleets = maintaining.due(state, engine.host.now())
     if not fleets or state.attempt is not None or engine.ledger is None:
         return None
     goal = TidyGoal(fleets=fleets, drain=engine.service.drain)
     try:
-        _begin(engine, goal, new_deployment())
+        _begin(engine, goal, new_deployment(engine))
     except Contention:
         return None
     return Loop(engine).run()
@@ -106,7 +107,7 @@ def report(
         steps=tuple(loop.teller.reports),
         calls=loop.calls,
         began_at=began,
-        took=engine.clock.now() - began,
+        took=engine.host.now() - began,
     )
 
 
@@ -118,7 +119,7 @@ def nothing_to_do(engine: Engine, verb: str, *, began: datetime) -> Deployment:
         outcome=Outcome.LIVE,
         release=_live_release(engine),
         began_at=began,
-        took=engine.clock.now() - began,
+        took=engine.host.now() - began,
     )
 
 
@@ -126,7 +127,7 @@ def refused(
     engine: Engine, verb: str, error: ImmutableError, *, began: datetime
 ) -> Deployment:
     """Return the result of a call that touched nothing."""
-    now = engine.clock.now()
+    now = engine.host.now()
     engine.tell(Ended(at=now, outcome=Outcome.REFUSED, message=str(error)))
     return Deployment(
         service=engine.service.name,
@@ -152,7 +153,7 @@ def _started(
     engine: Engine, goal: Goal, deployment: DeploymentId, *, verb: str
 ) -> Started:
     return Started(
-        at=engine.clock.now(),
+        at=engine.host.now(),
         service=engine.service.name,
         deployment=deployment,
         verb=verb,

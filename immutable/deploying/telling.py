@@ -4,7 +4,6 @@ from collections.abc import Callable
 from datetime import datetime
 
 from immutable import events
-from immutable.clock import Clock
 from immutable.deploying.facts import Fact, Reason, Value, VerdictsFact
 from immutable.deploying.steps import (
     Effect,
@@ -17,6 +16,7 @@ from immutable.deploying.steps import (
     Wait,
     name_of,
 )
+from immutable.host import Host
 from immutable.model import FleetName, Routing, Verdict
 from immutable.results import StepReport
 
@@ -46,16 +46,16 @@ def spell_routing(routing: Routing) -> str:
 class Teller:
     """Remembers what was said last, so that waiting is not told over and over."""
 
-    def __init__(self, tell: Callable[[events.Event], None], clock: Clock) -> None:
+    def __init__(self, tell: Callable[[events.Event], None], host: Host) -> None:
         self._tell = tell
-        self._clock = clock
+        self._host = host
         self._waiting_on = ""
         self._verdicts: dict[tuple[FleetName, bool, str], Verdict] = {}
         self.reports: list[StepReport] = []
 
     def started(self, effect: Effect) -> datetime:
         """Tell that an effect begins, and return when."""
-        now = self._clock.now()
+        now = self._host.now()
         detail = detail_of(effect)
         self._waiting_on = ""
         self._tell(
@@ -69,7 +69,7 @@ class Teller:
         self, effect: Effect, began: datetime, result: str, error: BaseException | None
     ) -> None:
         """Tell how an effect ended, and keep the report."""
-        now = self._clock.now()
+        now = self._host.now()
         detail = str(error) if error else detail_of(effect)
         report = StepReport(
             step=name_of(effect),
@@ -95,7 +95,7 @@ class Teller:
         if not isinstance(effect, Route) or before is None:
             return
         if effect.routing.weights != before.weights:
-            now = self._clock.now()
+            now = self._host.now()
             self._tell(events.Shifted(at=now, routing=effect.routing, took=now - began))
 
     def waiting(self, step: Wait) -> None:
@@ -103,7 +103,7 @@ class Teller:
         if step.on == self._waiting_on:
             return
         self._waiting_on = step.on
-        self._tell(events.Waiting(at=self._clock.now(), on=step.on, until=step.until))
+        self._tell(events.Waiting(at=self._host.now(), on=step.on, until=step.until))
 
     def looked(self, fact: Fact, value: Value) -> None:
         """Tell the verdicts that are new."""
@@ -117,7 +117,7 @@ class Teller:
         """Tell that the deployment has failed."""
         self._tell(
             events.TurnedBack(
-                at=self._clock.now(), kind=reason.kind, message=reason.message
+                at=self._host.now(), kind=reason.kind, message=reason.message
             )
         )
 
@@ -125,7 +125,7 @@ class Teller:
         """Tell how the deployment ended."""
         message = step.reason.message if step.reason else ""
         self._tell(
-            events.Ended(at=self._clock.now(), outcome=step.outcome, message=message)
+            events.Ended(at=self._host.now(), outcome=step.outcome, message=message)
         )
 
     def _judged(self, fact: VerdictsFact, verdict: Verdict) -> None:
@@ -134,7 +134,7 @@ class Teller:
         if said is not None and said.status == verdict.status:
             return
         self._verdicts[key] = verdict
-        now = self._clock.now()
+        now = self._host.now()
         self._tell(
             events.Judged(at=now, fleet=fact.fleet, live=fact.live, verdict=verdict)
         )

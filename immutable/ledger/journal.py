@@ -5,9 +5,8 @@ import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 
-from immutable.clock import Clock
 from immutable.errors import Ambiguous, LedgerTooNew, NotALedger, SequenceTaken
-from immutable.ledger import owner
+from immutable.host import Host
 from immutable.ledger.codec import decode, encode
 from immutable.ledger.fold import fold
 from immutable.ledger.records import SCHEMA, Entry, Finished, Paused, Record, Snapshot
@@ -29,11 +28,10 @@ class Journal:
     Not for use by several threads at once: one journal belongs to one call.
     """
 
-    def __init__(self, store: LedgerStore, service: ServiceName, clock: Clock) -> None:
+    def __init__(self, store: LedgerStore, service: ServiceName, host: Host) -> None:
         self._store = store
         self._stream = f"service/{service}"
-        self._clock = clock
-        self._by = owner.this_process()
+        self._host = host
         self.state = State()
         self.appended = 0
 
@@ -63,7 +61,7 @@ class Journal:
         """Return the ledger's own id, founding the ledger when it is new."""
         if known := self.identity():
             return known
-        identity = LedgerId(str(uuid.uuid4()))
+        identity = LedgerId(str(uuid.UUID(self._host.unique())))
         record = {"schema": SCHEMA, "ledger": identity}
         try:
             self._store.append(_IDENTITY, 1, json.dumps(record).encode())
@@ -90,15 +88,15 @@ class Journal:
         return self.state
 
     def _record(self, entry: Entry, lease: timedelta) -> Record:
-        now, sequence = self._clock.now(), self.state.sequence + 1
+        now, sequence = self._host.now(), self.state.sequence + 1
         ended = isinstance(entry, Finished | Paused) or self._idle(entry)
         return Record(
             sequence=sequence,
             at=now,
-            by=self._by,
+            by=self._host.name,
             lease_until=None if ended else now + lease,
             snapshot=sequence if isinstance(entry, Snapshot) else self.state.snapshot,
-            nonce=uuid.uuid4().hex,
+            nonce=self._host.unique(),
             entry=entry,
         )
 

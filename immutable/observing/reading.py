@@ -25,7 +25,7 @@ def status(engine: Engine) -> Status:
     """
     engine, state = load(engine)
     view = engine.switch.read()
-    leased = is_leased(state, engine.clock)
+    leased = is_leased(state, engine.host)
     deploying = admitting.verb_of(state.attempt.goal) if state.attempt else None
     latest = state.latest
     return Status(

@@ -3,12 +3,12 @@
 import functools
 import inspect
 import logging
-import threading
-import time
 from collections.abc import Iterable
 from datetime import timedelta
 
+from immutable import host
 from immutable.durations import spell
+from immutable.host import Answer, Raised, Returned
 from immutable.model import Target, Verdict, VerdictStatus
 from immutable.protocols import Validator
 from immutable.validators.evidence import excerpt
@@ -58,40 +58,34 @@ def run_validators(
         target: what they are to judge.
         timeout: how long to wait, for all of them together.
     """
-    deadline = time.monotonic() + timeout.total_seconds()
-    runs = [_Run(validator, target) for validator in validators]
-    return tuple(run.verdict(deadline, timeout) for run in runs)
+    validators = tuple(validators)
+    calls = [functools.partial(_judge, validator, target) for validator in validators]
+    answers = host.current().run(calls, within=timeout)
+    return tuple(
+        _named(name_of(validator), answer, timeout)
+        for validator, answer in zip(validators, answers, strict=True)
+    )
 
 
-class _Run:
-    """One validator at work in its own daemon thread."""
-
-    def __init__(self, validator: Validator, target: Target) -> None:
-        self._name = name_of(validator)
-        self._verdicts: list[Verdict] = []
-        self._thread = threading.Thread(
-            target=lambda: self._verdicts.append(_judge(validator, target)),
-            name=f"immutable validator {self._name}",
-            daemon=True,
-        )
-        self._thread.start()
-
-    def verdict(self, deadline: float, timeout: timedelta) -> Verdict:
-        """Return the verdict, or that there is none by the deadline."""
-        self._thread.join(max(0.0, deadline - time.monotonic()))
-        late = _undecided(f"no answer within {spell(timeout)}")
-        answer = self._verdicts[0] if self._verdicts else late
-        return Verdict(
-            status=answer.status,
-            evidence=excerpt(answer.evidence, limit=_EVIDENCE_LIMIT),
-            validator=self._name,
-        )
+def _named(name: str, answer: Answer[Verdict], timeout: timedelta) -> Verdict:
+    match answer:
+        case Returned(verdict):
+            found = verdict
+        case Raised(error):
+            found = _failed(_words_of(error))
+        case None:
+            found = _undecided(f"no answer within {spell(timeout)}")
+    return Verdict(
+        status=found.status,
+        evidence=excerpt(found.evidence, limit=_EVIDENCE_LIMIT),
+        validator=name,
+    )
 
 
 def _judge(validator: Validator, target: Target) -> Verdict:
     try:
         return _verdict_of(validator(target))
-    except BaseException as exc:  # SystemExit too is only an answer here
+    except (Exception, SystemExit) as exc:
         _LOGGER.debug("validator %s raised", name_of(validator), exc_info=exc)
         return _failed(_words_of(exc))
 

@@ -66,7 +66,7 @@ class Life:
             backend=self.service.backend,
             switch=self.service.switch,
             journal=Journal(self.store, self.service.name, self.world.clock),
-            clock=self.world.clock,
+            host=self.world.clock,
             ledger=None,
             validators=(),
             judge=None,

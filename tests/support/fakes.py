@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 
-from immutable.clock import Stop
 from immutable.errors import Conflict, ImmutableError, SequenceTaken
+from immutable.host import Stop, ThisHost
 from immutable.model import (
     Attachment,
     Digest,
@@ -48,8 +48,31 @@ class FakeClock:
         self.time = datetime(2026, 1, 1, tzinfo=UTC)
         self.at_times: list[tuple[datetime, Callable[[], None]]] = []
 
+        self.names = 0
+        self.name = "tests/1/1/?"
+
     def now(self) -> datetime:
         return self.time
+
+    def is_dead(self, name: str) -> bool:
+        return name.startswith("dead")
+
+    def chance(self) -> float:
+        return 0.5
+
+    def unique(self) -> str:
+        self.names += 1
+        return digest_of("unique", self.names)[:32]
+
+    def run(
+        self, calls: list[Callable[[], object]], *, within: timedelta
+    ) -> tuple[object, ...]:
+        return ThisHost().run(calls, within=within)
+
+    def aside(
+        self, work: Callable[[], object], on_interrupt: Callable[[], None]
+    ) -> object:
+        return work()
 
     def sleep(self, pause: timedelta, stop: Stop) -> None:
         self.time += max(pause, timedelta(milliseconds=1))
@@ -221,6 +244,8 @@ class FakeSwitch:
                 preview=True,
                 counts_sessions=True,
                 settle=timedelta(),
+                staleness=timedelta(),
+                late=timedelta(),
             ),
             **capabilities,
         )
@@ -385,6 +410,9 @@ class FakeBackend:
                 launch_binds=False,
                 keeps_logs=True,
                 reachable_elsewhere=False,
+                guards_deletion=False,
+                staleness=timedelta(),
+                late=timedelta(),
             ),
             **capabilities,
         )

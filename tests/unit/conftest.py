@@ -35,7 +35,7 @@ class Stage:
             backend=self.service.backend,
             switch=self.service.switch,
             journal=Journal(self.store, self.service.name, self.world.clock),
-            clock=self.world.clock,
+            host=self.world.clock,
             ledger=None,
             validators=self.service.validators,
             judge=self.service.strategy.judge,

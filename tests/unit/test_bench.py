@@ -19,7 +19,7 @@ from bench.judging import Flip, judge, percentile
 from bench.load import compile_client, traffic
 from bench.report import to_json, to_table
 from bench.sampling import take_turns
-from immutable.clock import SystemClock
+from immutable.host import ThisHost
 from immutable.ledger.journal import SNAPSHOT_EVERY, Journal
 from immutable.ledger.sqlite import SqliteStore
 from immutable.model import Endpoint
@@ -132,7 +132,7 @@ def test_histories_are_what_the_journal_writes(tmp_path: Path, size: int) -> Non
     """A made history is read, counted and continued as one that was lived through."""
     path = tmp_path / "ledger.db"
     count = write_history(path, size)
-    journal = Journal(SqliteStore(path), SERVICE, SystemClock())
+    journal = Journal(SqliteStore(path), SERVICE, ThisHost())
     state = journal.load()
     assert size <= count <= size + SNAPSHOT_EVERY
     assert state.sequence == count

@@ -189,10 +189,10 @@ def test_plain_lines_carry_the_time():
     """Each line begins with the time of its event."""
     out = io.StringIO()
     with plain_progress(out) as show:
-        from immutable.clock import SystemClock
         from immutable.events import Output
+        from immutable.host import ThisHost
 
-        show(Output(at=SystemClock().now(), line="hello"))
+        show(Output(at=ThisHost().now(), line="hello"))
     assert out.getvalue().endswith("| hello\n")
 
 

@@ -39,6 +39,9 @@ CAPABILITIES = SwitchCapabilities(
     preview=True,
     counts_sessions=True,
     settle=timedelta(),
+    staleness=timedelta(),
+    # The version fences a late write; this is what remains of one call.
+    late=timedelta(seconds=10),
 )
 
 

@@ -1,5 +1,7 @@
 """The backend: everything libvirt offers, behind `immutable.protocols.Backend`."""
 
+from datetime import timedelta
+
 import attrs
 
 from immutable.errors import Unsupported
@@ -21,6 +23,11 @@ _CAPABILITIES = Capabilities(
     launch_binds=False,
     keeps_logs=True,
     reachable_elsewhere=False,
+    # libvirt knows nothing of the switch.
+    guards_deletion=False,
+    staleness=timedelta(),
+    # What a killed deployer leaves at work: a qemu-img, and one call of the daemon.
+    late=timedelta(seconds=30),
 )
 # The daemon answers five calls of one connection at a time (max_client_requests), and
 # one must stay free for those who look on.

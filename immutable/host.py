@@ -1,0 +1,199 @@
+"""What the engine takes from the machine it runs on: time, chance, a name, and threads.
+
+Everything that would make two runs differ comes through here, so that a simulation which
+brings its own host (`immutable.testing`) repeats exactly.
+"""
+
+import contextvars
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Generic, Protocol, TypeVar
+
+import attrs
+
+from immutable.ledger import owner
+
+_T = TypeVar("_T")
+_TICK_S = 0.2
+
+
+class Stop(Protocol):
+    """Asks the engine to stop; `threading.Event` is one."""
+
+    def is_set(self) -> bool:
+        """Return whether to stop."""
+        ...
+
+
+@attrs.frozen
+class Returned(Generic[_T]):
+    """A call came back with a value."""
+
+    value: _T
+
+
+@attrs.frozen
+class Raised:
+    """A call ended with an error."""
+
+    error: BaseException
+
+
+Answer = Returned[_T] | Raised | None
+"""What became of a call; None: it gave no answer in time, and may yet be at work."""
+
+
+class Host(Protocol):
+    """The machine as the engine sees it."""
+
+    @property
+    def name(self) -> str:
+        """Return who writes: a word that no other process ever has."""
+        ...
+
+    def is_dead(self, name: str) -> bool:
+        """Return whether a writer is known to be dead; False when it cannot be known."""
+        ...
+
+    def now(self) -> datetime:
+        """Return the time, aware and in UTC; it never runs backwards."""
+        ...
+
+    def sleep(self, pause: timedelta, stop: Stop) -> None:
+        """Let time pass; return early when asked to stop."""
+        ...
+
+    def chance(self) -> float:
+        """Return a number from 0 to below 1."""
+        ...
+
+    def unique(self) -> str:
+        """Return 32 hexadecimal digits that nobody else has."""
+        ...
+
+    def run(
+        self, calls: Sequence[Callable[[], _T]], *, within: timedelta
+    ) -> tuple[Answer[_T], ...]:
+        """Run calls side by side and return one answer each, in their order.
+
+        A call that gives no answer in time is left behind: nobody can stop it.
+        """
+        ...
+
+    def aside(self, work: Callable[[], _T], on_interrupt: Callable[[], None]) -> _T:
+        """Run work to its own end; Ctrl-C meanwhile only calls ``on_interrupt``."""
+        ...
+
+
+class ThisHost:
+    """The machine this process runs on."""
+
+    def __init__(self) -> None:
+        self._began = datetime.now(UTC)
+        self._mark = time.monotonic()
+
+    @property
+    def name(self) -> str:
+        """Return host, boot, process number and process start, in one word."""
+        return owner.this_process()
+
+    def is_dead(self, name: str) -> bool:
+        """Return whether a writer of this host is known to be dead."""
+        return owner.is_dead(name)
+
+    def now(self) -> datetime:
+        """Return the time this object was made, plus what has passed since."""
+        return self._began + timedelta(seconds=time.monotonic() - self._mark)
+
+    def sleep(self, pause: timedelta, stop: Stop) -> None:
+        """Sleep, in slices when the stop cannot be waited for."""
+        if isinstance(stop, threading.Event):
+            stop.wait(pause.total_seconds())
+            return
+        until = time.monotonic() + pause.total_seconds()
+        while not stop.is_set() and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, 0.05))
+
+    def chance(self) -> float:
+        """Return a number from 0 to below 1."""
+        return random.random()  # noqa: S311 - it spreads retries, it hides nothing
+
+    def unique(self) -> str:
+        """Return 32 hexadecimal digits that nobody else has."""
+        return uuid.uuid4().hex
+
+    def run(
+        self, calls: Sequence[Callable[[], _T]], *, within: timedelta
+    ) -> tuple[Answer[_T], ...]:
+        """Run each call in a daemon thread of its own, with the caller's context."""
+        deadline = time.monotonic() + within.total_seconds()
+        runs = [_Run(call) for call in calls]
+        return tuple(run.answer(deadline) for run in runs)
+
+    def aside(self, work: Callable[[], _T], on_interrupt: Callable[[], None]) -> _T:
+        """Run work in a thread when this is the one that Ctrl-C would interrupt."""
+        if threading.current_thread() is not threading.main_thread():
+            return work()
+        context = contextvars.copy_context()
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="immutable") as pool:
+            return _await(pool.submit(context.run, work), on_interrupt)
+
+
+class _Run(Generic[_T]):
+    """One call at work in its own daemon thread."""
+
+    def __init__(self, call: Callable[[], _T]) -> None:
+        self._answer: Answer[_T] = None
+        self._context = contextvars.copy_context()
+        self._thread = threading.Thread(
+            target=self._work, args=(call,), name="immutable call", daemon=True
+        )
+        self._thread.start()
+
+    def answer(self, deadline: float) -> Answer[_T]:
+        """Return the answer, or None when there is none by the deadline."""
+        self._thread.join(max(0.0, deadline - time.monotonic()))
+        return self._answer
+
+    def _work(self, call: Callable[[], _T]) -> None:
+        try:
+            self._answer = Returned(self._context.run(call))
+        except BaseException as exc:  # noqa: BLE001 - whoever waits is told of it
+            self._answer = Raised(exc)
+
+
+def _await(future: Future[_T], on_interrupt: Callable[[], None]) -> _T:
+    while True:
+        try:
+            return future.result(timeout=_TICK_S)
+        except TimeoutError:
+            if future.done():
+                return future.result()
+        except KeyboardInterrupt:
+            on_interrupt()
+
+
+_current: contextvars.ContextVar[Host | None] = contextvars.ContextVar(
+    "immutable host", default=None
+)
+
+
+def current() -> Host:
+    """Return the host that calls made here and now run on."""
+    return _current.get() or ThisHost()
+
+
+@contextmanager
+def running_on(host: Host) -> Iterator[None]:
+    """Let every call made inside run on another host, as simulations do."""
+    token = _current.set(host)
+    try:
+        yield
+    finally:
+        _current.reset(token)
