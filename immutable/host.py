@@ -31,6 +31,14 @@ class Stop(Protocol):
         ...
 
 
+class Never:
+    """A stop that never comes."""
+
+    def is_set(self) -> bool:
+        """Return False."""
+        return False
+
+
 @attrs.frozen
 class Returned(Generic[_T]):
     """A call came back with a value."""

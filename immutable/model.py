@@ -182,6 +182,10 @@ class Instance:
     address: str | None = None
     digest: str | None = None
     launched_at: datetime | None = None
+    image: ImageId | None = None
+    """The image it was launched from; None when it cannot be read."""
+    document: str | None = None
+    """The configuration document it was handed; None when it cannot be read."""
 
 
 @attrs.frozen(kw_only=True)

@@ -1,5 +1,6 @@
 """Carrying out one effect. This is the only place where the world is changed."""
 
+import functools
 from datetime import timedelta
 
 from immutable.deploying.engine import Engine
@@ -18,45 +19,81 @@ from immutable.deploying.steps import (
     name_of,
     subject_of,
 )
-from immutable.errors import Refused
+from immutable.durations import spell
+from immutable.errors import Ambiguous, Conflict, Refused
+from immutable.host import Answer, Raised, Returned
 from immutable.ledger.state import Attempt
-from immutable.model import LedgerId, Token
+from immutable.model import LedgerId, Token, Version
 from immutable.names import token_of
+from immutable.protocols import Switch
 
 _QUICK = timedelta(seconds=60)
 _SLOW = timedelta(minutes=10)
 
 
 def budget(effect: Effect) -> timedelta:
-    """Return how long an effect may take; the lease is held for as long."""
+    """Return how long an effect may take; the lease lasts at least as long."""
     return _SLOW if isinstance(effect, Launch | Resize | Replace | Retire) else _QUICK
 
 
-def act(engine: Engine, attempt: Attempt, effect: Effect) -> None:
+def act(engine: Engine, attempt: Attempt, effect: Effect) -> Version | None:
     """Carry out an effect, repeating it where the backend says that it may be.
+
+    Returns:
+        The switch's new version, where the effect was a write to it.
 
     Raises:
         Conflict: the switch has moved; nothing was changed.
         Ambiguous: it may or may not have taken effect.
+        SequenceTaken: another deployer has taken over; nothing was changed.
         ImmutableError: it has not taken effect.
     """
     if engine.ledger is None:
         raise Refused("the ledger has no identity yet")
     ledger = engine.ledger
     token = token_of(ledger, attempt.id, name_of(effect), subject_of(effect))
-    retrying(
-        lambda: _act(engine, effect, ledger, token),
+    return retrying(
+        lambda: _within_lease(engine, effect, ledger, token),
         host=engine.host,
         stop=engine.stop,
     )
 
 
-def _act(engine: Engine, effect: Effect, ledger: LedgerId, token: Token) -> None:
+def _within_lease(
+    engine: Engine, effect: Effect, ledger: LedgerId, token: Token
+) -> Version | None:
+    """Never begin a call that could outlive the lease: a rival may have taken over."""
+    limit = budget(effect)
+    engine.journal.hold(limit)
+    call = functools.partial(_act, engine, effect, ledger, token)
+    return _value_of(engine.host.run([call], within=limit)[0], effect, limit)
+
+
+def _value_of(
+    answer: Answer[Version | None], effect: Effect, limit: timedelta
+) -> Version | None:
+    match answer:
+        case Returned(version):
+            return version
+        case Raised(error):
+            raise error
+        case None:
+            raise Ambiguous(
+                f"{name_of(effect)} gave no answer within {spell(limit)}",
+                operation=name_of(effect),
+                resource=effect.fleet,
+            )
+
+
+def _act(
+    engine: Engine, effect: Effect, ledger: LedgerId, token: Token
+) -> Version | None:
     match effect:
         case Launch() | Resize() | Replace() | Retire():
             _act_on_fleet(engine, effect, token)
+            return None
         case _:
-            _act_on_switch(engine, effect, ledger)
+            return _act_on_switch(engine, effect, ledger)
 
 
 def _act_on_fleet(
@@ -76,17 +113,29 @@ def _act_on_fleet(
 
 def _act_on_switch(
     engine: Engine, effect: Attach | Join | Route | Fence | Detach, ledger: LedgerId
-) -> None:
+) -> Version | None:
     switch = engine.switch
     match effect:
         case Attach(fleet=fleet, health=health, expected=expected):
-            switch.attach(fleet, health=health, owner=ledger, expected=expected)
+            return switch.attach(fleet, health=health, owner=ledger, expected=expected)
         case Join(fleet=fleet, members=members, drain=drain):
             switch.join(fleet, members, drain=drain)
+            return None
+        case Fence() if switch.capabilities.fencing == "blind":
+            return _look_again(switch, effect)
         case (
             Route(routing=routing, expected=expected)
             | Fence(routing=routing, expected=expected)
         ):
-            switch.write(routing, owner=ledger, expected=expected)
+            return switch.write(routing, owner=ledger, expected=expected)
         case Detach(fleet=fleet, expected=expected):
-            switch.detach(fleet, owner=ledger, expected=expected)
+            return switch.detach(fleet, owner=ledger, expected=expected)
+
+
+def _look_again(switch: Switch, fence: Fence) -> Version:
+    """See that nothing has moved: a switch that compares nothing has no other fence."""
+    view = switch.read()
+    placed = fence.unplaced and view.attachment_of(fence.fleet) is not None
+    if placed or view.routing != fence.routing:
+        raise Conflict("the switch has moved", operation="fence", resource=fence.fleet)
+    return view.version

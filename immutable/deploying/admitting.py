@@ -3,7 +3,14 @@
 import attrs
 
 from immutable.errors import Contention, Drift, UnknownRelease
-from immutable.ledger.goals import DeployGoal, Goal, HealGoal, ScaleGoal, TidyGoal
+from immutable.ledger.goals import (
+    AdoptGoal,
+    DeployGoal,
+    Goal,
+    HealGoal,
+    ScaleGoal,
+    TidyGoal,
+)
 from immutable.ledger.state import FleetEntry, State
 from immutable.model import (
     WHOLE,
@@ -153,6 +160,8 @@ def verb_of(goal: Goal) -> str:
             return "heal"
         case TidyGoal(closing=closing):
             return "destroy" if closing else "retire"
+        case AdoptGoal():
+            return "adopt"
 
 
 def _warm(state: State, number: ReleaseNumber) -> FleetEntry | None:

@@ -10,10 +10,10 @@ recovery are this same function with another goal or another starting state. A s
 the world shows to be done is skipped, so a warm rollback is a deploy with little to do.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from immutable.deploying import maintaining, rules, undoing
-from immutable.deploying.facts import Missing, Reason, World
+from immutable.deploying import adopting, maintaining, rules, undoing
+from immutable.deploying.facts import Missing, Reason, SwitchFact, World
 from immutable.deploying.steps import (
     Abort,
     Decision,
@@ -23,9 +23,16 @@ from immutable.deploying.steps import (
     Pause,
     Resolve,
     Route,
+    Wait,
 )
-from immutable.deploying.view import Context, Scene
-from immutable.ledger.goals import DeployGoal, HealGoal, ScaleGoal, TidyGoal
+from immutable.deploying.view import Context, Scene, Whole
+from immutable.ledger.goals import (
+    AdoptGoal,
+    DeployGoal,
+    HealGoal,
+    ScaleGoal,
+    TidyGoal,
+)
 from immutable.ledger.state import Attempt, Pending, State
 from immutable.model import FleetName, Outcome
 
@@ -34,7 +41,8 @@ TRIES = 4
 STEPS = 200
 """So many effects of one deployment mean that the world will not hold still."""
 UNDOS = 2 * STEPS
-_NOW = timedelta()
+_BREATH = timedelta(seconds=0.1)
+_PATIENCE = timedelta(seconds=5)
 
 
 def decide(state: State, world: World, context: Context) -> Decision:
@@ -55,15 +63,20 @@ def _decide(state: State, world: World, context: Context) -> Decision:
     attempt = state.attempt
     if attempt is None:
         raise ValueError("nothing has begun")
-    if not attempt.fenced:
-        return _fence(attempt, world)
-    if doubtful := attempt.suspect or attempt.pending:
-        return _resolve(doubtful, world)
-    if isinstance(attempt.goal, TidyGoal):
-        exhausted = _is_exhausted(attempt) or world.stop is not None
-        return maintaining.tidy(
-            state, attempt, attempt.goal, world, exhausted=exhausted
-        )
+    if pause := _recover_breath(attempt, world, context):
+        return pause
+    if attempt.unfenced_at is not None:
+        return _fence(attempt, attempt.unfenced_at, world, context)
+    if attempt.suspect is not None:
+        return _resolve(attempt.suspect, world)
+    exhausted = _is_exhausted(attempt) or world.stop is not None
+    match attempt.goal:
+        case TidyGoal() as goal:
+            whole = Whole(state=state, attempt=attempt, world=world, context=context)
+            return maintaining.tidy(whole, goal, exhausted=exhausted)
+        case AdoptGoal() as goal:
+            whole = Whole(state=state, attempt=attempt, world=world, context=context)
+            return adopting.adopt(whole, goal, exhausted=exhausted)
     entry = state.fleet(attempt.goal.fleet)
     if entry is None:
         live = state.live.name if state.live else None
@@ -111,7 +124,7 @@ def _is_exhausted(attempt: Attempt) -> bool:
 def _died_early(attempt: Attempt) -> Reason | None:
     """Turn back what a dead deployer left, unless only the bake remained."""
     goal = attempt.goal
-    if not attempt.taken_over or not isinstance(goal, DeployGoal):
+    if attempt.resumed_at is None or not isinstance(goal, DeployGoal):
         return None
     if attempt.stage == len(goal.stages) - 1:
         return None
@@ -119,18 +132,40 @@ def _died_early(attempt: Attempt) -> Reason | None:
     return Reason(kind="Interrupted", message=message, hint="deploy again")
 
 
-def _fence(attempt: Attempt, world: World) -> Decision:
+def _recover_breath(
+    attempt: Attempt, world: World, context: Context
+) -> Decision | None:
+    """Let a little time pass after a failed try, and as long as readings may be old."""
+    if not attempt.failures or attempt.failed_at is None:
+        return None
+    pause = max(_BREATH * 2**attempt.failures, context.staleness)
+    until = attempt.failed_at + pause
+    if world.now >= until or _is_exhausted(attempt):
+        return None
+    return Wait(on="another try", facts=tuple(world.facts), pause=pause, until=until)
+
+
+def _fence(
+    attempt: Attempt, since: datetime, world: World, context: Context
+) -> Decision:
+    """Make sure that nothing in flight can move the switch any more.
+
+    Where the switch compares, a write of what it has now refuses everything sent before.
+    A blind one has no such defence: only time makes sure.
+    """
     if attempt.failures >= TRIES and attempt.trouble is not None:
         return Pause(reason=attempt.trouble)
-    goal = attempt.goal
+    if context.switch.fencing == "blind":
+        until = since + context.switch.late + context.switch.staleness
+        if world.now < until:
+            said = "what may be in flight at the switch"
+            return Wait(on=said, facts=(SwitchFact(),), pause=_PATIENCE, until=until)
     view = world.switch()
-    fleet = FleetName("") if isinstance(goal, TidyGoal) else goal.fleet
+    fleet = getattr(attempt.goal, "fleet", None) or FleetName("")
     return Fence(fleet=fleet, routing=view.routing, expected=view.version)
 
 
-def _resolve(pending: Pending, world: World) -> Decision:
-    """Read back what became of a switch write; of the rest, the world shows it anyway."""
-    if not isinstance(pending.step, Route):
-        return Resolve(number=pending.number, applied=False)
-    view = world.switch(fresh=_NOW)
-    return Resolve(number=pending.number, applied=view.routing == pending.step.routing)
+def _resolve(suspect: Pending, world: World) -> Decision:
+    """Say what became of a routing that was in flight: after the fence, the switch shows it."""
+    wanted = suspect.step.routing if isinstance(suspect.step, Route) else None
+    return Resolve(number=suspect.number, applied=world.switch().routing == wanted)

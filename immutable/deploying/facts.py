@@ -114,6 +114,11 @@ class World:
         """Return the switch as it was read."""
         return cast("SwitchView", self._need(SwitchFact(), fresh))
 
+    def read_at(self, fact: Fact) -> datetime:
+        """Return when a fact was read."""
+        self._need(fact, None)
+        return self.facts[fact].at
+
     def fleet(
         self, fleet: FleetName, *, fresh: timedelta | None = None
     ) -> FleetView | None:

@@ -1,5 +1,8 @@
 """Reading one fact of the world. Nothing here changes anything."""
 
+import functools
+from datetime import timedelta
+
 from immutable.deploying.engine import Engine
 from immutable.deploying.facts import (
     EvidenceFact,
@@ -12,11 +15,15 @@ from immutable.deploying.facts import (
     VerdictsFact,
 )
 from immutable.deploying.retrying import retrying
-from immutable.errors import InvalidInput
+from immutable.durations import spell
+from immutable.errors import InvalidInput, Unavailable
+from immutable.host import Raised, Returned
 from immutable.ledger.state import State
 from immutable.model import FleetName, Target, Verdict
 from immutable.validators.run import run_validators
 
+PATIENCE = timedelta(seconds=60)
+"""How long a reading may take."""
 EVIDENCE_BYTES = 16_384
 """So much of the end of each log is kept as evidence of a failure."""
 
@@ -24,8 +31,22 @@ EVIDENCE_BYTES = 16_384
 def look(engine: Engine, state: State, fact: Fact) -> Value:
     """Return what the world says, repeating the reading where the backend allows it."""
     return retrying(
-        lambda: _look(engine, state, fact), host=engine.host, stop=engine.stop
+        lambda: _bounded(engine, state, fact), host=engine.host, stop=engine.stop
     )
+
+
+def _bounded(engine: Engine, state: State, fact: Fact) -> Value:
+    limit = PATIENCE
+    if isinstance(fact, VerdictsFact):
+        limit += engine.service.validator_timeout
+    call = functools.partial(_look, engine, state, fact)
+    match engine.host.run([call], within=limit)[0]:
+        case Returned(value):
+            return value
+        case Raised(error):
+            raise error
+        case None:
+            raise Unavailable(f"no answer within {spell(limit)}", operation="read")
 
 
 def _look(engine: Engine, state: State, fact: Fact) -> Value:

@@ -13,22 +13,32 @@ import attrs
 from immutable.deploying import acting, looking
 from immutable.deploying.decide import decide
 from immutable.deploying.engine import Engine
-from immutable.deploying.facts import EvidenceFact, Reason, World
+from immutable.deploying.facts import EvidenceFact, Reason, SwitchFact, Value, World
 from immutable.deploying.outcome import error_of, reason_of
 from immutable.deploying.spoiling import spoilt_by
 from immutable.deploying.steps import (
     Abort,
     Effect,
+    Fence,
     Finish,
     Look,
     Pause,
     Resolve,
+    Route,
     Wait,
     name_of,
 )
 from immutable.deploying.telling import Teller
-from immutable.errors import Ambiguous, ImmutableError, SequenceTaken
+from immutable.errors import (
+    Ambiguous,
+    BackendError,
+    ImmutableError,
+    LedgerError,
+    RecoveryNeeded,
+    SequenceTaken,
+)
 from immutable.events import Ended
+from immutable.host import Never
 from immutable.ledger.goals import DeployGoal
 from immutable.ledger.journal import LEASE
 from immutable.ledger.records import (
@@ -41,10 +51,13 @@ from immutable.ledger.records import (
     Settled,
 )
 from immutable.ledger.state import Attempt
-from immutable.model import InstanceLog, Outcome, Routing
+from immutable.model import InstanceLog, Outcome, Routing, SwitchView, Version
 
 LOOKS = 3
 """So many readings may fail in a row before the loop gives up on going back, too."""
+PROMPT = timedelta(seconds=5)
+"""How soon traffic must be moved after the readings that it rests upon."""
+_LEFT = Reason(kind="Cancelled", message="left open, for the next to go on")
 _log = logging.getLogger("immutable.deploying")
 
 
@@ -61,8 +74,17 @@ class Ending:
 class Loop:
     """Drives the attempt in the journal to its end."""
 
-    def __init__(self, engine: Engine, *, deadline: datetime | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        deadline: datetime | None = None,
+        leaving: bool = False,
+    ) -> None:
+        """Prepare to drive the attempt; ``leaving``: asked to stop, leave it open."""
         self._engine = engine
+        self._context = engine.context
+        self._leaving = leaving
         self._asked = engine.stop
         self._journal = engine.journal
         self._deadline = deadline
@@ -71,25 +93,31 @@ class Loop:
         self._failed_looks = 0
         self._paused = False
         self._cause: BaseException | None = None
+        self._written: Version | None = None
         self.calls = 0
 
     def run(self) -> Ending:
         """Go on until the deployment has ended, or another deployer has taken over."""
         begun = self._journal.state.attempt
         if begun is not None and begun.aborting is not None:
-            self._engine = attrs.evolve(self._engine, stop=_Never())
+            self._engine = attrs.evolve(self._engine, stop=Never())
         try:
             while not self._paused and (attempt := self._journal.state.attempt):
                 self._turn(attempt)
         except SequenceTaken:
             return self._superseded()
+        except (LedgerError, BackendError) as exc:
+            return self._unrecorded(exc)
         return self._ending()
 
     def _turn(self, attempt: Attempt) -> None:
         self._world = attrs.evolve(
             self._world, now=self._engine.host.now(), stop=self._why_stop()
         )
-        step = decide(self._journal.state, self._world, self._engine.context)
+        if self._leaving and self._asked.is_set():
+            self._pause(Pause(reason=_LEFT))
+            return
+        step = decide(self._journal.state, self._world, self._context)
         match step:
             case Look():
                 self._look(step, attempt)
@@ -109,7 +137,7 @@ class Loop:
 
     def _turn_back(self, reason: Reason) -> None:
         # going back is not to be hurried: from here on nobody is asked to stop
-        self._engine = attrs.evolve(self._engine, stop=_Never())
+        self._engine = attrs.evolve(self._engine, stop=Never())
         self._journal.append(Aborting(reason=reason))
         self.teller.turned_back(reason)
 
@@ -139,7 +167,7 @@ class Loop:
             )
             return
         self._failed_looks = 0
-        if attempt.aborting is None and attempt.fenced:
+        if attempt.aborting is None and attempt.unfenced_at is None:
             self._turn_back(reason_of(error))
         else:
             self._pause(Pause(reason=reason_of(error), leftovers=(error.message,)))
@@ -153,10 +181,14 @@ class Loop:
 
     def _act(self, effect: Effect, attempt: Attempt) -> None:
         intent = Intended(number=attempt.steps + 1, step=effect)
-        attempt = (
-            self._journal.append(intent, lease=acting.budget(effect)).attempt or attempt
-        )
+        lease = acting.budget(effect) + LEASE
+        attempt = self._journal.append(intent, lease=lease).attempt or attempt
         began = self.teller.started(effect)
+        if isinstance(effect, Route) and began - self._world.now > PROMPT:
+            # what was read before is no reason any more to give a fleet traffic
+            self._settle(intent.number, Result.NOT_APPLIED, None)
+            self._world = self._world.forget_all()
+            return
         self.calls += 1
         result, error = self._try(effect, attempt)
         self._settle(intent.number, result, error)
@@ -168,8 +200,11 @@ class Loop:
     def _try(
         self, effect: Effect, attempt: Attempt
     ) -> tuple[Result, BaseException | None]:
+        self._written = None
         try:
-            acting.act(self._engine, attempt, effect)
+            self._written = acting.act(self._engine, attempt, effect)
+        except SequenceTaken:
+            raise
         except Ambiguous as exc:
             return Result.UNKNOWN, exc
         except ImmutableError as exc:
@@ -196,8 +231,23 @@ class Loop:
     def _forget(self, effect: Effect, result: Result) -> None:
         if result is Result.UNKNOWN:
             self._world = self._world.forget_all()
-        else:
-            self._world = self._world.forget(*spoilt_by(effect))
+            return
+        seen = self._world.facts.get(SwitchFact())
+        self._world = self._world.forget(*spoilt_by(effect))
+        if isinstance(effect, Route | Fence) and seen and self._written:
+            self._learn_routing(effect.routing, self._written, seen.value)
+
+    def _learn_routing(self, routing: Routing, version: Version, before: Value) -> None:
+        """Know the switch from the write itself: that it was accepted proves the rest."""
+        if not isinstance(before, SwitchView):
+            return
+        if self._context.switch.fencing == "blind":
+            return
+        view = attrs.evolve(
+            before, routing=routing, version=version, owner=self._context.ledger
+        )
+        self._world = attrs.evolve(self._world, now=self._engine.host.now())
+        self._world = self._world.learn(SwitchFact(), view)
 
     def _finish(self, step: Finish) -> None:
         self._journal.append(
@@ -234,6 +284,19 @@ class Loop:
         )
         return Ending(outcome=Outcome.SUPERSEDED, error=error)
 
+    def _unrecorded(self, error: ImmutableError) -> Ending:
+        """End without an ending in the ledger: it could not be written."""
+        message = f"the ledger could not be written: {error.message}"
+        ending = RecoveryNeeded(message, hint="recover() goes on once it can be")
+        ending.__cause__ = error
+        now = self._engine.host.now()
+        self._engine.tell(
+            Ended(at=now, outcome=Outcome.NEEDS_RECOVERY, message=message)
+        )
+        return Ending(
+            outcome=Outcome.NEEDS_RECOVERY, error=ending, evidence=self._collected()
+        )
+
     def _ending(self) -> Ending:
         latest = self._journal.state.latest
         if latest is None:
@@ -257,10 +320,3 @@ def _served(attempt: Attempt) -> Routing | None:
     """Return what was served before the step that comes next."""
     before = attempt.goal.before if isinstance(attempt.goal, DeployGoal) else None
     return attempt.routed or before
-
-
-class _Never:
-    """A stop that never comes: going back is not to be hurried."""
-
-    def is_set(self) -> bool:
-        return False

@@ -1,12 +1,13 @@
 """Between deployments: scale and heal the live fleet, retire fleets whose time is over."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from immutable.deploying.facts import SessionsFact, World
+from immutable.deploying.facts import FleetFact, SessionsFact, SwitchFact
 from immutable.deploying.rules import POLL, join_all, wait_ready
 from immutable.deploying.steps import (
     Decision,
     Detach,
+    Fence,
     Finish,
     Join,
     Replace,
@@ -15,29 +16,62 @@ from immutable.deploying.steps import (
     Route,
     Wait,
 )
-from immutable.deploying.view import Scene
+from immutable.deploying.view import Scene, Whole
 from immutable.ledger.goals import HealGoal, ScaleGoal, TidyGoal
-from immutable.ledger.state import Attempt, FleetEntry, FleetStatus, State
-from immutable.model import FleetName, InstanceState, Outcome, Routing
+from immutable.ledger.state import FleetEntry, FleetStatus, State
+from immutable.model import FleetName, Outcome, Routing
+
+_PATIENCE = timedelta(seconds=5)
 
 
 def scale(scene: Scene, goal: ScaleGoal) -> Decision:
     """Return the next step towards the fleet's new size."""
+    if waiting := shown(scene):
+        return waiting
     shrinking = goal.size < goal.before
-    step = _let_go(scene, goal) if shrinking else _grow(scene, goal)
+    step = _shrink(scene, goal) if shrinking else _grow(scene, goal)
     return step or Finish(outcome=Outcome.LIVE, live=scene.fleet)
 
 
 def heal(scene: Scene, goal: HealGoal) -> Decision:
-    """Return the next step towards a fleet without dead or unready instances."""
-    for instance in scene.instances():
-        if instance.state is InstanceState.GONE or instance.id in goal.unready:
-            return Replace(spec=scene.spec(scene.entry.size), instance=instance.id)
-    if len(scene.instances()) < scene.entry.size:
-        return Resize(spec=scene.spec(scene.entry.size))
+    """Return the next step towards a fleet without dead, unready or surplus instances."""
+    return (
+        shown(scene)
+        or _replace(scene, goal)
+        or _complete(scene, goal)
+        or Finish(outcome=Outcome.LIVE, live=scene.fleet)
+    )
+
+
+def shown(scene: Scene) -> Decision | None:
+    """Wait until a reading is sure to show what was last done to the fleet."""
+    changed = scene.entry.changed_at or scene.attempt.begun_at
+    until = changed + scene.context.backend.staleness
+    fact = FleetFact(fleet=scene.fleet)
+    if scene.world.read_at(fact) >= until:
+        return None
+    pause = max(until - scene.now, POLL)
+    return Wait(
+        on=f"{scene.fleet} to be shown", facts=(fact,), pause=pause, until=until + pause
+    )
+
+
+def _replace(scene: Scene, goal: HealGoal) -> Decision | None:
+    bad = (i for i in scene.instances() if i in scene.dead() or i.id in goal.unready)
+    found = next((i.id for i in bad if i.id not in scene.attempt.replaced), None)
+    if found is None:
+        return None
+    return Replace(spec=scene.spec(scene.entry.size), instance=found)
+
+
+def _complete(scene: Scene, goal: HealGoal) -> Decision | None:
+    size = scene.entry.size
+    if len(scene.instances()) < size:
+        return Resize(spec=scene.spec(size))
+    if len(scene.alive()) > size:
+        return _let_go(scene, size, goal.drain)
     began = scene.attempt.launched_at or scene.attempt.begun_at
-    step = join_all(scene, goal.drain) or wait_ready(scene, began + goal.ready_timeout)
-    return step or Finish(outcome=Outcome.LIVE, live=scene.fleet)
+    return join_all(scene, goal.drain) or wait_ready(scene, began + goal.ready_timeout)
 
 
 def due(state: State, now: datetime) -> tuple[FleetName, ...]:
@@ -45,41 +79,74 @@ def due(state: State, now: datetime) -> tuple[FleetName, ...]:
     return tuple(entry.name for entry in state.fleets if _is_due(entry, now))
 
 
-def tidy(
-    state: State, attempt: Attempt, goal: TidyGoal, world: World, *, exhausted: bool
-) -> Decision:
+def settled(state: State, now: datetime, late: timedelta) -> datetime | None:
+    """Return since when there are doubts, once all that was in flight has landed."""
+    since = state.doubted_at
+    return since if since is not None and late and now >= since + late else None
+
+
+def tidy(whole: Whole, goal: TidyGoal, *, exhausted: bool) -> Decision:
     """Return the next step towards being rid of the goal's fleets."""
+    attempt, view = whole.attempt, whole.world.switch
     left = tuple(name for name in goal.fleets if name not in attempt.retired)
-    live = state.live.name if state.live else None
+    live = whole.state.live.name if whole.state.live else None
     if not left:
-        return Finish(outcome=Outcome.LIVE, live=live)
-    if goal.closing and world.switch().routing != Routing() and not exhausted:
-        version = world.switch().version
-        return Route(fleet=left[0], routing=Routing(), expected=version)
-    unused = [name for name in left if not world.switch().routing.mentions(name)]
+        return Finish(outcome=Outcome.LIVE, live=None if goal.closing else live)
+    if goal.closing and view().routing != Routing() and not exhausted:
+        return Route(fleet=left[0], routing=Routing(), expected=view().version)
+    unused = [name for name in left if not view().routing.mentions(name)]
     if exhausted or not unused:
-        leftovers = tuple(f"fleet {name}" for name in left)
         return Finish(
             outcome=Outcome.NEEDS_RECOVERY,
             live=live,
             reason=attempt.trouble,
-            leftovers=leftovers,
+            leftovers=tuple(f"fleet {name}" for name in left),
         )
-    return part_with(unused[0], world, drained_by=attempt.begun_at + goal.drain)
+    return part_with(whole, unused[0], drained_by=attempt.begun_at + goal.drain)
 
 
-def part_with(fleet: FleetName, world: World, *, drained_by: datetime) -> Decision:
+def part_with(whole: Whole, fleet: FleetName, *, drained_by: datetime) -> Decision:
     """Return the next step of a retirement: drain, then the place, then the fleet."""
-    view = world.switch()
+    view = whole.world.switch()
     if view.attachment_of(fleet) is None:
+        return _destroy(whole, fleet)
+    return (
+        _settle(whole)
+        or _drain(whole, fleet, drained_by)
+        or Detach(fleet=fleet, expected=view.version)
+    )
+
+
+def _destroy(whole: Whole, fleet: FleetName) -> Decision:
+    """Destroy what has no place, proven by the provider or by a write of our own."""
+    if whole.context.backend.guards_deletion or fleet in whole.attempt.unplaced:
         return Retire(fleet=fleet)
-    sessions = world.sessions(fleet)
-    if sessions and world.now < drained_by:
-        facts = (SessionsFact(fleet=fleet),)
-        return Wait(
-            on=f"{sessions} sessions to end", facts=facts, pause=POLL, until=drained_by
-        )
-    return Detach(fleet=fleet, expected=view.version)
+    view = whole.world.switch()
+    return Fence(
+        fleet=fleet, routing=view.routing, expected=view.version, unplaced=True
+    )
+
+
+def _settle(whole: Whole) -> Decision | None:
+    """Wait while older routings may still be served somewhere."""
+    shifted = whole.state.shifted_at
+    until = shifted + whole.context.switch.settle if shifted else whole.world.now
+    if whole.world.now >= until:
+        return None
+    pause = min(_PATIENCE, until - whole.world.now)
+    return Wait(
+        on="the shift to settle", facts=(SwitchFact(),), pause=pause, until=until
+    )
+
+
+def _drain(whole: Whole, fleet: FleetName, drained_by: datetime) -> Decision | None:
+    sessions = whole.world.sessions(fleet)
+    if not sessions or whole.world.now >= drained_by:
+        return None
+    facts = (SessionsFact(fleet=fleet),)
+    return Wait(
+        on=f"{sessions} sessions to end", facts=facts, pause=POLL, until=drained_by
+    )
 
 
 def _grow(scene: Scene, goal: ScaleGoal) -> Decision | None:
@@ -89,16 +156,21 @@ def _grow(scene: Scene, goal: ScaleGoal) -> Decision | None:
     return join_all(scene, goal.drain) or wait_ready(scene, began + goal.ready_timeout)
 
 
-def _let_go(scene: Scene, goal: ScaleGoal) -> Decision | None:
+def _shrink(scene: Scene, goal: ScaleGoal) -> Decision | None:
+    return _let_go(scene, goal.size, goal.drain)
+
+
+def _let_go(scene: Scene, size: int, drain: timedelta) -> Decision | None:
+    """Part with the instances beyond a size: first from traffic, then from the fleet."""
     members = scene.members()
-    kept = frozenset(member.instance for member in members[: goal.size])
+    kept = frozenset(member.instance for member in members[:size])
     surplus = tuple(i.id for i in scene.instances() if i.id not in kept)
     staying = tuple(member for member in members if member.instance in kept)
-    if not surplus and scene.entry.size == goal.size:
-        return join_all(scene, goal.drain)
+    if not surplus and scene.entry.size == size:
+        return join_all(scene, drain)
     if scene.joined() - set(staying):
-        return Join(fleet=scene.fleet, members=staying, drain=goal.drain)
-    return Resize(spec=scene.spec(goal.size), remove=surplus)
+        return Join(fleet=scene.fleet, members=staying, drain=drain)
+    return Resize(spec=scene.spec(size), remove=surplus)
 
 
 def _is_due(entry: FleetEntry, now: datetime) -> bool:

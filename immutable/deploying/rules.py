@@ -32,7 +32,6 @@ from immutable.ledger.goals import DeployGoal
 from immutable.model import (
     WHOLE,
     Health,
-    InstanceState,
     Outcome,
     Routing,
     Verdict,
@@ -64,9 +63,26 @@ def obey_the_switch(scene: Scene, goal: DeployGoal) -> Decision | None:
     found = scene.world.switch().routing
     if found.weights == expected.weights:
         return None
+    if unsettled := _not_yet_shown(scene):
+        return unsettled
     message = f"traffic goes to {dict(found.weights)}, not to {dict(expected.weights)}"
     hint = "somebody else moved the switch; it was left alone"
     return Abort(reason=Reason(kind="Drift", message=message, hint=hint))
+
+
+def _not_yet_shown(scene: Scene) -> Decision | None:
+    """Wait for a reading that is sure to show what this deployment wrote itself."""
+    wrote = scene.attempt.written_at or scene.attempt.begun_at
+    until = wrote + scene.context.switch.staleness
+    if scene.world.read_at(SwitchFact()) >= until:
+        return None
+    pause = max(until - scene.now, POLL)
+    return Wait(
+        on="the switch to show its routing",
+        facts=(SwitchFact(),),
+        pause=pause,
+        until=until + pause,
+    )
 
 
 def attach(scene: Scene, _goal: DeployGoal) -> Decision | None:
@@ -88,10 +104,10 @@ def launch(scene: Scene, _goal: DeployGoal) -> Decision | None:
 
 def replace_the_dead(scene: Scene, _goal: DeployGoal) -> Decision | None:
     """Heal the fleet on its way, within reason."""
-    dead = next((i for i in scene.instances() if i.state is InstanceState.GONE), None)
+    dead = next((i for i in scene.dead() if i.id not in scene.attempt.replaced), None)
     if dead is None:
         return None
-    if scene.attempt.replaced >= REPLACEMENTS:
+    if len(scene.attempt.replaced) >= REPLACEMENTS:
         return _not_ready(
             f"{scene.fleet}: {REPLACEMENTS + 1} instances died on the way"
         )
@@ -134,9 +150,7 @@ def become_ready(scene: Scene, goal: DeployGoal) -> Decision | None:
 
 def stay_ready(scene: Scene, goal: DeployGoal) -> Decision | None:
     """Go no further while the fleet is not whole."""
-    began = scene.attempt.staged_at or scene.attempt.begun_at
-    held = goal.stages[scene.attempt.stage].hold
-    return wait_ready(scene, began + held + goal.ready_timeout)
+    return wait_ready(scene, _held_until(scene, goal) + goal.ready_timeout)
 
 
 def wait_ready(scene: Scene, deadline: datetime) -> Decision | None:
@@ -198,11 +212,18 @@ def hold(scene: Scene, goal: DeployGoal) -> Decision | None:
     until = (scene.attempt.staged_at or scene.now) + held
     if not held:
         return None
-    verdict = _verdict(scene, until + goal.validate_timeout)
+    verdict = _verdict(scene, _held_until(scene, goal) + goal.validate_timeout)
     if scene.now >= until or isinstance(verdict, Abort):
         return verdict
     pause = min(WATCH, until - scene.now)
     return Wait(on="the bake", facts=_watched(scene), pause=pause, until=until)
+
+
+def _held_until(scene: Scene, goal: DeployGoal) -> datetime:
+    """Return the end of the stage; whoever takes it over later begins to judge then."""
+    attempt = scene.attempt
+    held = (attempt.staged_at or scene.now) + goal.stages[attempt.stage].hold
+    return max(held, attempt.resumed_at or held)
 
 
 def shift(scene: Scene, goal: DeployGoal) -> Decision | None:

@@ -68,6 +68,8 @@ class Fence:
     fleet: FleetName
     routing: Routing
     expected: Version
+    unplaced: bool = False
+    """The reading it rests upon shows that the fleet has no place."""
 
 
 @attrs.frozen(kw_only=True)

@@ -86,7 +86,7 @@ def _clear_away(scene: Scene, goal: DeployGoal) -> Decision:
     if scene.context.backend.keeps_logs:
         scene.world.evidence(scene.fleet)
     drained_by = (scene.attempt.aborting_at or scene.now) + goal.drain
-    return part_with(scene.fleet, scene.world, drained_by=drained_by)
+    return part_with(scene, scene.fleet, drained_by=drained_by)
 
 
 def _shrink_back(scene: Scene, goal: ScaleGoal) -> Decision:

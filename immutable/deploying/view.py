@@ -38,16 +38,32 @@ class Context:
     judged: bool
     """There are validators to ask under traffic."""
 
+    @property
+    def staleness(self) -> timedelta:
+        """Return how old any reading may be."""
+        return max(self.backend.staleness, self.switch.staleness)
+
+    @property
+    def late(self) -> timedelta:
+        """Return after how long everything in flight has landed and can be seen."""
+        return max(self.backend.late, self.switch.late) + self.staleness
+
 
 @attrs.frozen(kw_only=True)
-class Scene:
-    """A deployment, its fleet's entry, and the world: what every rule is given."""
+class Whole:
+    """A deployment and the world: what the rules about several fleets are given."""
 
     state: State
     attempt: Attempt
-    entry: FleetEntry
     world: World
     context: Context
+
+
+@attrs.frozen(kw_only=True)
+class Scene(Whole):
+    """A deployment, its fleet's entry, and the world: what most rules are given."""
+
+    entry: FleetEntry
 
     @property
     def fleet(self) -> FleetName:
@@ -63,6 +79,10 @@ class Scene:
         """Return the fleet's instances, the dead ones included; none when it is absent."""
         view = self.world.fleet(self.fleet)
         return view.instances if view else ()
+
+    def dead(self) -> tuple[Instance, ...]:
+        """Return the fleet's instances that the provider calls dead."""
+        return tuple(i for i in self.instances() if i.state is InstanceState.GONE)
 
     def alive(self) -> tuple[Instance, ...]:
         """Return the fleet's instances that the provider does not call dead."""
@@ -133,6 +153,8 @@ def _document(entry: FleetEntry, context: Context) -> str:
         "release": release.number,
         "digest": release.digest,
         "port": release.health.port,
+        "ports": release.ports,
+        "health": release.health.path,
         "configuration": dict(release.configuration),
     }
     return json.dumps(fields, sort_keys=True)

@@ -4,8 +4,18 @@ from datetime import datetime
 
 import attrs
 
-from immutable.deploying.steps import Fence, Launch, Replace, Resize, Retire, Route
-from immutable.ledger.goals import DeployGoal, TidyGoal
+from immutable.deploying.steps import (
+    Attach,
+    Detach,
+    Effect,
+    Fence,
+    Launch,
+    Replace,
+    Resize,
+    Retire,
+    Route,
+)
+from immutable.ledger.goals import AdoptGoal, DeployGoal, TidyGoal
 from immutable.ledger.records import (
     Aborting,
     Begun,
@@ -14,6 +24,7 @@ from immutable.ledger.records import (
     Paused,
     Record,
     Renewed,
+    Restored,
     Result,
     Settled,
     Snapshot,
@@ -48,10 +59,12 @@ def fold(state: State, record: Record) -> State:
     entry = record.entry
     if isinstance(entry, Snapshot):
         state = entry.state
-    elif isinstance(entry, Begun):
-        state = _begun(state, entry, record)
     elif state.attempt is not None:
         state = _during(state, state.attempt, record)
+    elif isinstance(entry, Begun):
+        state = _begun(state, entry, record)
+    elif isinstance(entry, Restored):
+        state = _restored(state, entry)
     snapshot = record.sequence if isinstance(entry, Snapshot) else state.snapshot
     owner = record.by if record.lease_until is not None else state.owner
     lease = None if state.attempt is None else record.lease_until
@@ -78,26 +91,29 @@ def _during(state: State, attempt: Attempt, record: Record) -> State:
             return _finished(state, attempt, entry, record.at)
         case Paused() as entry:
             return _paused(state, attempt, entry, record.at)
-        case Renewed() | Begun() | Snapshot():
+        case Renewed() | Begun() | Restored() | Snapshot():
             return state
 
 
 def _taken_over(state: State, attempt: Attempt, at: datetime) -> State:
-    doubtful = attempt.pending
-    if doubtful is None or isinstance(doubtful.step, Fence):
-        doubtful = attempt.suspect
     attempt = attrs.evolve(
-        attempt,
-        taken_over=True,
-        fenced=False,
-        suspect=doubtful,
-        pending=None,
+        _unfenced(attempt, attempt.pending, at),
+        resumed_at=at,
+        unplaced=(),
         failures=0,
         permanent=False,
         steps_before=attempt.steps,
         aborting_at=at if attempt.aborting else None,
     )
-    return _with(state, attempt)
+    return attrs.evolve(_with(state, attempt), doubted_at=at)
+
+
+def _unfenced(attempt: Attempt, doubtful: Pending | None, at: datetime) -> Attempt:
+    """Hold every write to be in flight, and a routing to be suspect until it is fenced."""
+    suspect = attempt.suspect
+    if doubtful is not None and isinstance(doubtful.step, Route):
+        suspect = doubtful
+    return attrs.evolve(attempt, unfenced_at=at, suspect=suspect, pending=None)
 
 
 def _paused(state: State, attempt: Attempt, entry: Paused, at: datetime) -> State:
@@ -124,11 +140,15 @@ def _begun(state: State, entry: Begun, record: Record) -> State:
             return _new_fleet(state, goal, attempt)
         case TidyGoal(fleets=fleets):
             return _mark(state, FleetStatus.RETIRING, *fleets)
+        case AdoptGoal() as goal:
+            return _acquainted(state, goal, attempt)
         case _:
             return state
 
 
-def _new_fleet(state: State, goal: DeployGoal, attempt: Attempt) -> State:
+def _new_fleet(state: State, goal: DeployGoal | AdoptGoal, attempt: Attempt) -> State:
+    if goal.fleet is None or goal.release is None:
+        return state
     entry = FleetEntry(
         name=goal.fleet,
         release=goal.release,
@@ -140,6 +160,22 @@ def _new_fleet(state: State, goal: DeployGoal, attempt: Attempt) -> State:
     return attrs.evolve(state, fleets=(*state.fleets, entry), next_release=following)
 
 
+def _acquainted(state: State, goal: AdoptGoal, attempt: Attempt) -> State:
+    known = goal.fleet is not None and state.fleet(goal.fleet) is not None
+    return state if known else _new_fleet(state, goal, attempt)
+
+
+def _restored(state: State, entry: Restored) -> State:
+    live = entry.live
+    state = attrs.evolve(
+        state,
+        fleets=(live,) if live else (),
+        next_release=entry.next_release,
+        strays=entry.strays,
+    )
+    return _remember(state, live.release) if live else state
+
+
 def _intended(state: State, attempt: Attempt, entry: Intended, at: datetime) -> State:
     step = entry.step
     attempt = attrs.evolve(
@@ -147,54 +183,91 @@ def _intended(state: State, attempt: Attempt, entry: Intended, at: datetime) -> 
     )
     if isinstance(step, Launch | Resize | Replace):
         attempt = attrs.evolve(attempt, launched_at=attempt.launched_at or at)
-        state = _resized(state, step.fleet, step.spec.size)
+        state = _evolved(state, (step.fleet,), size=step.spec.size)
     return _with(state, attempt)
 
 
 def _settled(state: State, attempt: Attempt, entry: Settled, at: datetime) -> State:
-    suspect = attempt.suspect
+    suspect, pending = attempt.suspect, attempt.pending
     if suspect is not None and suspect.number == entry.number:
-        attempt, pending = attrs.evolve(attempt, suspect=None), suspect
-    elif attempt.pending is not None and attempt.pending.number == entry.number:
-        pending = attempt.pending
+        attempt, settled = attrs.evolve(attempt, suspect=None), suspect
+    elif pending is not None and pending.number == entry.number:
+        attempt, settled = attrs.evolve(attempt, pending=None), pending
     else:
         return state
-    if entry.result is Result.APPLIED:
-        return _applied(state, attempt, pending, at)
+    state = _changed(state, settled.step, at)
+    match entry.result:
+        case Result.APPLIED:
+            return _applied(state, attempt, settled.step, at)
+        case Result.UNKNOWN:
+            return _doubted(state, _failed(attempt, entry, at), settled, at)
+        case Result.NOT_APPLIED:
+            return _with(state, _failed(attempt, entry, at))
+
+
+def _failed(attempt: Attempt, entry: Settled, at: datetime) -> Attempt:
     trouble = entry.reason
-    return _with(
-        state,
-        attrs.evolve(
-            attempt,
-            pending=pending if entry.result is Result.UNKNOWN else None,
-            failures=attempt.failures + (trouble is not None),
-            trouble=trouble or attempt.trouble,
-            permanent=trouble is not None and trouble.kind in PERMANENT,
-        ),
+    if trouble is None:
+        return attempt
+    return attrs.evolve(
+        attempt,
+        failures=attempt.failures + 1,
+        failed_at=at,
+        trouble=trouble,
+        permanent=trouble.kind in PERMANENT,
     )
 
 
-def _applied(state: State, attempt: Attempt, pending: Pending, at: datetime) -> State:
-    attempt = attrs.evolve(attempt, pending=None, failures=0, permanent=False)
-    match pending.step:
-        case Route(stage=None, routing=routing):
-            attempt = attrs.evolve(attempt, routed=routing, checked_at=at)
-        case Route(stage=int(stage), routing=routing):
-            attempt = attrs.evolve(attempt, routed=routing, stage=stage, staged_at=at)
-        case Replace():
-            attempt = attrs.evolve(
-                attempt, replaced=attempt.replaced + 1, launched_at=at
-            )
+def _doubted(state: State, attempt: Attempt, settled: Pending, at: datetime) -> State:
+    if isinstance(settled.step, Route | Fence):
+        attempt = _unfenced(attempt, settled, at)
+    return attrs.evolve(_with(state, attempt), doubted_at=at)
+
+
+def _changed(state: State, step: Effect, at: datetime) -> State:
+    """Note when a fleet's instances changed, whatever became of the call."""
+    if not isinstance(step, Launch | Resize | Replace):
+        return state
+    return _evolved(state, (step.fleet,), changed_at=at)
+
+
+def _applied(state: State, attempt: Attempt, step: Effect, at: datetime) -> State:
+    attempt = attrs.evolve(attempt, failures=0, permanent=False)
+    match step:
+        case Route():
+            return _routed(state, attempt, step, at)
+        case Replace(instance=instance):
+            replaced = (*attempt.replaced, instance)
+            attempt = attrs.evolve(attempt, replaced=replaced, launched_at=at)
         case Launch() | Resize():
             attempt = attrs.evolve(attempt, launched_at=at)
-        case Fence():
-            attempt = attrs.evolve(attempt, fenced=True)
+        case Fence(fleet=fleet, unplaced=unplaced):
+            proven = (fleet,) if unplaced else ()
+            attempt = attrs.evolve(
+                attempt, unfenced_at=None, unplaced=(*attempt.unplaced, *proven)
+            )
+        case Attach(fleet=fleet):
+            left = tuple(name for name in attempt.unplaced if name != fleet)
+            attempt = attrs.evolve(attempt, unplaced=left, written_at=at)
+        case Detach(fleet=fleet):
+            attempt = attrs.evolve(
+                attempt, unplaced=(*attempt.unplaced, fleet), written_at=at
+            )
         case Retire(fleet=fleet):
             attempt = attrs.evolve(attempt, retired=(*attempt.retired, fleet))
-            state = _without(state, fleet)
+            state = attrs.evolve(_without(state, fleet), doubted_at=at)
         case _:
             pass
     return _with(state, attempt)
+
+
+def _routed(state: State, attempt: Attempt, step: Route, at: datetime) -> State:
+    attempt = attrs.evolve(attempt, routed=step.routing, written_at=at)
+    if step.stage is None:
+        attempt = attrs.evolve(attempt, checked_at=at)
+    else:
+        attempt = attrs.evolve(attempt, stage=step.stage, staged_at=at)
+    return attrs.evolve(_with(state, attempt), shifted_at=at)
 
 
 def _aborting(state: State, attempt: Attempt, entry: Aborting, at: datetime) -> State:
@@ -218,24 +291,53 @@ def _finished(state: State, attempt: Attempt, entry: Finished, at: datetime) -> 
         leftovers=entry.leftovers,
     )
     state = attrs.evolve(state, attempt=None, latest=ending)
-    if not isinstance(attempt.goal, DeployGoal):
-        return state
-    return _cut_over(state, attempt.goal, entry, at)
+    match attempt.goal:
+        case DeployGoal() as goal:
+            return _cut_over(state, goal, entry, at) if entry.live else state
+        case AdoptGoal() as goal:
+            return _adopted(state, goal, entry, at)
+        case TidyGoal() as goal:
+            return _tidied(state, goal, entry)
+        case _:
+            return state
 
 
-def _cut_over(state: State, goal: DeployGoal, entry: Finished, at: datetime) -> State:
-    live = entry.live
-    before = state.live
-    if live is None or (before is not None and before.name == live):
+def _cut_over(
+    state: State, goal: DeployGoal | AdoptGoal, entry: Finished, at: datetime
+) -> State:
+    live, before = entry.live, state.live
+    if before is not None and before.name == live:
         return state
     if state.standby is not None and state.standby.name != live:
         state = _mark(state, FleetStatus.RETIRING, state.standby.name)
     if before is not None:
-        state = _mark(
-            state, FleetStatus.STANDBY, before.name, retire_at=at + goal.keep_warm
+        state = _evolved(
+            state,
+            (before.name,),
+            status=FleetStatus.STANDBY,
+            retire_at=at + goal.keep_warm,
         )
+    if live is None or goal.release is None:
+        return state
     state = _mark(state, FleetStatus.LIVE, live)
     return _remember(state, goal.release) if entry.outcome is Outcome.LIVE else state
+
+
+def _adopted(state: State, goal: AdoptGoal, entry: Finished, at: datetime) -> State:
+    if entry.outcome is Outcome.LIVE:
+        return _cut_over(state, goal, entry, at)
+    entries = tuple(f for f in state.fleets if f.status is not FleetStatus.NEW)
+    return attrs.evolve(state, fleets=entries)
+
+
+def _tidied(state: State, goal: TidyGoal, entry: Finished) -> State:
+    strays = tuple(name for name in state.strays if name not in goal.fleets)
+    settled = entry.outcome is Outcome.LIVE and goal.settles is not None
+    # retiring doubts anew, so compare with what was doubted when this began
+    doubted = state.doubted_at
+    if settled and doubted is not None and doubted == goal.settles:
+        doubted = None
+    return attrs.evolve(state, strays=strays, doubted_at=doubted)
 
 
 def _remember(state: State, release: Release) -> State:
@@ -252,21 +354,17 @@ def _without(state: State, fleet: FleetName) -> State:
     return attrs.evolve(state, fleets=tuple(f for f in state.fleets if f.name != fleet))
 
 
-def _mark(
+def _mark(state: State, status: FleetStatus, *names: FleetName) -> State:
+    return _evolved(state, names, status=status, retire_at=None)
+
+
+def _evolved(
     state: State,
-    status: FleetStatus,
-    *names: FleetName,
-    retire_at: datetime | None = None,
+    names: tuple[FleetName, ...],
+    **changes: FleetStatus | datetime | int | None,
 ) -> State:
     fleets = tuple(
-        attrs.evolve(f, status=status, retire_at=retire_at) if f.name in names else f
-        for f in state.fleets
-    )
-    return attrs.evolve(state, fleets=fleets)
-
-
-def _resized(state: State, fleet: FleetName, size: int) -> State:
-    fleets = tuple(
-        attrs.evolve(f, size=size) if f.name == fleet else f for f in state.fleets
+        attrs.evolve(entry, **changes) if entry.name in names else entry  # type: ignore[arg-type]  # fields by name
+        for entry in state.fleets
     )
     return attrs.evolve(state, fleets=fleets)

@@ -1,6 +1,6 @@
 """What a deployment is to achieve, frozen when it begins."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import attrs
 
@@ -61,6 +61,21 @@ class TidyGoal:
     drain: timedelta
     closing: bool = False
     """Production is to be closed first: the whole service goes."""
+    settles: datetime | None = None
+    """Everything that may have been in flight then has landed, and been looked for."""
 
 
-Goal = DeployGoal | ScaleGoal | HealGoal | TidyGoal
+@attrs.frozen(kw_only=True)
+class AdoptGoal:
+    """Accept what the switch does, and make it this ledger's."""
+
+    fleet: FleetName | None
+    """What is to serve everything from here on; None: nothing is served."""
+    release: Release | None
+    size: int
+    keep_warm: timedelta
+    """For the fleet that the ledger took for live."""
+    ready_timeout: timedelta
+
+
+Goal = DeployGoal | ScaleGoal | HealGoal | TidyGoal | AdoptGoal

@@ -4,12 +4,22 @@ import json
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import repeat
 
 from immutable.errors import Ambiguous, LedgerTooNew, NotALedger, SequenceTaken
 from immutable.host import Host
+from immutable.deploying.retrying import ATTEMPTS, retrying
 from immutable.ledger.codec import decode, encode
 from immutable.ledger.fold import fold
-from immutable.ledger.records import SCHEMA, Entry, Finished, Paused, Record, Snapshot
+from immutable.ledger.records import (
+    SCHEMA,
+    Entry,
+    Finished,
+    Paused,
+    Record,
+    Renewed,
+    Snapshot,
+)
 from immutable.ledger.state import State
 from immutable.model import LedgerId, ServiceName
 from immutable.protocols import LedgerStore
@@ -41,7 +51,7 @@ class Journal:
         Raises:
             LedgerError: the ledger cannot be read or trusted.
         """
-        last = self._store.last(self._stream)
+        last = retrying(lambda: self._store.last(self._stream), host=self._host)
         after = decode(last[1]).snapshot - 1 if last else 0
         self.state = State()
         for record in self._records(after=max(after, 0)):
@@ -54,7 +64,9 @@ class Journal:
 
     def identity(self) -> LedgerId | None:
         """Return the ledger's own id, None when nothing was ever written."""
-        found = self._store.read(_IDENTITY, after=0, limit=1)
+        found = retrying(
+            lambda: self._store.read(_IDENTITY, after=0, limit=1), host=self._host
+        )
         return _identity(found[0][1]) if found else None
 
     def found_identity(self) -> LedgerId:
@@ -62,9 +74,8 @@ class Journal:
         if known := self.identity():
             return known
         identity = LedgerId(str(uuid.UUID(self._host.unique())))
-        record = {"schema": SCHEMA, "ledger": identity}
         try:
-            self._store.append(_IDENTITY, 1, json.dumps(record).encode())
+            self.restore_identity(identity)
         except SequenceTaken:
             return self.found_identity()
         return identity
@@ -87,6 +98,25 @@ class Journal:
             self.append(Snapshot(state=self.state), lease=lease)
         return self.state
 
+    def hold(self, need: timedelta) -> None:
+        """Make sure that the lease lasts so long, renewing it where it would not.
+
+        Raises:
+            SequenceTaken: somebody else has taken over.
+        """
+        until = self.state.lease_until
+        if until is None or until - self._host.now() < need:
+            self.append(Renewed(), lease=need + LEASE)
+
+    def restore_identity(self, identity: LedgerId) -> None:
+        """Found the ledger under the id that a lost one had.
+
+        Raises:
+            SequenceTaken: the ledger has an identity already.
+        """
+        record = {"schema": SCHEMA, "ledger": identity}
+        self._store.append(_IDENTITY, 1, json.dumps(record).encode())
+
     def _record(self, entry: Entry, lease: timedelta) -> Record:
         now, sequence = self._host.now(), self.state.sequence + 1
         ended = isinstance(entry, Finished | Paused) or self._idle(entry)
@@ -104,22 +134,31 @@ class Journal:
         return isinstance(entry, Snapshot) and self.state.attempt is None
 
     def _put(self, record: Record) -> None:
-        try:
-            self._store.append(self._stream, record.sequence, encode(record))
-        except Ambiguous as exc:
-            self._read_back(record, exc)
+        """Store the record; in doubt store the same bytes again, which cannot do it twice."""
+        data, tries = encode(record), iter((False, *repeat(True, ATTEMPTS)))
 
-    def _read_back(self, record: Record, cause: Ambiguous) -> None:
-        found = self._store.read(self._stream, after=record.sequence - 1, limit=1)
-        if not found:
-            self._store.append(self._stream, record.sequence, encode(record))
-        elif decode(found[0][1]).nonce != record.nonce:
-            raise SequenceTaken(
-                f"record {record.sequence} is somebody else's"
-            ) from cause
+        def append() -> None:
+            tried_before = next(tries)
+            try:
+                self._store.append(self._stream, record.sequence, data)
+            except SequenceTaken:
+                if not tried_before or not self._is_stored(record):
+                    raise
+
+        retrying(append, host=self._host, also=(Ambiguous,))
+
+    def _is_stored(self, record: Record) -> bool:
+        found = self._read(after=record.sequence - 1, limit=1)
+        return bool(found) and decode(found[0][1]).nonce == record.nonce
+
+    def _read(self, *, after: int, limit: int) -> tuple[tuple[int, bytes], ...]:
+        return retrying(
+            lambda: self._store.read(self._stream, after=after, limit=limit),
+            host=self._host,
+        )
 
     def _records(self, *, after: int) -> Iterator[Record]:
-        while page := self._store.read(self._stream, after=after, limit=_PAGE):
+        while page := self._read(after=after, limit=_PAGE):
             yield from (_checked(sequence, data) for sequence, data in page)
             after = page[-1][0]
 

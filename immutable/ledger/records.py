@@ -12,7 +12,7 @@ import attrs
 from immutable.deploying.facts import Reason
 from immutable.deploying.steps import Effect
 from immutable.ledger.goals import Goal
-from immutable.ledger.state import State
+from immutable.ledger.state import FleetEntry, State
 from immutable.model import DeploymentId, FleetName, Outcome
 
 SCHEMA = 1
@@ -87,6 +87,16 @@ class Paused:
 
 
 @attrs.frozen(kw_only=True)
+class Restored:
+    """The ledger was lost; this is what tags and the switch still say."""
+
+    live: FleetEntry | None
+    next_release: int
+    strays: tuple[FleetName, ...]
+    """Fleets whose part is not known: only an explicit sweep retires them."""
+
+
+@attrs.frozen(kw_only=True)
 class Snapshot:
     """The whole state, so that reading it does not cost more as history grows."""
 
@@ -102,6 +112,7 @@ Entry = (
     | Aborting
     | Paused
     | Finished
+    | Restored
     | Snapshot
 )
 

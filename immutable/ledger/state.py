@@ -11,6 +11,7 @@ from immutable.ledger.goals import Goal
 from immutable.model import (
     DeploymentId,
     FleetName,
+    InstanceId,
     Outcome,
     Release,
     ReleaseNumber,
@@ -40,11 +41,13 @@ class FleetEntry:
     status: FleetStatus
     retire_at: datetime | None = None
     """When a standby's time is over."""
+    changed_at: datetime | None = None
+    """When instances were last created or destroyed on purpose."""
 
 
 @attrs.frozen(kw_only=True)
 class Pending:
-    """An effect whose outcome is not known."""
+    """An effect that was begun and not settled."""
 
     number: int
     step: Effect
@@ -63,10 +66,13 @@ class Attempt:
     steps_before: int = 0
     """Steps that earlier deployers of this attempt took."""
     pending: Pending | None = None
+    unfenced_at: datetime | None = None
+    """Since when a write to the switch may be in flight; None: none is."""
     suspect: Pending | None = None
-    """An effect of a dead deployer that may still take effect until it is fenced."""
+    """The routing that may be in flight; what became of it is read after the fence."""
     failures: int = 0
     """Failed tries since the last step that was applied."""
+    failed_at: datetime | None = None
     trouble: Reason | None = None
     """Why the latest try failed."""
     permanent: bool = False
@@ -78,10 +84,14 @@ class Attempt:
     staged_at: datetime | None = None
     routed: Routing | None = None
     """What this deployment last wrote to the switch."""
-    replaced: int = 0
+    written_at: datetime | None = None
+    """When it last wrote to the switch."""
+    replaced: tuple[InstanceId, ...] = ()
+    unplaced: tuple[FleetName, ...] = ()
+    """Fleets proven to have no place at the switch."""
     retired: tuple[FleetName, ...] = ()
-    taken_over: bool = False
-    fenced: bool = True
+    resumed_at: datetime | None = None
+    """When it was last taken over from a deployer that died."""
     aborting: Reason | None = None
     aborting_at: datetime | None = None
 
@@ -111,6 +121,12 @@ class State:
     fleets: tuple[FleetEntry, ...] = ()
     attempt: Attempt | None = None
     latest: Ending | None = None
+    shifted_at: datetime | None = None
+    """When production traffic was last moved."""
+    doubted_at: datetime | None = None
+    """Since when something may be left over that nobody has looked for."""
+    strays: tuple[FleetName, ...] = ()
+    """Found by a restored ledger; only an explicit sweep retires them."""
 
     @property
     def live(self) -> FleetEntry | None:

@@ -1,0 +1,41 @@
+"""Accepting what the switch does: the fleet that serves becomes this ledger's own."""
+
+from immutable.deploying.rules import POLL
+from immutable.deploying.facts import HealthFact
+from immutable.deploying.steps import Decision, Finish, Route, Wait
+from immutable.deploying.view import FRESH, Whole, whole as is_whole
+from immutable.ledger.goals import AdoptGoal
+from immutable.model import WHOLE, FleetName, Outcome, Routing
+
+
+def adopt(whole: Whole, goal: AdoptGoal, *, exhausted: bool) -> Decision:
+    """Return the next step towards a switch that obeys this ledger, wholly on one side."""
+    view = whole.world.switch()
+    wanted = Routing(weights={goal.fleet: WHOLE} if goal.fleet else {})
+    if (view.owner, view.routing) == (whole.context.ledger, wanted):
+        return Finish(outcome=Outcome.LIVE, live=goal.fleet)
+    if exhausted:
+        return _leave(whole)
+    moved = view.routing.weights != wanted.weights
+    if moved and goal.fleet and (unready := _ready(whole, goal, goal.fleet)):
+        return unready
+    return Route(
+        fleet=goal.fleet or FleetName(""), routing=wanted, expected=view.version
+    )
+
+
+def _ready(whole: Whole, goal: AdoptGoal, fleet: FleetName) -> Decision | None:
+    probes = whole.world.health(fleet, fresh=FRESH)
+    if is_whole(probes, 1):
+        return None
+    until = whole.attempt.begun_at + goal.ready_timeout
+    if whole.world.now >= until:
+        return _leave(whole)
+    facts = (HealthFact(fleet=fleet),)
+    return Wait(on=f"{fleet} to be ready", facts=facts, pause=POLL, until=until)
+
+
+def _leave(whole: Whole) -> Finish:
+    live = whole.state.live.name if whole.state.live else None
+    reason = whole.attempt.trouble or whole.world.stop
+    return Finish(outcome=Outcome.ROLLED_BACK, live=live, reason=reason)
