@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from immutable import errors, events
     from immutable.api import (
+        adopt,
         build,
         deploy,
         destroy,
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
         logs,
         plan,
         recover,
+        restore_ledger,
         rollback,
         scale,
         status,
         sweep,
+        watch,
     )
     from immutable.errors import ImmutableError
     from immutable.images.recipe import Recipe
@@ -69,6 +72,7 @@ __all__ = [
     "Target",
     "Verdict",
     "VerdictStatus",
+    "adopt",
     "build",
     "deploy",
     "destroy",
@@ -80,15 +84,18 @@ __all__ = [
     "logs",
     "plan",
     "recover",
+    "restore_ledger",
     "rollback",
     "scale",
     "status",
     "sweep",
     "tcp",
+    "watch",
 ]
 
 _MODULES = frozenset({"aio", "errors", "events"})
 _HOMES = {
+    "adopt": "immutable.api",
     "build": "immutable.api",
     "deploy": "immutable.api",
     "destroy": "immutable.api",
@@ -97,10 +104,12 @@ _HOMES = {
     "logs": "immutable.api",
     "plan": "immutable.api",
     "recover": "immutable.api",
+    "restore_ledger": "immutable.api",
     "rollback": "immutable.api",
     "scale": "immutable.api",
     "status": "immutable.api",
     "sweep": "immutable.api",
+    "watch": "immutable.api",
     "ImmutableError": "immutable.errors",
     "Recipe": "immutable.images.recipe",
     "Endpoint": "immutable.model",

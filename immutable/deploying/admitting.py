@@ -2,7 +2,7 @@
 
 import attrs
 
-from immutable.errors import Contention, Drift, UnknownRelease
+from immutable.errors import Contention, Drift, Refused, UnknownRelease
 from immutable.ledger.goals import (
     AdoptGoal,
     DeployGoal,
@@ -11,7 +11,7 @@ from immutable.ledger.goals import (
     ScaleGoal,
     TidyGoal,
 )
-from immutable.ledger.state import FleetEntry, State
+from immutable.ledger.state import FleetEntry, FleetStatus, State
 from immutable.model import (
     WHOLE,
     DeploymentId,
@@ -63,6 +63,19 @@ def drift(state: State, view: SwitchView, ledger: LedgerId | None) -> str | None
     if found != expected:
         return f"the switch sends traffic to {found}, the ledger says {expected}"
     return None
+
+
+def check_no_tombstone(entry: FleetEntry) -> None:
+    """Refuse to give traffic to a fleet whose end has been decided.
+
+    Raises:
+        Refused: it is being retired.
+    """
+    if entry.status is FleetStatus.RETIRING:
+        raise Refused(
+            f"fleet {entry.name} is being retired: it gets no traffic again",
+            hint="deploy its release anew: rollback(service, to=…)",
+        )
 
 
 def is_live_already(state: State, release: Release) -> bool:

@@ -35,6 +35,10 @@ def enter(engine: Engine) -> tuple[Engine, State, SwitchView]:
                 hint="see status(); recover() tries again",
             )
     view = engine.switch.read()
+    if admitting.drift(state, view, engine.ledger):
+        # one reading may be older than what this ledger wrote last
+        engine.host.sleep(engine.switch.capabilities.staleness, engine.stop)
+        view = engine.switch.read()
     admitting.check_drift(state, view, engine.ledger)
     return engine, state, view
 

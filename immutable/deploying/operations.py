@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import attrs
 
-from immutable.deploying import admitting, running
+from immutable.deploying import admitting, finding, maintaining, running
 from immutable.deploying.admitting import Wish
 from immutable.deploying.engine import Engine
 from immutable.deploying.entering import enter, is_leased, load, preflight
@@ -14,7 +14,6 @@ from immutable.ledger.goals import DeployGoal, HealGoal, ScaleGoal, TidyGoal
 from immutable.ledger.records import Finished
 from immutable.ledger.state import FleetEntry, State
 from immutable.model import (
-    FleetName,
     FleetView,
     Health,
     HealthCheck,
@@ -110,7 +109,7 @@ def heal(engine: Engine, *, timeout: timedelta | None) -> Deployment:
         live = _live(state)
         view = engine.backend.fleets.observe(live.name)
         unready = _unready(engine, live)
-        if not unready and _is_complete(live, view):
+        if not unready and _is_whole(live, view):
             running.tidy(engine)
             return running.nothing_to_do(engine, "heal", began=began)
         goal = HealGoal(
@@ -131,11 +130,16 @@ def sweep(engine: Engine) -> Deployment:
     began = engine.host.now()
     try:
         engine, state, view = enter(engine)
-        orphans = _orphans(engine, state, view)
+        orphans = finding.orphans(engine, state, view)
         if not orphans:
             result = running.nothing_to_do(engine, "sweep", began=began)
             return running.with_leftovers(result, running.tidy(engine))
-        goal = TidyGoal(fleets=orphans, drain=engine.service.drain)
+        now, late = engine.host.now(), engine.context.late
+        goal = TidyGoal(
+            fleets=orphans,
+            drain=engine.service.drain,
+            settles=maintaining.settled(state, now, late),
+        )
         return running.run(engine, goal, running.new_deployment(engine))
     except (Refused, BackendError, LedgerError) as exc:
         return running.refused(engine, "sweep", exc, began=began)
@@ -146,9 +150,8 @@ def destroy(engine: Engine) -> Deployment:
     began = engine.host.now()
     try:
         engine, state, view = enter(engine)
-        fleets = tuple(entry.name for entry in state.fleets) + _orphans(
-            engine, state, view
-        )
+        known = tuple(entry.name for entry in state.fleets)
+        fleets = known + finding.orphans(engine, state, view)
         if not fleets:
             return running.nothing_to_do(engine, "destroy", began=began)
         goal = TidyGoal(fleets=fleets, drain=engine.service.drain, closing=True)
@@ -167,7 +170,8 @@ def recover(engine: Engine) -> Deployment:
             result = running.nothing_to_do(engine, "recover", began=began)
         else:
             result = running.take_over(engine)
-        return running.with_leftovers(result, running.tidy(engine))
+        tidied = running.tidy(engine, searching=result.id is not None)
+        return running.with_leftovers(result, tidied)
     except (Refused, BackendError, LedgerError) as exc:
         return running.refused(engine, "recover", exc, began=began)
 
@@ -287,28 +291,16 @@ def _check_room(engine: Engine, live: FleetEntry, more: int) -> None:
     )
 
 
-def _orphans(engine: Engine, state: State, view: SwitchView) -> tuple[FleetName, ...]:
-    if engine.ledger is None:
-        return ()
-    known = {entry.name for entry in state.fleets}
-    found = engine.backend.fleets.list(
-        service=engine.service.name, ledger=engine.ledger
-    )
-    placed = (attachment.fleet for attachment in view.attachments)
-    strangers = {fleet.name for fleet in found}.union(placed) - known
-    return tuple(sorted(name for name in strangers if not view.routing.mentions(name)))
-
-
 def _unready(engine: Engine, live: FleetEntry) -> tuple[InstanceId, ...]:
     probes = engine.switch.health(live.name)
     return tuple(p.instance for p in probes if p.health is Health.UNREADY)
 
 
-def _is_complete(live: FleetEntry, view: FleetView | None) -> bool:
-    alive = (
-        [i for i in view.instances if i.state is not InstanceState.GONE] if view else []
-    )
-    return view is not None and len(alive) == len(view.instances) >= live.size
+def _is_whole(live: FleetEntry, view: FleetView | None) -> bool:
+    """Return whether a fleet has exactly its instances, and none that is dead."""
+    instances = view.instances if view else ()
+    alive = [i for i in instances if i.state is not InstanceState.GONE]
+    return len(alive) == len(instances) == live.size
 
 
 def _check_head(state: State, view: SwitchView, head: Head | None) -> None:

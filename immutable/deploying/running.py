@@ -4,14 +4,21 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from immutable.deploying import admitting, maintaining
+from immutable.deploying import admitting, finding, maintaining
 from immutable.deploying.engine import Engine
 from immutable.deploying.loop import Ending, Loop
 from immutable.deploying.opening import with_names
-from immutable.errors import Contention, ImmutableError, SequenceTaken
+from immutable.errors import (
+    BackendError,
+    Contention,
+    ImmutableError,
+    LedgerError,
+    SequenceTaken,
+)
 from immutable.events import Ended, Started
-from immutable.ledger.goals import DeployGoal, Goal, TidyGoal
+from immutable.ledger.goals import AdoptGoal, DeployGoal, Goal, TidyGoal
 from immutable.ledger.records import Begun, TookOver
+from immutable.ledger.state import State
 from immutable.model import DeploymentId, Outcome, Release
 from immutable.results import Deployment
 
@@ -47,8 +54,13 @@ def run(
     return with_leftovers(result, tidy(engine))
 
 
-def take_over(engine: Engine) -> Deployment:
-    """Finish the deployment whose deployer died: wholly back, or wholly forward."""
+def take_over(engine: Engine, *, leaving: bool = False) -> Deployment:
+    """Finish the deployment whose deployer died: wholly back, or wholly forward.
+
+    Args:
+        engine: the open parts.
+        leaving: when asked to stop, leave it open for the next instead of going back.
+    """
     attempt = engine.journal.append(TookOver()).attempt
     if attempt is None:
         raise AssertionError("there is nothing to take over")
@@ -56,23 +68,46 @@ def take_over(engine: Engine) -> Deployment:
     if isinstance(attempt.goal, DeployGoal):
         engine = with_names(engine, attempt.goal.validators)
     engine.tell(_started(engine, attempt.goal, attempt.id, verb="recover"))
-    loop = Loop(engine)
+    loop = Loop(engine, leaving=leaving)
     ending = loop.run()
     return report(engine, attempt.goal, attempt.id, ending, loop, began=began)
 
 
-def tidy(engine: Engine) -> Ending | None:
-    """Retire the fleets whose time is over; None when there are none, or not our turn."""
+def tidy(engine: Engine, *, searching: bool = False) -> Ending | None:
+    """Retire the fleets whose time is over, and what nobody answers for once it can be seen.
+
+    Args:
+        engine: the open parts.
+        searching: look for what nobody answers for now, too; it is looked for again
+            when everything that was in flight has landed.
+
+    Returns:
+        None when there is nothing to do, or it is not our turn.
+    """
     state = engine.journal.state
-    fleets = maintaining.due(state, engine.host.now())
-    if not fleets or state.attempt is not None or engine.ledger is None:
+    if state.attempt is not None or engine.ledger is None:
         return None
-    goal = TidyGoal(fleets=fleets, drain=engine.service.drain)
     try:
+        goal = _tidy_goal(engine, state, searching=searching)
+        if goal is None:
+            return None
         _begin(engine, goal, new_deployment(engine))
-    except Contention:
+    except (Contention, BackendError, LedgerError):
+        # what is due now is due at the next call, too
         return None
     return Loop(engine).run()
+
+
+def _tidy_goal(engine: Engine, state: State, *, searching: bool) -> TidyGoal | None:
+    now = engine.host.now()
+    settles = maintaining.settled(state, now, engine.context.late)
+    fleets = maintaining.due(state, now)
+    if settles or searching:
+        found = finding.orphans(engine, state, engine.switch.read())
+        fleets += tuple(name for name in found if name not in state.strays)
+    if not fleets and settles is None:
+        return None
+    return TidyGoal(fleets=fleets, drain=engine.service.drain, settles=settles)
 
 
 def with_leftovers(result: Deployment, tidied: Ending | None) -> Deployment:
@@ -158,7 +193,7 @@ def _started(
         deployment=deployment,
         verb=verb,
         fleet=None if isinstance(goal, TidyGoal) else goal.fleet,
-        release=goal.release if isinstance(goal, DeployGoal) else None,
+        release=goal.release if isinstance(goal, DeployGoal | AdoptGoal) else None,
     )
 
 

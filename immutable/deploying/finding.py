@@ -1,0 +1,91 @@
+"""What exists without the ledger's saying: found by name, tags and the ledger's id."""
+
+import json
+
+from immutable.deploying.engine import Engine
+from immutable.errors import Refused
+from immutable.ledger.state import FleetEntry, FleetStatus, State
+from immutable.model import (
+    DeploymentId,
+    FleetName,
+    FleetView,
+    HealthCheck,
+    Image,
+    InstanceState,
+    LedgerId,
+    Release,
+    ReleaseNumber,
+    SwitchView,
+)
+
+
+def orphans(engine: Engine, state: State, view: SwitchView) -> tuple[FleetName, ...]:
+    """Return fleets and places of this ledger that it does not answer for, by name.
+
+    Nothing that a request can reach is among them.
+    """
+    if engine.ledger is None:
+        return ()
+    known = {entry.name for entry in state.fleets}
+    found = tagged(engine, engine.ledger)
+    placed = {attachment.fleet for attachment in view.attachments}
+    strangers = {fleet.name for fleet in found} | placed
+    return tuple(
+        sorted(name for name in strangers - known if not view.routing.mentions(name))
+    )
+
+
+def tagged(engine: Engine, ledger: LedgerId) -> tuple[FleetView, ...]:
+    """Return every fleet of this service that carries a ledger's id, by name."""
+    return engine.backend.fleets.list(service=engine.service.name, ledger=ledger)
+
+
+def entry_of(engine: Engine, fleet: FleetView) -> FleetEntry:
+    """Return what a lost ledger must have said of a fleet, from what its instances carry.
+
+    Raises:
+        Refused: they do not carry enough, or it does not agree with their digest.
+    """
+    tags = dict(fleet.tags)
+    release = _release(engine, fleet, tags)
+    if release.digest[:16] != tags.get("immutable-digest"):
+        raise _unreadable(fleet, "what its instances carry does not match their digest")
+    alive = [i for i in fleet.instances if i.state is not InstanceState.GONE]
+    return FleetEntry(
+        name=fleet.name,
+        release=release,
+        deployment=DeploymentId(tags.get("immutable-deployment", "")),
+        size=max(len(alive), 1),
+        status=FleetStatus.LIVE,
+    )
+
+
+def _release(engine: Engine, fleet: FleetView, tags: dict[str, str]) -> Release:
+    told = next((i for i in fleet.instances if i.document and i.image), None)
+    if told is None or not told.document or not told.image:
+        raise _unreadable(fleet, "no instance says what it was launched from")
+    image = engine.backend.images.find(told.image)
+    if image is None:
+        raise _unreadable(fleet, f"image {told.image} is gone")
+    try:
+        return _parsed(told.document, tags, image)
+    except (ValueError, TypeError, KeyError) as exc:
+        raise _unreadable(fleet, "the document of its instances is damaged") from exc
+
+
+def _parsed(document: str, tags: dict[str, str], image: Image) -> Release:
+    fields = json.loads(document)
+    return Release(
+        number=ReleaseNumber(int(tags["immutable-release"])),
+        image=image,
+        configuration=fields["configuration"],
+        ports=tuple(int(port) for port in fields["ports"]),
+        health=HealthCheck(port=int(fields["port"]), path=fields["health"]),
+    )
+
+
+def _unreadable(fleet: FleetView, why: str) -> Refused:
+    return Refused(
+        f"fleet {fleet.name} cannot be made out: {why}",
+        hint="deploy to a new switch, or restore the ledger from a copy",
+    )
