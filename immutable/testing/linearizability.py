@@ -25,9 +25,9 @@ Two writers read version 1, and both are told that they replaced it:
 ... ]
 >>> start = Register.holding("nothing", version="1")
 >>> print(check(history, start=start, step=compare_and_set))
-no order explains these 2 operations:
-  0.0 to 2.0  ann  write 'green' over version 1: now version 2
-  1.0 to 3.0  bob  write 'blue' over version 1: now version 3
+no order explains these 2 operations, by time since the first:
+  0 to 2  ann  write 'green' over version 1: now version 2
+  1 to 3  bob  write 'blue' over version 1: now version 3
 the most that can be explained is: write 'green' over version 1: now version 2
 then the register is 'green' at version 2, and nothing that is left fits
 
@@ -369,12 +369,16 @@ class Unexplained(Generic[_C, _A, _S]):
     state: _S
 
     def __str__(self) -> str:
-        width = max(len(_times(one)) for one in self.prefix)
-        rows = [f"  {_times(one):{width}}  {one.process}  {one}" for one in self.prefix]
+        times = [_times(one, self.prefix[0].called) for one in self.prefix]
+        width = max(map(len, times))
+        rows = [
+            f"  {time:{width}}  {one.process}  {one}"
+            for time, one in zip(times, self.prefix, strict=True)
+        ]
         most = "; ".join(str(one) for one in self.explained) or "nothing"
         return "\n".join(
             [
-                f"no order explains these {len(self.prefix)} operations:",
+                f"no order explains these {len(rows)} operations, by time since the first:",
                 *rows,
                 f"the most that can be explained is: {most}",
                 f"then the register is {self.state}, and nothing that is left fits",
@@ -382,9 +386,10 @@ class Unexplained(Generic[_C, _A, _S]):
         )
 
 
-def _times(operation: Operation[_C, _A]) -> str:
-    end = "…" if operation.returned is None else f"{operation.returned:.6}"
-    return f"{operation.called:.6} to {end}"
+def _times(operation: Operation[_C, _A], first: float) -> str:
+    if operation.returned is None:
+        return f"{operation.called - first:.6g} to …"
+    return f"{operation.called - first:.6g} to {operation.returned - first:.6g}"
 
 
 def check(
