@@ -13,6 +13,7 @@ from immutable.model import FleetName, FleetSpec, ImageId, InstanceId, pairs
 SCHEMA = 1
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 # XML 1.0 has no way to write other control characters, nor surrogates.
+_DOCUMENT = re.compile(r"[\x20-\x7e]*")
 _TEXT = re.compile(r"[\x20-\x7e]{0,255}")
 
 
@@ -50,11 +51,15 @@ class InstanceFacts:
     address: IPv4Address
     launched_at: datetime
     tags: tuple[tuple[str, str], ...] = attrs.field(converter=pairs)
+    document: str = ""
+    """The configuration document it was handed; empty when it was made without one."""
 
     def __attrs_post_init__(self) -> None:
         """Refuse what a domain, a directory or a line of XML could not hold."""
         for name in (self.name, self.fleet, *(key for key, _ in self.tags)):
             check_name(name)
+        if not _DOCUMENT.fullmatch(self.document):
+            raise InvalidInput("libvirt: the document is not one line of ASCII JSON")
         for text in (self.image, *(value for _, value in self.tags)):
             check_text(text)
 
@@ -74,6 +79,7 @@ class InstanceFacts:
                 "address": str(self.address),
                 "launched_at": self.launched_at.isoformat(),
                 "tags": dict(self.tags),
+                "document": self.document,
             },
             indent=1,
         )
@@ -94,6 +100,7 @@ def facts_of(
         address=address,
         launched_at=now.astimezone(UTC),
         tags=spec.tags.to_mapping(),
+        document=spec.document,
     )
 
 
@@ -112,6 +119,7 @@ def from_json(text: str) -> InstanceFacts:
             address=IPv4Address(data["address"]),
             launched_at=datetime.fromisoformat(data["launched_at"]),
             tags=data["tags"],
+            document=data.get("document", ""),
         )
     except (KeyError, TypeError, AttributeError) as exc:
         raise ValueError(f"not the facts of an instance: {exc}") from exc

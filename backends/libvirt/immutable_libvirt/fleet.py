@@ -162,6 +162,8 @@ def _row(facts: InstanceFacts, state: InstanceState) -> _Row:
         address=str(facts.address),
         digest=facts.digest,
         launched_at=facts.launched_at,
+        image=facts.image,
+        document=facts.document or None,
     )
     return instance, facts.tags
 

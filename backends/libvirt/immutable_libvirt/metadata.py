@@ -10,6 +10,7 @@ from immutable_libvirt.xml import add, parse
 
 NAMESPACE = "urn:immutable:instance:1"
 _INSTANCE = f"{{{NAMESPACE}}}instance"
+_DOCUMENT = f"{{{NAMESPACE}}}document"
 _TAG = f"{{{NAMESPACE}}}tag"
 
 register_namespace("immutable", NAMESPACE)
@@ -27,6 +28,7 @@ def to_element(facts: InstanceFacts) -> Element:
     root = Element(_INSTANCE, attributes)
     for key, value in facts.tags:
         add(root, _TAG, key=key, value=value)
+    add(root, _DOCUMENT, facts.document)
     return root
 
 
@@ -55,5 +57,10 @@ def _read(element: Element) -> InstanceFacts:
         image=ImageId(element.attrib["image"]),
         address=IPv4Address(element.attrib["address"]),
         launched_at=datetime.fromisoformat(element.attrib["launched-at"]),
-        tags=[(tag.attrib["key"], tag.attrib["value"]) for tag in element],
+        tags=[
+            (child.attrib["key"], child.attrib["value"])
+            for child in element
+            if "key" in child.attrib
+        ],
+        document=next((c.text or "" for c in element if "key" not in c.attrib), ""),
     )

@@ -1,5 +1,6 @@
 """Domain XML: what is built is what is meant, and no value can add to it."""
 
+import json
 from collections import Counter
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
@@ -27,6 +28,7 @@ FACTS = st.builds(
     address=st.ip_addresses(v=4),
     launched_at=st.datetimes(timezones=st.just(UTC)),
     tags=st.dictionaries(NAMES, TEXTS, max_size=8),
+    document=st.builds(json.dumps, st.dictionaries(st.text(), st.text())),
 )
 MACHINES = st.builds(
     Machine,
@@ -58,7 +60,7 @@ SPECS = st.builds(
 
 @given(SPECS)
 def test_metadata_comes_back_out_of_the_domain(spec: DomainSpec) -> None:
-    """Name, fleet, image, address, time and tags survive the way through XML."""
+    """Name, fleet, image, address, time, tags and document survive the way through XML."""
     assert from_text(build(spec)) == spec.facts
 
 
@@ -77,7 +79,7 @@ def test_a_domain_has_exactly_the_expected_elements(spec: DomainSpec) -> None:
     assert found == Counter(
         {
             "domain": 1, "name": 1, "metadata": 1, "instance": 1,
-            "tag": len(spec.facts.tags), "memory": 1, "vcpu": 1, "os": 1, "type": 1,
+            "tag": len(spec.facts.tags), "document": 1, "memory": 1, "vcpu": 1, "os": 1, "type": 1,
             "kernel": 1, "initrd": 1, "cmdline": 1, "features": 1, "acpi": 1,
             "apic": 1, "cpu": 1, "clock": 1, "on_poweroff": 1, "on_reboot": 1,
             "on_crash": 1, "devices": 1, "disk": disks, "driver": disks,
@@ -139,6 +141,7 @@ def _facts(**changed: object) -> InstanceFacts:
         {"tags": {"no space": "x"}},
         {"tags": {"key": "bell\x07"}},
         {"tags": {"key": "x" * 256}},
+        {"document": "bell\x07"},
     ],
 )
 def test_facts_that_some_place_could_not_hold_are_refused(
