@@ -36,6 +36,7 @@ from immutable.model import (
     Token,
     Version,
     digest_of,
+    pairs,
 )
 from immutable.protocols import Capabilities, Need, SwitchCapabilities
 from immutable.urls import Url
@@ -208,7 +209,7 @@ class FakeFleets:
         self, spec: FleetSpec, token: Token, remove: tuple[InstanceId, ...]
     ) -> None:
         view = self.world.fleets.get(spec.name) or FleetView(
-            name=spec.name, instances=()
+            name=spec.name, instances=(), tags=pairs(spec.tags.to_mapping())
         )
         kept = [i for i in view.instances if i.id not in remove]
         number = 0
@@ -229,6 +230,8 @@ class FakeFleets:
             address=f"addr-{name}",
             digest=spec.tags.digest[:16],
             launched_at=self.world.clock.now(),
+            image=spec.image.id,
+            document=spec.document,
         )
 
 
