@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-import attrs
-
+from immutable import workers
 from immutable.ledger import owner
+from immutable.workers import Answer
 
 _T = TypeVar("_T")
 _TICK_S = 0.2
@@ -37,24 +37,6 @@ class Never:
     def is_set(self) -> bool:
         """Return False."""
         return False
-
-
-@attrs.frozen
-class Returned(Generic[_T]):
-    """A call came back with a value."""
-
-    value: _T
-
-
-@attrs.frozen
-class Raised:
-    """A call ended with an error."""
-
-    error: BaseException
-
-
-Answer = Returned[_T] | Raised | None
-"""What became of a call; None: it gave no answer in time, and may yet be at work."""
 
 
 class Host(Protocol):
@@ -139,10 +121,10 @@ class ThisHost:
     def run(
         self, calls: Sequence[Callable[[], _T]], *, within: timedelta
     ) -> tuple[Answer[_T], ...]:
-        """Run each call in a daemon thread of its own, with the caller's context."""
+        """Run each call in a thread of its own, with the caller's context."""
         deadline = time.monotonic() + within.total_seconds()
-        runs = [_Run(call) for call in calls]
-        return tuple(run.answer(deadline) for run in runs)
+        jobs = [workers.begin(call) for call in calls]
+        return tuple(job.answer(deadline - time.monotonic()) for job in jobs)
 
     def aside(self, work: Callable[[], _T], on_interrupt: Callable[[], None]) -> _T:
         """Run work in a thread when this is the one that Ctrl-C would interrupt."""
@@ -151,29 +133,6 @@ class ThisHost:
         context = contextvars.copy_context()
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="immutable") as pool:
             return _await(pool.submit(context.run, work), on_interrupt)
-
-
-class _Run(Generic[_T]):
-    """One call at work in its own daemon thread."""
-
-    def __init__(self, call: Callable[[], _T]) -> None:
-        self._answer: Answer[_T] = None
-        self._context = contextvars.copy_context()
-        self._thread = threading.Thread(
-            target=self._work, args=(call,), name="immutable call", daemon=True
-        )
-        self._thread.start()
-
-    def answer(self, deadline: float) -> Answer[_T]:
-        """Return the answer, or None when there is none by the deadline."""
-        self._thread.join(max(0.0, deadline - time.monotonic()))
-        return self._answer
-
-    def _work(self, call: Callable[[], _T]) -> None:
-        try:
-            self._answer = Returned(self._context.run(call))
-        except BaseException as exc:  # noqa: BLE001 - whoever waits is told of it
-            self._answer = Raised(exc)
 
 
 def _await(future: Future[_T], on_interrupt: Callable[[], None]) -> _T:

@@ -4,6 +4,7 @@ One word per concept: image, release, fleet, instance, attachment, routing, verd
 """
 
 import enum
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -102,7 +103,7 @@ class Release:
     ports: tuple[int, ...]
     health: HealthCheck
 
-    @property
+    @functools.cached_property
     def digest(self) -> Digest:
         """Return the hash over everything that makes this release what it is."""
         health = [self.health.port, self.health.path]

@@ -21,11 +21,11 @@ from immutable.deploying.steps import (
 )
 from immutable.durations import spell
 from immutable.errors import Ambiguous, Conflict, Refused
-from immutable.host import Answer, Raised, Returned
 from immutable.ledger.state import Attempt
 from immutable.model import LedgerId, Token, Version
 from immutable.names import token_of
 from immutable.protocols import Switch
+from immutable.workers import Answer, Raised, Returned
 
 _QUICK = timedelta(seconds=60)
 _SLOW = timedelta(minutes=10)

@@ -1,9 +1,10 @@
 """Accepting what the switch does: the fleet that serves becomes this ledger's own."""
 
-from immutable.deploying.rules import POLL
 from immutable.deploying.facts import HealthFact
+from immutable.deploying.rules import POLL
 from immutable.deploying.steps import Decision, Finish, Route, Wait
-from immutable.deploying.view import FRESH, Whole, whole as is_whole
+from immutable.deploying.view import FRESH, Whole
+from immutable.deploying.view import whole as is_whole
 from immutable.ledger.goals import AdoptGoal
 from immutable.model import WHOLE, FleetName, Outcome, Routing
 

@@ -56,11 +56,7 @@ def adopt(engine: Engine, fleet: str | None) -> Deployment:
     try:
         engine, state = load(engine)
         admitting.check_free(state, leased=is_leased(state, engine.host))
-        if state.attempt is not None:
-            running.take_over(engine)
-            state = engine.journal.state
-        if state.attempt is not None:
-            raise Contention("an earlier deployment is open", hint="see status()")
+        state = _finished(engine, state)
         view = engine.switch.read()
         chosen = _chosen(view, fleet)
         agrees = not admitting.drift(state, view, engine.ledger)
@@ -72,22 +68,38 @@ def adopt(engine: Engine, fleet: str | None) -> Deployment:
         return running.refused(engine, "adopt", exc, began=began)
 
 
+def _finished(engine: Engine, state: State) -> State:
+    """Finish what a dead deployer left, and return the state without an attempt."""
+    if state.attempt is not None:
+        running.take_over(engine)
+    if engine.journal.state.attempt is not None:
+        raise Contention("an earlier deployment is open", hint="see status()")
+    return engine.journal.state
+
+
 def restore(engine: Engine) -> Deployment:
     """Write a lost ledger anew, from tags and the switch. Nothing else is changed."""
     began = engine.host.now()
     try:
         engine, state = load(engine)
-        if state.sequence:
-            raise Refused(
-                f"the ledger has {state.sequence} records: it is not lost",
-                hint="adopt() accepts what the switch does",
-            )
-        view = engine.switch.read()
-        if view.owner is None:
-            raise Refused("the switch obeys no ledger: there is nothing to restore")
-        return _restored(engine, view, view.owner)
+        return _restored(engine, *_lost(engine, state))
     except (Refused, BackendError, LedgerError) as exc:
         return running.refused(engine, "restore_ledger", exc, began=began)
+
+
+def _lost(engine: Engine, state: State) -> tuple[SwitchView, LedgerId]:
+    """Return the switch and the ledger that it obeys, which is to be lost."""
+    if state.sequence:
+        raise Refused(
+            f"the ledger has {state.sequence} records: it is not lost",
+            hint="adopt() accepts what the switch does",
+        )
+    view = engine.switch.read()
+    if view.owner is None:
+        raise Refused("the switch obeys no ledger: there is nothing to restore")
+    if engine.ledger not in {None, view.owner}:
+        raise Refused(f"the ledger is {engine.ledger}, the switch obeys {view.owner}")
+    return view, view.owner
 
 
 def _restored(engine: Engine, view: SwitchView, ledger: LedgerId) -> Deployment:
@@ -98,8 +110,6 @@ def _restored(engine: Engine, view: SwitchView, ledger: LedgerId) -> Deployment:
     strays = tuple(f.name for f in fleets if live is None or f.name != live.name)
     if engine.ledger is None:
         engine.journal.restore_identity(ledger)
-    elif engine.ledger != ledger:
-        raise Refused(f"the ledger is {engine.ledger}, the switch obeys {ledger}")
     following = max(numbers, default=0) + 1
     engine.journal.append(Restored(live=live, next_release=following, strays=strays))
     return Deployment(
@@ -166,7 +176,7 @@ def _adopt_goal(
         if found is None:
             raise Refused(f"fleet {fleet} serves, but {engine.backend.name} lacks it")
         entry = finding.entry_of(engine, found)
-    if entry is not None and not view.routing.weight_of(entry.name) == WHOLE:
+    if entry is not None and view.routing.weight_of(entry.name) != WHOLE:
         admitting.check_no_tombstone(entry)
     return AdoptGoal(
         fleet=fleet,

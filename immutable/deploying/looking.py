@@ -17,10 +17,10 @@ from immutable.deploying.facts import (
 from immutable.deploying.retrying import retrying
 from immutable.durations import spell
 from immutable.errors import InvalidInput, Unavailable
-from immutable.host import Raised, Returned
 from immutable.ledger.state import State
 from immutable.model import FleetName, Target, Verdict
 from immutable.validators.run import run_validators
+from immutable.workers import Raised, Returned
 
 PATIENCE = timedelta(seconds=60)
 """How long a reading may take."""

@@ -13,7 +13,14 @@ import attrs
 from immutable.deploying import acting, looking
 from immutable.deploying.decide import decide
 from immutable.deploying.engine import Engine
-from immutable.deploying.facts import EvidenceFact, Reason, SwitchFact, Value, World
+from immutable.deploying.facts import (
+    EvidenceFact,
+    Fact,
+    Reason,
+    SwitchFact,
+    Value,
+    World,
+)
 from immutable.deploying.outcome import error_of, reason_of
 from immutable.deploying.spoiling import spoilt_by
 from immutable.deploying.steps import (
@@ -111,9 +118,7 @@ class Loop:
         return self._ending()
 
     def _turn(self, attempt: Attempt) -> None:
-        self._world = attrs.evolve(
-            self._world, now=self._engine.host.now(), stop=self._why_stop()
-        )
+        self._world = self._world.at(self._engine.host.now(), self._why_stop())
         if self._leaving and self._asked.is_set():
             self._pause(Pause(reason=_LEFT))
             return
@@ -150,8 +155,7 @@ class Loop:
             self._look_failed(step, exc, attempt)
             return
         self._failed_looks = 0
-        self._world = attrs.evolve(self._world, now=self._engine.host.now())
-        self._world = self._world.learn(step.fact, value)
+        self._learn(step.fact, value)
         self.teller.looked(step.fact, value)
 
     def _look_failed(self, step: Look, error: ImmutableError, attempt: Attempt) -> None:
@@ -246,8 +250,11 @@ class Loop:
         view = attrs.evolve(
             before, routing=routing, version=version, owner=self._context.ledger
         )
-        self._world = attrs.evolve(self._world, now=self._engine.host.now())
-        self._world = self._world.learn(SwitchFact(), view)
+        self._learn(SwitchFact(), view)
+
+    def _learn(self, fact: Fact, value: Value) -> None:
+        now = self._engine.host.now()
+        self._world = self._world.at(now, self._world.stop).learn(fact, value)
 
     def _finish(self, step: Finish) -> None:
         self._journal.append(

@@ -4,11 +4,11 @@ import json
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
-from itertools import repeat
+from itertools import count
 
+from immutable.deploying.retrying import retrying
 from immutable.errors import Ambiguous, LedgerTooNew, NotALedger, SequenceTaken
 from immutable.host import Host
-from immutable.deploying.retrying import ATTEMPTS, retrying
 from immutable.ledger.codec import decode, encode
 from immutable.ledger.fold import fold
 from immutable.ledger.records import (
@@ -135,14 +135,14 @@ class Journal:
 
     def _put(self, record: Record) -> None:
         """Store the record; in doubt store the same bytes again, which cannot do it twice."""
-        data, tries = encode(record), iter((False, *repeat(True, ATTEMPTS)))
+        data, tries = encode(record), count(1)
 
         def append() -> None:
-            tried_before = next(tries)
+            first = next(tries) == 1
             try:
                 self._store.append(self._stream, record.sequence, data)
             except SequenceTaken:
-                if not tried_before or not self._is_stored(record):
+                if first or not self._is_stored(record):
                     raise
 
         retrying(append, host=self._host, also=(Ambiguous,))

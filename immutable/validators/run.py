@@ -8,10 +8,10 @@ from datetime import timedelta
 
 from immutable import host
 from immutable.durations import spell
-from immutable.host import Answer, Raised, Returned
 from immutable.model import Target, Verdict, VerdictStatus
 from immutable.protocols import Validator
 from immutable.validators.evidence import excerpt
+from immutable.workers import Answer, Raised, Returned
 
 _LOGGER = logging.getLogger("immutable.validators")
 _EVIDENCE_LIMIT = 300
