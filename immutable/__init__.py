@@ -14,24 +14,26 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from immutable import errors, events
     from immutable.api import (
-        adopt,
         build,
         deploy,
-        destroy,
         heal,
         history,
         logs,
         plan,
-        recover,
-        restore_ledger,
         rollback,
         scale,
         status,
-        sweep,
-        watch,
     )
     from immutable.errors import ImmutableError
     from immutable.images.recipe import Recipe
+    from immutable.keeping import (
+        adopt,
+        destroy,
+        recover,
+        restore_ledger,
+        sweep,
+        watch,
+    )
     from immutable.model import (
         Endpoint,
         HealthCheck,
@@ -95,21 +97,21 @@ __all__ = [
 
 _MODULES = frozenset({"aio", "errors", "events"})
 _HOMES = {
-    "adopt": "immutable.api",
+    "adopt": "immutable.keeping",
     "build": "immutable.api",
     "deploy": "immutable.api",
-    "destroy": "immutable.api",
+    "destroy": "immutable.keeping",
     "heal": "immutable.api",
     "history": "immutable.api",
     "logs": "immutable.api",
     "plan": "immutable.api",
-    "recover": "immutable.api",
-    "restore_ledger": "immutable.api",
+    "recover": "immutable.keeping",
+    "restore_ledger": "immutable.keeping",
     "rollback": "immutable.api",
     "scale": "immutable.api",
     "status": "immutable.api",
-    "sweep": "immutable.api",
-    "watch": "immutable.api",
+    "sweep": "immutable.keeping",
+    "watch": "immutable.keeping",
     "ImmutableError": "immutable.errors",
     "Recipe": "immutable.images.recipe",
     "Endpoint": "immutable.model",

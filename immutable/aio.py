@@ -10,7 +10,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import ParamSpec, TypeVar
 
-from immutable import api
+from immutable import api, keeping
 from immutable.host import Stop
 
 _P = ParamSpec("_P")
@@ -59,13 +59,13 @@ plan = _reading(api.plan)
 status = _reading(api.status)
 history = _reading(api.history)
 logs = _reading(api.logs)
-recover = _reading(api.recover)
-sweep = _reading(api.sweep)
-adopt = _reading(api.adopt)
-restore_ledger = _reading(api.restore_ledger)
-destroy = _reading(api.destroy)
+recover = _reading(keeping.recover)
+sweep = _reading(keeping.sweep)
+adopt = _reading(keeping.adopt)
+restore_ledger = _reading(keeping.restore_ledger)
+destroy = _reading(keeping.destroy)
 deploy = _stoppable(api.deploy)
 rollback = _stoppable(api.rollback)
 scale = _stoppable(api.scale)
 heal = _stoppable(api.heal)
-watch = _stoppable(api.watch)
+watch = _stoppable(keeping.watch)

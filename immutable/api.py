@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from immutable import host, registry
-from immutable.deploying import caretaking, operations, running
+from immutable.deploying import operations, running
 from immutable.deploying.engine import Engine
 from immutable.deploying.interrupting import Asked, uninterrupted
 from immutable.deploying.opening import open_engine, with_validators
@@ -187,7 +187,7 @@ def scale(
     """
     check_size(size)
     limit = None if timeout is None else duration(timeout)
-    return _work(
+    return work_on(
         service,
         on_event,
         cancel,
@@ -206,109 +206,9 @@ def heal(
 ) -> Deployment:
     """Replace the live fleet's dead and unready instances by new ones of the same release."""
     limit = None if timeout is None else duration(timeout)
-    return _work(
+    return work_on(
         service, on_event, cancel, progress, lambda e: operations.heal(e, timeout=limit)
     )
-
-
-def recover(
-    service: Service, *, on_event: OnEvent | None = None, progress: bool | str = False
-) -> Deployment:
-    """Finish what a dead deployer left: wholly back, or wholly forward.
-
-    Refused while a deployer may be at work. Doing it twice is doing it once.
-    """
-    return _work(service, on_event, None, progress, operations.recover)
-
-
-def watch(
-    service: Service,
-    *,
-    every: timedelta | str = "10s",
-    heal: bool = False,
-    cancel: Stop | None = None,
-    on_event: OnEvent | None = None,
-    progress: bool | str = False,
-) -> None:
-    """Keep at it until asked to stop: finish what dead deployers leave, retire what is due.
-
-    Any number of watchers may run, anywhere that the ledger can be reached. What fails
-    is told as an event and tried again in the next round. A deployment that it is
-    finishing when asked to stop is left open, for the next to go on.
-
-    Args:
-        service: what is watched.
-        every: the pause between two looks.
-        heal: replace dead and unready instances, too.
-        cancel: anything with ``is_set()``; Ctrl-C stops, too, and is raised.
-        on_event: gets every event, in order.
-        progress: show progress; see `deploy`.
-    """
-    pause = duration(every)
-    asked = Asked(cancel)
-    with listener(on_event, progress) as tell:
-        engine = open_engine(service, tell=tell, stop=asked)
-        uninterrupted(
-            lambda: caretaking.keep_tending(
-                engine, every=pause, healing=heal, asked=asked
-            ),
-            asked,
-        )
-
-
-def adopt(
-    service: Service,
-    *,
-    fleet: str | None = None,
-    on_event: OnEvent | None = None,
-    progress: bool | str = False,
-) -> Deployment:
-    """Accept what the switch does now: the explicit answer to drift.
-
-    The fleet that serves becomes this ledger's live fleet, and the switch obeys this
-    ledger from here on. No traffic moves, unless it was split.
-
-    Args:
-        service: whose switch.
-        fleet: which is to serve everything, where traffic is split between two.
-        on_event: gets every event, in order.
-        progress: show progress; see `deploy`.
-    """
-    return _work(
-        service, on_event, None, progress, lambda e: caretaking.adopt(e, fleet)
-    )
-
-
-def restore_ledger(
-    service: Service, *, on_event: OnEvent | None = None, progress: bool | str = False
-) -> Deployment:
-    """Write a ledger that was lost anew, from the tags of instances and the switch.
-
-    What serves now, the next release number and the ledger's id come back; history and
-    what a rollback needs do not. Fleets whose part is not known are listed as leftovers;
-    nothing is destroyed until `sweep` is called.
-    """
-    return _work(service, on_event, None, progress, caretaking.restore)
-
-
-def sweep(
-    service: Service, *, on_event: OnEvent | None = None, progress: bool | str = False
-) -> Deployment:
-    """Retire this service's fleets that its ledger does not answer for.
-
-    Found by name, tags and ledger id; nothing that has traffic is touched.
-    """
-    return _work(service, on_event, None, progress, operations.sweep)
-
-
-def destroy(
-    service: Service, *, on_event: OnEvent | None = None, progress: bool | str = False
-) -> Deployment:
-    """End a service: close production, then retire every fleet. Its history stays.
-
-    What the instances said stays too, and so do the images.
-    """
-    return _work(service, on_event, None, progress, operations.destroy)
 
 
 def status(service: Service) -> Status:
@@ -352,13 +252,14 @@ def logs(
     )
 
 
-def _work(
+def work_on(
     service: Service,
     on_event: OnEvent | None,
     cancel: Stop | None,
     progress: bool | str,  # noqa: FBT001 - passed on as it was given
     work: Callable[[Engine], _T],
 ) -> _T:
+    """Open a service's parts and work on them to the work's own end."""
     asked = Asked(cancel)
     with listener(on_event, progress) as tell:
         engine = open_engine(service, tell=tell, stop=asked)
