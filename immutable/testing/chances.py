@@ -10,4 +10,4 @@ def seeded(seed: int, stream: str) -> Chance:
 
     Streams are kept apart, so that one more draw of one kind does not shift the others.
     """
-    return Chance(f"{seed}/{stream}")  # noqa: S311 - it repeats on purpose, it hides nothing
+    return Chance(f"{seed}/{stream}")

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from immutable.host import Answer, Raised, Returned, Stop
+from immutable.host import Stop
 from immutable.testing.chances import Chance
 from immutable.testing.scheduling import EPOCH, Process, Scheduler, to_us
+from immutable.workers import Answer, Raised, Returned
 
 _T = TypeVar("_T")
 _LEAST_US = 1000
@@ -24,13 +25,13 @@ class SimulatedHost:
 
     def __init__(self, scheduler: Scheduler, process: Process, chance: Chance) -> None:
         self._scheduler = scheduler
-        self._process = process
+        self.process = process
         self._chance = chance
 
     @property
     def name(self) -> str:
         """Return the process's name, which no other process ever has."""
-        return self._process.name
+        return self.process.name
 
     def is_dead(self, name: str) -> bool:
         """Return whether a process died where others can know it."""
@@ -41,12 +42,12 @@ class SimulatedHost:
 
     def now(self) -> datetime:
         """Return the time by the process's own clock."""
-        clock, now_us = self._process.clock, self._scheduler.now_us
+        clock, now_us = self.process.clock, self._scheduler.now_us
         return EPOCH + clock.ahead + timedelta(microseconds=now_us * clock.rate)
 
     def sleep(self, pause: timedelta, stop: Stop) -> None:
         """Let virtual time pass by the process's own clock, unless asked to stop."""
-        left_us = max(round(to_us(pause) / self._process.clock.rate), _LEAST_US)
+        left_us = max(round(to_us(pause) / self.process.clock.rate), _LEAST_US)
         slice_us = max(_SLICE_US, left_us // 20)
         while left_us > 0 and not stop.is_set():
             pause_us = min(left_us, slice_us)
@@ -74,9 +75,9 @@ class SimulatedHost:
         return work()
 
     def _run(self, call: Callable[[], _T], within_us: int) -> Answer[_T]:
-        outer_us = self._process.give_up_us
+        outer_us = self.process.give_up_us
         own_us = self._scheduler.now_us + within_us
-        self._process.give_up_us = own_us if outer_us is None else min(outer_us, own_us)
+        self.process.give_up_us = own_us if outer_us is None else min(outer_us, own_us)
         try:
             return Returned(call())
         except NoAnswer:
@@ -87,10 +88,10 @@ class SimulatedHost:
         except Exception as exc:  # noqa: BLE001 - whoever waits is told of it
             return Raised(exc)
         finally:
-            self._process.give_up_us = outer_us
+            self.process.give_up_us = outer_us
 
     def _wait(self, when_us: int) -> None:
-        wait_for(self._scheduler, self._process, when_us)
+        wait_for(self._scheduler, self.process, when_us)
 
 
 def wait_for(scheduler: Scheduler, process: Process, when_us: int) -> None:

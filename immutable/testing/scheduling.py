@@ -136,18 +136,23 @@ class Scheduler:
             raise Killed(process.name)
         self.at(self.now_us, lambda: self._resume(process))
 
+    def restart(self, main: Process) -> None:
+        """Let the hub go on as another process."""
+        self.main.is_done = True
+        self.processes.insert(0, main)
+        self.main = self.current = main
+
     def run(self) -> None:
         """Go on until every process that was spawned is done."""
-        while any(not process.is_done for process in self.processes[1:]):
+        while any(not p.is_done for p in self.processes if p is not self.main):
             self._step()
 
     def close(self) -> None:
         """End every process that is left, so that none lingers."""
-        for process in self.processes[1:]:
+        for process in self.processes:
             process.is_killed = True
             if process._greenlet is not None and not process.is_done:  # noqa: SLF001 - as in spawn
                 process._greenlet.throw(Killed)  # noqa: SLF001 - as in spawn
-        self.processes = [self.main]
 
     def _give_way(self, process: Process, when_us: int) -> None:
         if process is not self.main:

@@ -1,0 +1,132 @@
+"""The truth of a simulated cloud: what exists, what is routed, and what was."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from types import MappingProxyType
+
+import attrs
+
+from immutable.model import (
+    FleetName,
+    Health,
+    Image,
+    ImageId,
+    InstanceId,
+    Probe,
+)
+from immutable.testing.calls import Request
+from immutable.testing.chances import Chance
+from immutable.testing.past import Past
+from immutable.testing.provider import Provider
+from immutable.testing.registers import Joined, Register
+from immutable.testing.servers import Behaviour, Fleet
+from immutable.testing.watching import Unwatched, Watch
+
+PROBED_US = 10_000
+"""So long after a member joined, a probe of it has been made."""
+Fleets = Mapping[FleetName, Fleet]
+
+
+@attrs.define(eq=False)
+class Cloud:
+    """What there really is. Every change is shown to ``watch``."""
+
+    provider: Provider
+    chance: Chance
+    watch: Watch = attrs.field(factory=Unwatched)
+    images: dict[ImageId, Image] = attrs.field(factory=dict)
+    behaviours: dict[ImageId, Behaviour] = attrs.field(factory=dict)
+    fleets: Past[Fleets] = attrs.field(factory=lambda: Past(MappingProxyType({})))
+    switches: dict[str, Past[Register]] = attrs.field(factory=dict)
+    """By service."""
+
+    def switch(self, service: str) -> Past[Register]:
+        """Return a service's switch; it is there from the beginning."""
+        if service not in self.switches:
+            self.switches[service] = Past(Register(kind=self.provider.switch))
+        return self.switches[service]
+
+    def behaviour(self, image: ImageId) -> Behaviour:
+        """Draw how one server of an image behaves."""
+        usual = self.behaviours.get(image, Behaviour())
+        if not self.provider.sickness or self.chance.random() > self.provider.sickness:
+            return usual
+        return _sick(usual, self.chance)
+
+    def change_fleet(
+        self, request: Request, when_us: int, name: FleetName, fleet: Fleet | None
+    ) -> None:
+        """Change a fleet, make it, or with None end it."""
+        before = self.fleets.now.get(name)
+        others = {n: f for n, f in self.fleets.now.items() if n != name}
+        found = others if fleet is None else {**others, name: fleet}
+        self.fleets.put(when_us, MappingProxyType(found))
+        self.watch.fleet_changed(request, name, before, fleet)
+
+    def change_switch(
+        self, request: Request, when_us: int, service: str, register: Register
+    ) -> None:
+        """Change what a switch holds."""
+        before = self.switch(service).now
+        self.switch(service).put(when_us, register)
+        self.watch.switch_changed(request, service, before, register)
+
+    def kill(self, when_us: int, instance: InstanceId) -> None:
+        """Let a server die."""
+        for name, fleet in self.fleets.now.items():
+            if fleet.server(instance) is None:
+                continue
+            servers = tuple(
+                attrs.evolve(s, dies_us=when_us) if s.id == instance else s
+                for s in fleet.servers
+            )
+            changed = attrs.evolve(fleet, servers=servers)
+            self.fleets.put(
+                when_us, MappingProxyType({**self.fleets.now, name: changed})
+            )
+
+    def is_placed(self, fleet: FleetName) -> bool:
+        """Return whether any switch has a place for the fleet."""
+        return any(switch.now.place_of(fleet) for switch in self.switches.values())
+
+    def count(self, when_us: int) -> int:
+        """Return how many servers take up room."""
+        return sum(len(fleet.alive(when_us)) for fleet in self.fleets.now.values())
+
+    def probes(self, service: str, name: FleetName, when_us: int) -> tuple[Probe, ...]:
+        """Return what the switch knew of each member of a fleet at an instant."""
+        place = self.switch(service).at(when_us).place_of(name)
+        fleet = self.fleets.at(when_us).get(name)
+        joined = place.joined if place else ()
+        return tuple(_probe(member, fleet, when_us) for member in joined)
+
+    def instants(self, service: str, from_us: int, until_us: int) -> tuple[int, ...]:
+        """Return every instant in a span at which some fleet may have become ready."""
+        found = {from_us, until_us, *self.fleets.changes(from_us, until_us)}
+        found.update(self.switch(service).changes(from_us, until_us))
+        register = self.switch(service).now
+        joins = (j.since_us for place in register.places for j in place.joined)
+        found.update(since_us + PROBED_US for since_us in joins)
+        servers = (s for f in self.fleets.now.values() for s in f.servers)
+        found.update(us for server in servers for us in server.begins_to_answer())
+        return tuple(sorted(us for us in found if from_us <= us <= until_us))
+
+
+def _probe(joined: Joined, fleet: Fleet | None, when_us: int) -> Probe:
+    instance = joined.member.instance
+    server = fleet.server(instance) if fleet else None
+    if server is None:
+        return Probe(instance=instance, health=Health.UNREADY, evidence="no route")
+    if when_us < joined.since_us + PROBED_US:
+        return Probe(instance=instance, health=Health.UNKNOWN, evidence="no probe yet")
+    return Probe(instance=instance, health=server.health(when_us))
+
+
+def _sick(usual: Behaviour, chance: Chance) -> Behaviour:
+    after = timedelta(seconds=chance.random() * 10)
+    ways: tuple[Callable[[], Behaviour], ...] = (
+        lambda: attrs.evolve(usual, ready=False),
+        lambda: attrs.evolve(usual, dies_after=after),
+        lambda: attrs.evolve(usual, flaps_after=after),
+    )
+    return chance.choice(ways)()

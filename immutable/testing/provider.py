@@ -1,0 +1,73 @@
+"""What a simulated provider is like: what it can do, and how well it keeps its word."""
+
+from datetime import timedelta
+
+import attrs
+
+from immutable.durations import duration
+from immutable.protocols import Capabilities, SwitchCapabilities
+from immutable.testing.registers import Kind
+
+_NONE = timedelta()
+
+
+@attrs.frozen(kw_only=True)
+class Provider:
+    """The terms on which a cloud is simulated.
+
+    Args:
+        switch: how its switch refuses a stale writer; see `immutable.testing.registers`.
+        staleness: how old a reading may be.
+        late: how long after a call was given up it may still take effect.
+        ledger_late: the same for the ledger; no store may do this, so that anything but
+            zero shows what would happen if one did.
+        capacity: the most servers that there can be; None: no limit.
+        launch_binds: launching puts servers into the fleet's place at the switch.
+        guards_deletion: a fleet that the switch still names is not destroyed.
+        counts: the provider keeps a desired size for each fleet.
+        weighted: the switch honours weights other than 0 and 100.
+        preview: the switch has a preview route.
+        keeps_logs: logs can be read when a server is gone.
+        drains_in: how long requests go on when a fleet has lost its traffic.
+        sickness: how likely a server dies or flaps though its image is sound.
+    """
+
+    switch: Kind = "compare-and-set"
+    staleness: timedelta = attrs.field(default=_NONE, converter=duration)
+    late: timedelta = attrs.field(default=_NONE, converter=duration)
+    ledger_late: timedelta = attrs.field(default=_NONE, converter=duration)
+    capacity: int | None = None
+    launch_binds: bool = False
+    guards_deletion: bool = False
+    counts: bool = False
+    weighted: bool = True
+    preview: bool = True
+    keeps_logs: bool = True
+    drains_in: timedelta = attrs.field(default=_NONE, converter=duration)
+    sickness: float = 0.0
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Return what the backend declares."""
+        return Capabilities(
+            builds_images=True,
+            launch_binds=self.launch_binds,
+            keeps_logs=self.keeps_logs,
+            reachable_elsewhere=True,
+            guards_deletion=self.guards_deletion,
+            staleness=self.staleness,
+            late=self.late,
+        )
+
+    @property
+    def switch_capabilities(self) -> SwitchCapabilities:
+        """Return what the switch declares."""
+        return SwitchCapabilities(
+            fencing=self.switch,
+            weighted=self.weighted,
+            preview=self.preview,
+            counts_sessions=True,
+            settle=_NONE,
+            staleness=self.staleness,
+            late=self.late,
+        )

@@ -1,0 +1,73 @@
+"""`immutable.protocols.LedgerStore` in memory: put-if-absent is atomic, the rest may fail."""
+
+import json
+
+from immutable.errors import SequenceTaken
+from immutable.testing.calls import Request
+from immutable.testing.gate import Gate
+from immutable.testing.watching import Unwatched, Watch
+
+
+class SimulatedStore:
+    """Streams of records. What is in them is there for ever, and is never stale."""
+
+    def __init__(self, gate: Gate, watch: Watch | None = None) -> None:
+        self._gate = gate
+        self._watch = watch or Unwatched()
+        self._streams: dict[str, dict[int, bytes]] = {}
+
+    def append(self, stream: str, sequence: int, record: bytes) -> None:
+        """Store a record under a number that nobody has used."""
+        self._gate.effect(
+            "ledger.append",
+            stream,
+            sequence,
+            record,
+            land=lambda request: self._land(request, stream, sequence, record),
+            kind=kind_of(record),
+        )
+
+    def read(
+        self, stream: str, *, after: int, limit: int
+    ) -> tuple[tuple[int, bytes], ...]:
+        """Return records with higher numbers, in ascending order."""
+        return self._gate.read(
+            "ledger.read",
+            stream,
+            after,
+            limit,
+            look=lambda _: self._rows(stream, after)[:limit],
+        )
+
+    def last(self, stream: str) -> tuple[int, bytes] | None:
+        """Return the record with the highest number."""
+        return self._gate.read("ledger.last", stream, look=lambda _: self._last(stream))
+
+    def records(self, stream: str) -> tuple[tuple[int, bytes], ...]:
+        """Return everything in a stream, for whoever looks on."""
+        return self._rows(stream, 0)
+
+    def _rows(self, stream: str, after: int) -> tuple[tuple[int, bytes], ...]:
+        rows = self._streams.get(stream, {})
+        return tuple(
+            (number, rows[number]) for number in sorted(rows) if number > after
+        )
+
+    def _last(self, stream: str) -> tuple[int, bytes] | None:
+        rows = self._streams.get(stream)
+        return (max(rows), rows[max(rows)]) if rows else None
+
+    def _land(
+        self, request: Request, stream: str, sequence: int, record: bytes
+    ) -> None:
+        rows = self._streams.setdefault(stream, {})
+        if sequence in rows:
+            raise SequenceTaken(f"{stream} {sequence} is taken")
+        rows[sequence] = record
+        self._watch.appended(request, stream, sequence, record)
+
+
+def kind_of(record: bytes) -> str:
+    """Return what kind of record this is, for the names of crash points."""
+    found = json.loads(record).get("entry")
+    return str(found["kind"]) if found else "Identity"

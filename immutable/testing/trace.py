@@ -1,0 +1,90 @@
+"""What happened in a simulation, line by line: the same seed gives the same text."""
+
+import hashlib
+from collections.abc import Iterable
+
+import attrs
+
+from immutable.deploying.telling import spell_routing
+from immutable.model import FleetSpec, Member, Routing
+
+TAIL_LINES = 25
+_LINE_CHARS = 160
+
+
+@attrs.frozen
+class Line:
+    """One thing that happened: when, by whom, what, about what, and how it went."""
+
+    at_us: int
+    process: str
+    what: str
+    about: tuple[object, ...] = ()
+    result: object = ""
+
+    def __str__(self) -> str:
+        """Return the line as text; nothing in it depends on this run of Python."""
+        about = " ".join(spell(item) for item in self.about)
+        result = f" → {spell(self.result)}" if self.result != "" else ""
+        return (
+            f"{self.at_us / 1e6:12.6f} {self.process:<12} {self.what} {about}{result}"
+        )
+
+
+class Trace:
+    """Every line so far. Lines are kept as values and spelt when somebody asks."""
+
+    def __init__(self) -> None:
+        self.lines: list[Line] = []
+
+    def add(
+        self,
+        at_us: int,
+        process: str,
+        what: str,
+        about: tuple[object, ...] = (),
+        result: object = "",
+    ) -> None:
+        """Add a line."""
+        self.lines.append(Line(at_us, process, what, about, result))
+
+    def text(self) -> str:
+        """Return everything."""
+        return "\n".join(map(str, self.lines))
+
+    def digest(self) -> str:
+        """Return a fingerprint of everything, to compare two runs by."""
+        return hashlib.sha256(self.text().encode()).hexdigest()
+
+    def tail(self, count: int = TAIL_LINES) -> str:
+        """Return the last lines, each cut to a readable length."""
+        return "\n".join(_cut(str(line)) for line in self.lines[-count:])
+
+
+def spell(item: object) -> str:
+    """Return one value in words that are the same in every run."""
+    match item:
+        case Routing():
+            return f"[{spell_routing(item)}]"
+        case FleetSpec(name=name, size=size):
+            return f"{name} of {size}"
+        case Member(instance=instance):
+            return instance
+        case BaseException():
+            return f"{type(item).__name__}: {item}"
+        case str() | int() | float() | None:
+            return str(item)
+        case bytes():
+            return item.decode(errors="replace")
+        case tuple():
+            return _spell_all(item)
+        case _:
+            return repr(item)
+
+
+def _spell_all(items: Iterable[object]) -> str:
+    return f"({', '.join(map(spell, items))})"
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _LINE_CHARS else f"{line[:_LINE_CHARS]}…"
