@@ -41,6 +41,7 @@ VM_PACKAGES = (
 )
 BENCH_PACKAGES = ("wrk", "gcc")
 BACKENDS = ("backends/haproxy", "backends/libvirt")
+TESTING = (".[testing]",)
 
 
 def provide(*packages: str) -> None:
@@ -145,7 +146,7 @@ nox.options.sessions = ["lint", "types", "tests"]
 def demo(session: nox.Session) -> None:
     """Replace real virtual machines under live traffic, and show it."""
     provide(*VM_PACKAGES)
-    _install_editable(session)
+    _install_editable(session, ".[rich]", *BACKENDS)
     _run(session, "python", "-m", "demo", *session.posargs)
 
 
@@ -162,8 +163,31 @@ def tests(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure, each figure beside its floor or peer from the same run."""
     provide(*VM_PACKAGES, *BENCH_PACKAGES)
-    _install_editable(session)
+    _install_editable(session, ".[rich,testing]", *BACKENDS)
     _run(session, "python", "-m", "bench", *session.posargs)
+
+
+@nox.session
+def simulate(session: nox.Session) -> None:
+    """Run simulated schedules: ``-- --count N --seed S``; needs no Debian package."""
+    _install_editable(session, *TESTING)
+    _run(session, "python", "-m", "proofs", "simulate", *session.posargs)
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Plant bugs in the protocol, and print which proof catches each."""
+    _install_editable(session, *TESTING)
+    _run(session, "python", "-m", "proofs", "mutants", *session.posargs)
+
+
+@nox.session
+def prove(session: nox.Session) -> None:
+    """Run one proof in full: ``-- NAME [options]``; without a name, say which there are."""
+    provide(*VM_PACKAGES)
+    _install_editable(session, *TESTING, *BACKENDS)
+    session.install("--group", "test")
+    _run(session, "python", "-m", "proofs", *session.posargs)
 
 
 @nox.session
@@ -183,9 +207,9 @@ def types(session: nox.Session) -> None:
     session.run("mypy", *session.posargs)
 
 
-def _install_editable(session: nox.Session) -> None:
-    """Install the distributions in place, and rich for the progress display."""
-    editable = [part for path in (".[rich]", *BACKENDS) for part in ("-e", path)]
+def _install_editable(session: nox.Session, *distributions: str) -> None:
+    """Install distributions in place."""
+    editable = [part for path in distributions for part in ("-e", path)]
     session.install("--no-sources", *editable)
 
 

@@ -1,13 +1,21 @@
 """The pure heart: from what the ledger and the world say to the one next step.
 
-    attach → launch → join → ready → preview → validators → capacity
-           → shift (stage by stage) → bake → commit
-                 any failure before the commit ↓
-           restore routing → evidence → detach → retire → rolled back
+    in doubt ──── fence ── resolve ──┐      whoever takes over, and whoever lost an answer
+                                     ▼
+    before     attach → launch → join → ready → preview → validate → capacity
+    traffic      │                                                      │ shift
+    under        │                     next stage ◄── hold ◄────────────┤
+    traffic      │                                      │ the last: bake, commit ──► LIVE
+                 ▼ a failure, a stop,                   ▼ a failure
+    undoing    restore the routing → keep the evidence → detach → retire ──► ROLLED BACK
+                 │ neither side is healthy, or nothing goes on
+                 ▼
+               leave the routing alone ──► NEEDS RECOVERY
 
-There is no I/O, clock or randomness here. Deploy, rollback, scale, heal, retirement and
-recovery are this same function with another goal or another starting state. A step that
-the world shows to be done is skipped, so a warm rollback is a deploy with little to do.
+There is no I/O, clock or randomness here. Deploy, rollback, scale, heal, retirement,
+adoption and recovery are this same function with another goal or another starting state:
+recovery only begins in doubt. A step that the world shows to be done is skipped, so a warm
+rollback is a deploy with little to do.
 """
 
 from datetime import datetime, timedelta
