@@ -21,7 +21,7 @@ rollback is a deploy with little to do.
 from datetime import datetime, timedelta
 
 from immutable.deploying import adopting, maintaining, rules, undoing
-from immutable.deploying.facts import Missing, Reason, SwitchFact, World
+from immutable.deploying.facts import EvidenceFact, Missing, Reason, SwitchFact, World
 from immutable.deploying.steps import (
     Abort,
     Decision,
@@ -150,7 +150,8 @@ def _recover_breath(
     until = attempt.failed_at + pause
     if world.now >= until or _is_exhausted(attempt):
         return None
-    return Wait(on="another try", facts=tuple(world.facts), pause=pause, until=until)
+    facts = tuple(fact for fact in world.facts if not isinstance(fact, EvidenceFact))
+    return Wait(on="another try", facts=facts, pause=pause, until=until)
 
 
 def _fence(
