@@ -49,6 +49,8 @@ class Landing(Generic[_T]):
 
     request: Request
     land: Callable[[Request], _T]
+    fail: Callable[[BaseException], None]
+    """Told of what is no answer: a violation, or a defect of the simulation."""
     value: _T | None = None
     error: ImmutableError | None = None
 
@@ -58,6 +60,10 @@ class Landing(Generic[_T]):
             self.value = self.land(self.request)
         except ImmutableError as exc:
             self.error = exc
+        except BaseException as exc:
+            # the engine would take it for a backend's bug, and go on
+            self.fail(exc)
+            raise
 
     def outcome(self) -> _T:
         """Return what the call returns, or raise what it raises."""

@@ -19,6 +19,7 @@ from immutable.testing.chances import Chance
 from immutable.testing.past import Past
 from immutable.testing.provider import Provider
 from immutable.testing.registers import Joined, Register
+from immutable.testing.scheduling import Scheduler
 from immutable.testing.servers import Behaviour, Fleet
 from immutable.testing.watching import Unwatched, Watch
 
@@ -32,6 +33,7 @@ class Cloud:
     """What there really is. Every change is shown to ``watch``."""
 
     provider: Provider
+    scheduler: Scheduler
     chance: Chance
     watch: Watch = attrs.field(factory=Unwatched)
     images: dict[ImageId, Image] = attrs.field(factory=dict)
@@ -53,36 +55,39 @@ class Cloud:
             return usual
         return _sick(usual, self.chance)
 
+    @property
+    def now_us(self) -> int:
+        """Return the instant that it is."""
+        return self.scheduler.now_us
+
     def change_fleet(
-        self, request: Request, when_us: int, name: FleetName, fleet: Fleet | None
+        self, request: Request, name: FleetName, fleet: Fleet | None
     ) -> None:
         """Change a fleet, make it, or with None end it."""
         before = self.fleets.now.get(name)
         others = {n: f for n, f in self.fleets.now.items() if n != name}
         found = others if fleet is None else {**others, name: fleet}
-        self.fleets.put(when_us, MappingProxyType(found))
+        self.fleets.put(self.now_us, MappingProxyType(found))
         self.watch.fleet_changed(request, name, before, fleet)
 
-    def change_switch(
-        self, request: Request, when_us: int, service: str, register: Register
-    ) -> None:
+    def change_switch(self, request: Request, service: str, register: Register) -> None:
         """Change what a switch holds."""
         before = self.switch(service).now
-        self.switch(service).put(when_us, register)
+        self.switch(service).put(self.now_us, register)
         self.watch.switch_changed(request, service, before, register)
 
-    def kill(self, when_us: int, instance: InstanceId) -> None:
+    def kill(self, instance: InstanceId) -> None:
         """Let a server die."""
         for name, fleet in self.fleets.now.items():
             if fleet.server(instance) is None:
                 continue
             servers = tuple(
-                attrs.evolve(s, dies_us=when_us) if s.id == instance else s
+                attrs.evolve(s, dies_us=self.now_us) if s.id == instance else s
                 for s in fleet.servers
             )
             changed = attrs.evolve(fleet, servers=servers)
             self.fleets.put(
-                when_us, MappingProxyType({**self.fleets.now, name: changed})
+                self.now_us, MappingProxyType({**self.fleets.now, name: changed})
             )
 
     def is_placed(self, fleet: FleetName) -> bool:

@@ -113,7 +113,7 @@ class Script:
 class Scripts:
     """Several scripts; the first that strikes decides."""
 
-    scripts: tuple[Script, ...] = attrs.field(converter=tuple)
+    scripts: tuple[Script, ...]
 
     def choose(
         self, call: str, *, process: str, possible: tuple[Fault, ...]

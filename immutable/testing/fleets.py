@@ -99,7 +99,7 @@ class SimulatedFleets:
     def _replace(
         self, request: Request, spec: FleetSpec, token: Token, instance: InstanceId
     ) -> None:
-        now_us = self._gate.scheduler.now_us
+        now_us = self._cloud.now_us
         fleet = self._cloud.fleets.now.get(spec.name)
         servers = fleet.servers if fleet else ()
         dead = {server.id for server in servers if server.is_gone(now_us)}
@@ -112,7 +112,7 @@ class SimulatedFleets:
         token: Token,
         remove: frozenset[InstanceId],
     ) -> None:
-        now_us = self._gate.scheduler.now_us
+        now_us = self._cloud.now_us
         before = self._cloud.fleets.now.get(spec.name)
         kept = tuple(s for s in before.servers if s.id not in remove) if before else ()
         names = missing_names(kept, spec, token, now_us)
@@ -121,7 +121,6 @@ class SimulatedFleets:
         servers = tuple(sorted((*kept, *made), key=lambda server: server.id))
         self._cloud.change_fleet(
             request,
-            now_us,
             spec.name,
             Fleet(name=spec.name, spec=spec, servers=servers),
         )
@@ -159,13 +158,12 @@ class SimulatedFleets:
             Member(instance=s.id, address=s.address, port=spec.port) for s in alive
         )
         bound = joined(register, spec.name, members, now_us)
-        self._cloud.change_switch(request, now_us, service, bound)
+        self._cloud.change_switch(request, service, bound)
 
     def _retire(self, request: Request, name: FleetName) -> None:
-        now_us = self._gate.scheduler.now_us
         fleet = self._cloud.fleets.now.get(name)
         if fleet is None:
             return
         if self._cloud.provider.guards_deletion and self._cloud.is_placed(name):
             raise BackendError(f"{name} is in use by the switch")
-        self._cloud.change_fleet(request, now_us, name, None)
+        self._cloud.change_fleet(request, name, None)

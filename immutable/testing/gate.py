@@ -109,11 +109,11 @@ class Gate:
         fault: Fault | None,
         late_us: int = 0,
     ) -> Landing[_T]:
-        landing = Landing(request, land)
+        landing = Landing(request, land, self.scheduler.fail)
         drawn = times(fault, self.scheduler.now_us, late_us, self._chance)
         self._set_out(landing, drawn)
         if drawn.again_us is not None:
-            again = Landing(request, land)
+            again = Landing(request, land, self.scheduler.fail)
             self.scheduler.at(drawn.again_us, lambda: self._land_late(again))
         try:
             wait_for(self.scheduler, request.process, drawn.answer_us)

@@ -136,6 +136,10 @@ class Scheduler:
             raise Killed(process.name)
         self.at(self.now_us, lambda: self._resume(process))
 
+    def fail(self, failure: BaseException) -> None:
+        """End the simulation: the first failure is raised wherever it would go on."""
+        self.failure = self.failure or failure
+
     def restart(self, main: Process) -> None:
         """Let the hub go on as another process."""
         self.main.is_done = True

@@ -32,6 +32,7 @@ from immutable.testing.cloud import Cloud
 from immutable.testing.faults import Faults, Hazards, NoFaults, Script, Scripts
 from immutable.testing.gate import Gate
 from immutable.testing.host import SimulatedHost
+from immutable.testing.oracles import Oracles
 from immutable.testing.provider import Provider
 from immutable.testing.registers import Kind
 from immutable.testing.scheduling import Clock, Process, Scheduler, to_us
@@ -40,6 +41,7 @@ from immutable.testing.store import SimulatedStore
 from immutable.testing.switches import SimulatedSwitch
 from immutable.testing.trace import Trace
 from immutable.testing.verdicts import ImageVerdict
+from immutable.testing.violations import Judge
 
 MAIN = "main"
 _SHORT = BlueGreen(bake=timedelta(seconds=2), keep_warm=timedelta(hours=1))
@@ -71,9 +73,13 @@ class Simulation:
         self.trace = Trace()
         self.scheduler = Scheduler(seed, Process(name=MAIN, kill_at=kill_at))
         self.gate = Gate(self.scheduler, self.trace, seeded(seed, "gate"))
-        self.cloud = Cloud(provider, seeded(seed, "cloud"))
+        self.cloud = Cloud(provider, self.scheduler, seeded(seed, "cloud"))
         self.store = SimulatedStore(self.gate)
         self.backend = SimulatedBackend(self.cloud, self.gate)
+        self.judge = Judge(seed, self.trace, self.scheduler.fail)
+        self.oracles = Oracles(self.judge, self.cloud)
+        self.gate.sent = self.oracles.sent
+        self.cloud.watch = self.store.watch = self.oracles
         self.verdict = ImageVerdict(self.cloud)
         """Judges each release as its image was declared to be judged."""
         self.set_faults(faults)
@@ -139,6 +145,7 @@ class Simulation:
             ready_timeout: short, because time is virtual but polling is not free.
             drain: as ``ready_timeout``.
         """
+        self.oracles.look_after(name)
         return Service(
             name,
             backend=self.backend,
@@ -259,7 +266,7 @@ class Simulation:
 
     def kill_server(self, instance: InstanceId) -> None:
         """Let a server die."""
-        self.cloud.kill(self.scheduler.now_us, instance)
+        self.cloud.kill(instance)
         self.trace.add(self.scheduler.now_us, "world", "dies", (instance,))
 
     def close(self) -> None:
@@ -273,4 +280,4 @@ class Simulation:
 def _as_faults(faults: Faults | Iterable[Script] | None) -> Faults:
     if faults is None:
         return NoFaults()
-    return Scripts(faults) if isinstance(faults, Iterable) else faults
+    return Scripts(tuple(faults)) if isinstance(faults, Iterable) else faults

@@ -1,19 +1,22 @@
 """`immutable.protocols.LedgerStore` in memory: put-if-absent is atomic, the rest may fail."""
 
-import json
-
 from immutable.errors import SequenceTaken
+from immutable.testing.books import decoded
 from immutable.testing.calls import Request
 from immutable.testing.gate import Gate
 from immutable.testing.watching import Unwatched, Watch
+
+SERVICE = "service/"
+"""What the names of services' streams begin with."""
 
 
 class SimulatedStore:
     """Streams of records. What is in them is there for ever, and is never stale."""
 
-    def __init__(self, gate: Gate, watch: Watch | None = None) -> None:
+    def __init__(self, gate: Gate) -> None:
         self._gate = gate
-        self._watch = watch or Unwatched()
+        self.watch: Watch = Unwatched()
+        """Is shown every record, in the instant in which it is stored."""
         self._streams: dict[str, dict[int, bytes]] = {}
 
     def append(self, stream: str, sequence: int, record: bytes) -> None:
@@ -24,7 +27,7 @@ class SimulatedStore:
             sequence,
             record,
             land=lambda request: self._land(request, stream, sequence, record),
-            kind=kind_of(record),
+            kind=_kind_of(stream, record),
         )
 
     def read(
@@ -64,10 +67,11 @@ class SimulatedStore:
         if sequence in rows:
             raise SequenceTaken(f"{stream} {sequence} is taken")
         rows[sequence] = record
-        self._watch.appended(request, stream, sequence, record)
+        self.watch.appended(request, stream, sequence, record)
 
 
-def kind_of(record: bytes) -> str:
+def _kind_of(stream: str, record: bytes) -> str:
     """Return what kind of record this is, for the names of crash points."""
-    found = json.loads(record).get("entry")
-    return str(found["kind"]) if found else "Identity"
+    if not stream.startswith(SERVICE):
+        return "Identity"
+    return type(decoded(record).entry).__name__

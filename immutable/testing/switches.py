@@ -131,7 +131,7 @@ class SimulatedSwitch:
     def _join(
         self, request: Request, fleet: FleetName, members: tuple[Member, ...]
     ) -> None:
-        now_us = self._gate.scheduler.now_us
+        now_us = self._cloud.now_us
         self._put(request, registers.joined(self._past.now, fleet, members, now_us))
 
     def _write(
@@ -144,8 +144,7 @@ class SimulatedSwitch:
         return version
 
     def _put(self, request: Request, register: Register) -> Version:
-        now_us = self._gate.scheduler.now_us
-        self._cloud.change_switch(request, now_us, self._service, register)
+        self._cloud.change_switch(request, self._service, register)
         return Version(str(register.version))
 
     def _serving(self, fleet: FleetName, when_us: int) -> int:

@@ -1,0 +1,172 @@
+"""Rules about who gets traffic, and about what may be destroyed."""
+
+import attrs
+
+from immutable.ledger.goals import AdoptGoal, DeployGoal
+from immutable.ledger.records import Finished
+from immutable.ledger.state import State
+from immutable.model import WHOLE, FleetName, Outcome, Routing
+from immutable.testing.books import Book, Intent
+from immutable.testing.calls import Request
+from immutable.testing.cloud import Cloud
+from immutable.testing.proof import FRESH_US, most_ready
+from immutable.testing.registers import Register
+from immutable.testing.scheduling import to_us
+from immutable.testing.servers import Fleet
+from immutable.testing.trace import spell
+from immutable.testing.violations import Judge
+
+PERSON = "a person"
+"""The name of the process that moves the switch by hand."""
+_SIDES = 2
+
+
+@attrs.define(eq=False)
+class Traffic:
+    """Judges every change of one service's routing, and every destruction."""
+
+    judge: Judge
+    cloud: Cloud
+    book: Book
+    drifted: Routing | None = None
+    """What a person has routed, while it is not what the ledger expects."""
+    drifted_at: int = 0
+    """The ledger's last record when the person did so."""
+    _span_us: int = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Know how old a reading may be."""
+        self._span_us = FRESH_US + to_us(self.cloud.provider.staleness)
+
+    def routed(
+        self, request: Request, intent: Intent | None, before: Register, after: Register
+    ) -> None:
+        """Judge a write of the routing.
+
+        Raises:
+            Violation: one of the rules on traffic was broken.
+        """
+        if request.process.name == PERSON:
+            self._moved_by_person(before.routing, after.routing)
+            return
+        raised = [
+            fleet
+            for fleet, weight in after.routing.weights
+            if weight > before.routing.weight_of(fleet)
+        ]
+        for fleet in raised:
+            self._check_proof(request, fleet, after)
+            self._check_tombstone(intent, fleet)
+        if after.routing.weights != before.routing.weights:
+            self._check_drift(intent, after.routing)
+            self._check_turn(intent, after.routing)
+        self._check_sides(after.routing)
+
+    def destroyed(self, fleet: Fleet) -> None:
+        """Judge the end of a fleet.
+
+        Raises:
+            Violation: it has traffic, or a place.
+        """
+        for service, switch in self.cloud.switches.items():
+            if switch.now.routing.mentions(fleet.name):
+                message = f"{fleet.name} is destroyed, and has traffic of {service}"
+                raise self.judge.condemn("destroyed", message)
+            if switch.now.place_of(fleet.name):
+                message = f"{fleet.name} is destroyed, and has a place at {service}"
+                raise self.judge.condemn("destroyed", message)
+
+    def ended(self, entry: Finished) -> None:
+        """Judge what is served when a deployment has ended well, or is undone.
+
+        Raises:
+            Violation: it is not what the ledger says from here on.
+        """
+        if self.drifted is not None or entry.outcome is Outcome.NEEDS_RECOVERY:
+            return
+        self._check_served(self.cloud.switch(self.book.service).now.routing)
+
+    def _moved_by_person(self, before: Routing, after: Routing) -> None:
+        if after.weights == before.weights:
+            return
+        self.drifted = after
+        self.drifted_at = self.book.state.sequence
+
+    def _check_proof(self, request: Request, fleet: FleetName, after: Register) -> None:
+        entry = self.book.state.fleet(fleet)
+        if entry is None:
+            message = f"{fleet} gets traffic, and the ledger does not know it"
+            raise self.judge.condemn("unknown", message)
+        from_us = max(request.sent_us - self._span_us, 0)
+        now_us = self.cloud.now_us
+        digest = entry.release.digest
+        service = self.book.service
+        ready = most_ready(self.cloud, service, fleet, digest, (from_us, now_us))
+        if not ready:
+            weight = after.routing.weight_of(fleet)
+            message = (
+                f"{fleet} gets {weight}, and was not whole and ready between "
+                f"{from_us / 1e6:.3f} and {now_us / 1e6:.3f}"
+            )
+            raise self.judge.condemn("unready", message)
+        self._check_capacity(fleet, ready)
+
+    def _check_capacity(self, fleet: FleetName, ready: int) -> None:
+        attempt = self.book.state.attempt
+        goal = attempt.goal if attempt else None
+        if not isinstance(goal, DeployGoal) or goal.fixed_size or goal.fleet != fleet:
+            return
+        incumbent = self.book.state.fleet(goal.incumbent) if goal.incumbent else None
+        if incumbent is not None and ready < incumbent.size:
+            message = f"{fleet} takes over with {ready}, from {incumbent.size}"
+            raise self.judge.condemn("capacity", message)
+
+    def _check_tombstone(self, intent: Intent | None, fleet: FleetName) -> None:
+        since = self.book.tombstones.get(fleet)
+        if since is None or intent is None or intent.record.sequence < since:
+            return
+        message = f"{fleet} gets traffic, and is to be retired since record {since}"
+        raise self.judge.condemn("tombstone", message)
+
+    def _check_drift(self, intent: Intent | None, routing: Routing) -> None:
+        if self.drifted is None:
+            return
+        attempt = self.book.state.attempt
+        adopting = attempt is not None and isinstance(attempt.goal, AdoptGoal)
+        blind = self.cloud.provider.switch == "blind"
+        knew = intent is not None and intent.record.sequence > self.drifted_at
+        if adopting or (blind and not knew):
+            self.drifted = None
+            return
+        message = f"a person routed {spell(self.drifted)}; it became {spell(routing)}"
+        raise self.judge.condemn("drift", message)
+
+    def _check_turn(self, intent: Intent | None, routing: Routing) -> None:
+        """Only the deployment that is open may move traffic."""
+        if self.drifted is not None:
+            return
+        attempt = self.book.state.attempt
+        if attempt is None:
+            self._check_served(routing)
+        elif intent is not None and intent.deployment != attempt.id:
+            message = (
+                f"{intent.deployment} moved traffic in the turn of {attempt.id}, "
+                f"to {spell(routing)}"
+            )
+            raise self.judge.condemn("turn", message)
+
+    def _check_served(self, routing: Routing) -> None:
+        expected = _live(self.book.state)
+        if dict(routing.weights) != expected:
+            message = f"{spell(routing)} is served, and the ledger says {expected}"
+            raise self.judge.condemn("served", message)
+
+    def _check_sides(self, routing: Routing) -> None:
+        fleets = [fleet for fleet, _ in routing.weights]
+        exist = self.cloud.fleets.now
+        if len(fleets) > _SIDES or any(fleet not in exist for fleet in fleets):
+            raise self.judge.condemn("routing", f"{spell(routing)} cannot be served")
+
+
+def _live(state: State) -> dict[FleetName, int]:
+    return {state.live.name: WHOLE} if state.live else {}
