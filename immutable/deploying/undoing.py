@@ -18,7 +18,7 @@ from immutable.deploying.steps import (
     Route,
     Wait,
 )
-from immutable.deploying.view import FRESH, Scene, whole
+from immutable.deploying.view import FRESH, Scene, serviceable
 from immutable.ledger.goals import DeployGoal, HealGoal, ScaleGoal
 from immutable.model import WHOLE, Outcome, Routing
 
@@ -57,8 +57,7 @@ def _restore(scene: Scene, goal: DeployGoal) -> Decision | None:
 def _prove_the_old(scene: Scene, goal: DeployGoal) -> Decision | None:
     if goal.incumbent is None:
         return None
-    probes = scene.world.health(goal.incumbent, fresh=FRESH)
-    if whole(probes, 1):
+    if serviceable(scene.world.health(goal.incumbent, fresh=FRESH)):
         return None
     deadline = (scene.attempt.aborting_at or scene.now) + RESTORE
     if scene.now >= deadline:

@@ -124,6 +124,14 @@ def whole(probes: tuple[Probe, ...], size: int) -> bool:
     return len(probes) >= max(size, 1) and len(ready_instances(probes)) == len(probes)
 
 
+def serviceable(probes: tuple[Probe, ...]) -> bool:
+    """Return whether a fleet that served before can serve again: half of it is ready.
+
+    Going back to it must not fail for one dead server; healing comes after.
+    """
+    return bool(probes) and 2 * len(ready_instances(probes)) >= len(probes)
+
+
 def spec_of(
     entry: FleetEntry, context: Context, *, size: int, place: str | None
 ) -> FleetSpec:

@@ -320,3 +320,18 @@ def test_versions_come_from_the_write_itself(stage):
     assert all(
         calls[i + 1] != "read" for i, call in enumerate(calls[:-1]) if call == "write"
     )
+
+
+def test_one_dead_server_does_not_keep_a_bad_release(stage):
+    """Going back needs half of the old side, not all of it."""
+    stage.deploy("one")
+    (old,) = stage.world.fleets
+
+    def fails_live(target):
+        if target.live:
+            stage.world.kill(stage.world.fleets[old].instances[0].id)
+        return not target.live
+
+    done = stage.deploy("two", validators=(fails_live,))
+    assert done.outcome is Outcome.ROLLED_BACK, done.error
+    assert dict(stage.world.routing.weights) == {old: 100}
