@@ -141,7 +141,9 @@ class Controller:
         slots = {place.slot for place in table.places}
         servers = session.reading.servers
         strays = [server for server in servers if server.slot not in slots]
-        if strays:
+        # A writer that died while members joined left them in the file alone.
+        is_freed = any(p.slot not in slots for p in session.reading.table.places)
+        if strays or is_freed:
             kept = [server for server in servers if server.slot in slots]
             self.store_members(session, kept)
             remove(session.talk, strays)

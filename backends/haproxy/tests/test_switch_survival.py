@@ -190,6 +190,23 @@ def test_members_left_in_a_freed_slot(servers: Servers, switches: Switches) -> N
     assert "server one" not in configuration.read_text()
 
 
+def test_members_of_a_dead_writer_leave_with_their_fleet(
+    servers: Servers, switches: Switches
+) -> None:
+    """Members that were only written down do not come back after a restart."""
+    one, two = servers("one", "two")
+    switch = switches()
+    attach(switch, BLUE, one)
+    configuration = switches.directory() / "haproxy.cfg"
+    without = configuration.read_text()
+    attach(switch, GREEN, two)
+    with_member = configuration.read_text()
+    switch.join(GREEN, (), drain=timedelta())
+    configuration.write_text(with_member)
+    switch.detach(GREEN, owner=OWNER, expected=switch.read().version)
+    assert configuration.read_text() == without
+
+
 def test_outlives_the_embedding_process(
     servers: Servers, switches: Switches, tmp_path: Path
 ) -> None:
