@@ -1,0 +1,84 @@
+"""What an experiment did and found, and whether that is what was asked."""
+
+from collections.abc import Iterator
+
+import attrs
+
+from proofs.sigkill.points import Point
+from proofs.sigkill.traffic import Judge
+
+_LINES = 25
+
+
+@attrs.define
+class Tally:
+    """Counts of one run."""
+
+    backend: str
+    asked: int
+    """So many kills were to be made."""
+    known: frozenset[Point] = frozenset()
+    killed_at: set[Point] = attrs.field(factory=set)
+    at_random: int = 0
+    in_recovery: int = 0
+    """Kills of those who were recovering, on top of the others."""
+    missed: int = 0
+    """Deployers that ended before they were killed."""
+    ended_old: int = 0
+    ended_new: int = 0
+    late: int = 0
+    """Instances that came to be after their deployer's death, and its recovery."""
+    swept: int = 0
+    """Those that stayed until `immutable.sweep` was called, beyond recovery's own."""
+    leftovers: frozenset[str] = frozenset()
+    problems: list[str] = attrs.field(factory=list)
+    judge: Judge = attrs.field(factory=Judge)
+    took_s: float = 0.0
+
+    @property
+    def kills(self) -> int:
+        """Return how many deployers were killed, recoveries aside."""
+        return len(self.killed_at) + self.at_random
+
+    @property
+    def never_killed(self) -> list[Point]:
+        """Return the points that should have been killed and were not."""
+        return sorted(self.known - self.killed_at) if self._complete else []
+
+    @property
+    def _complete(self) -> bool:
+        return self.asked >= len(self.known)
+
+    def violations(self) -> Iterator[str]:
+        """Yield everything for which the run fails."""
+        judge = self.judge
+        if self.kills < self.asked:
+            yield f"{self.kills} kills of {self.asked} that were asked for"
+        yield from (f"never killed: {point}" for point in self.never_killed)
+        if judge.failed or judge.strange or not judge.sent:
+            counts = f"{judge.failed} failed, {judge.strange} strange"
+            yield f"{judge.sent} requests, {counts}"
+        yield from judge.examples
+        yield from (f"left over: {name}" for name in sorted(self.leftovers))
+        yield from self.problems
+
+    def lines(self) -> Iterator[str]:
+        """Yield the report."""
+        yield f"backend        {self.backend}"
+        yield f"points known   {len(self.known)}"
+        yield f"points killed  {len(self.killed_at)}"
+        aimed = f"{len(self.killed_at)} at points, {self.at_random} at random instants"
+        yield f"kills          {self.kills} ({aimed})"
+        yield f"               and {self.in_recovery} of recoveries; {self.missed} missed"
+        yield f"ended old      {self.ended_old}"
+        yield f"ended new      {self.ended_new}"
+        yield f"requests sent  {self.judge.sent}"
+        yield f"failed         {self.judge.failed}"
+        yield f"strange        {self.judge.strange}"
+        yield f"late arrivals  {self.late} ({self.swept} stayed until swept)"
+        yield f"leftovers      {len(self.leftovers)}"
+        yield f"took           {self.took_s:.0f} s"
+        found = list(self.violations())
+        yield from (f"VIOLATION      {what}" for what in found[:_LINES])
+        if len(found) > _LINES:
+            yield f"VIOLATION      and {len(found) - _LINES} more"
