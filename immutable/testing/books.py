@@ -1,6 +1,7 @@
 """One service's ledger as the oracles see it grow: its state, its holder, its intents."""
 
 import functools
+from collections import Counter
 
 import attrs
 
@@ -46,6 +47,8 @@ class Book:
     """Fleets that are to get no weight any more, and since which record."""
     intents: dict[str, Intent] = attrs.field(factory=dict)
     """By process."""
+    begun: Counter[str] = attrs.field(factory=Counter)
+    """How many deployments each process has begun."""
 
     def append(self, sequence: int, data: bytes) -> Record:
         """Judge a record that the ledger has now, and add it.
@@ -92,7 +95,10 @@ class Book:
 
     def _note(self, record: Record, attempt: Attempt | None) -> None:
         match record.entry:
-            case Begun() | TookOver():
+            case Begun():
+                self.holder = record.by
+                self.begun[record.by] += 1
+            case TookOver():
                 self.holder = record.by
             case Intended() as step if attempt is not None:
                 self.intents[record.by] = Intent(

@@ -26,9 +26,9 @@ Two writers read version 1, and both are told that they replaced it:
 >>> start = Register.holding("nothing", version="1")
 >>> print(check(history, start=start, step=compare_and_set))
 no order explains these 2 operations, by time since the first:
-  0 to 2  ann  write 'green' over version 1: now version 2
-  1 to 3  bob  write 'blue' over version 1: now version 3
-the most that can be explained is: write 'green' over version 1: now version 2
+   1  0 to 2  ann  write 'green' over version 1: now version 2
+   2  1 to 3  bob  write 'blue' over version 1: now version 3
+the most that can be explained is, in this order: 1
 then the register is 'green' at version 2, and nothing that is left fits
 
 Had bob been told of the conflict, there is an order:
@@ -133,7 +133,7 @@ class Write:
     value: Hashable
 
     def __str__(self) -> str:
-        return f"write {self.value!r} over version {self.expected}"
+        return f"write {_word(self.value)} over version {self.expected}"
 
 
 @attrs.frozen(kw_only=True)
@@ -157,7 +157,7 @@ class Seen:
     version: Version
 
     def __str__(self) -> str:
-        return f"{self.value!r} at version {self.version}"
+        return f"{_word(self.value)} at version {self.version}"
 
 
 @attrs.frozen(kw_only=True)
@@ -207,7 +207,7 @@ class Register:
         return cls(value=value, version=known, used=frozenset({known}))
 
     def __str__(self) -> str:
-        return f"{self.value!r} at version {self.version}"
+        return f"{_word(self.value)} at version {self.version}"
 
 
 def compare_and_set(
@@ -272,7 +272,7 @@ class Slots:
     top: int
 
     def __str__(self) -> str:
-        return f"{self.value!r} in slot {self.top}"
+        return f"{_word(self.value)} in slot {self.top}"
 
 
 def slots(state: Slots, call: Call, answer: Answer | None) -> Slots | None:
@@ -297,6 +297,14 @@ def slots(state: Slots, call: Call, answer: Answer | None) -> Slots | None:
     if answer not in {None, above}:
         return None
     return Slots(value=call.value, top=state.top + 1)
+
+
+def _word(value: Hashable) -> str:
+    if not isinstance(value, Routing):
+        return repr(value)
+    shares = [f"{fleet}={weight}" for fleet, weight in value.weights]
+    preview = [f"preview={value.preview}"] if value.preview else []
+    return " ".join([*shares, *preview]) or "nothing"
 
 
 # --- what a switch's capabilities allow --------------------------------------------
@@ -372,15 +380,18 @@ class Unexplained(Generic[_C, _A, _S]):
         times = [_times(one, self.prefix[0].called) for one in self.prefix]
         width = max(map(len, times))
         rows = [
-            f"  {time:{width}}  {one.process}  {one}"
-            for time, one in zip(times, self.prefix, strict=True)
+            f"  {number:2}  {time:{width}}  {one.process}  {one}"
+            for number, (time, one) in enumerate(
+                zip(times, self.prefix, strict=True), 1
+            )
         ]
-        most = "; ".join(str(one) for one in self.explained) or "nothing"
+        numbers = {id(one): number for number, one in enumerate(self.prefix, 1)}
+        most = ", ".join(str(numbers[id(one)]) for one in self.explained)
         return "\n".join(
             [
                 f"no order explains these {len(rows)} operations, by time since the first:",
                 *rows,
-                f"the most that can be explained is: {most}",
+                f"the most that can be explained is, in this order: {most or 'nothing'}",
                 f"then the register is {self.state}, and nothing that is left fits",
             ]
         )
@@ -430,14 +441,19 @@ def _ends(history: Iterable[Operation[_C, _A]]) -> Iterator[float]:
 def _until(
     history: Iterable[Operation[_C, _A]], time: float
 ) -> tuple[Operation[_C, _A], ...]:
-    """Return what could be known of a history at a time."""
+    """Return what could be known of a history at a time, without unanswered readings."""
     return tuple(
         operation
-        if operation.returned is not None and operation.returned <= time
+        if _has_returned(operation, time)
         else attrs.evolve(operation, answer=None, returned=None)
         for operation in history
         if operation.called <= time
+        if _has_returned(operation, time) or not isinstance(operation.call, Read)
     )
+
+
+def _has_returned(operation: Operation[_C, _A], time: float) -> bool:
+    return operation.returned is not None and operation.returned <= time
 
 
 def _search(

@@ -19,6 +19,8 @@
 ``liveness``    once faults stop, all comes to rest in bounded time
 ``inventory``   … and exactly what the ledger says exists, and is served
 ``repeated``    … and doing it again changes nothing
+``raised``      what goes wrong is returned, and not raised
+``superseded``  who says that another deployer took over is right
 ``refused``     a call that says it touched nothing has begun nothing
 """
 

@@ -35,7 +35,7 @@ from immutable.testing.host import SimulatedHost
 from immutable.testing.oracles import Oracles
 from immutable.testing.provider import Provider
 from immutable.testing.registers import Kind
-from immutable.testing.scheduling import Clock, Process, Scheduler, to_us
+from immutable.testing.scheduling import TURNS, Clock, Process, Scheduler, to_us
 from immutable.testing.servers import Behaviour, Route
 from immutable.testing.store import SimulatedStore
 from immutable.testing.switches import SimulatedSwitch
@@ -58,6 +58,7 @@ class Simulation:
         provider: Provider | None = None,
         faults: Faults | Iterable[Script] | None = None,
         kill_at: int | None = None,
+        turns: int = TURNS,
     ) -> None:
         """Make a world in which nothing exists yet.
 
@@ -67,11 +68,14 @@ class Simulation:
             provider: what its provider is like; then ``switch`` is not looked at.
             faults: what goes wrong with which call.
             kill_at: kill the calling program at its crash point with this number.
+            turns: so many turns without an end mean that something runs in a circle.
         """
         provider = provider or Provider(switch=switch)
         self.seed = seed
         self.trace = Trace()
-        self.scheduler = Scheduler(seed, Process(name=MAIN, kill_at=kill_at))
+        self.scheduler = Scheduler(
+            seed, Process(name=MAIN, kill_at=kill_at), turns=turns
+        )
         self.gate = Gate(self.scheduler, self.trace, seeded(seed, "gate"))
         self.cloud = Cloud(provider, self.scheduler, seeded(seed, "cloud"))
         self.store = SimulatedStore(self.gate)
@@ -83,14 +87,17 @@ class Simulation:
         self.verdict = ImageVerdict(self.cloud)
         """Judges each release as its image was declared to be judged."""
         self.set_faults(faults)
+        self.services: dict[str, Service] = {}
+        """The latest of each name that `service` has made."""
         self._chance = seeded(seed, "hosts")
-        self._here = self._host_of(self.scheduler.main)
+        self.here = self._host_of(self.scheduler.main)
+        """The machine that the calling program runs on, inside ``with``."""
         self._entered = ExitStack()
         self._restarts = 0
 
     def __enter__(self) -> Self:
         """Let the calls that are made inside run here."""
-        self._entered.enter_context(host.running_on(self._here))
+        self._entered.enter_context(host.running_on(self.here))
         return self
 
     def __exit__(
@@ -146,7 +153,7 @@ class Simulation:
             drain: as ``ready_timeout``.
         """
         self.oracles.look_after(name)
-        return Service(
+        self.services[name] = Service(
             name,
             backend=self.backend,
             size=size,
@@ -159,6 +166,7 @@ class Simulation:
             ready_timeout=ready_timeout,
             drain=drain,
         )
+        return self.services[name]
 
     def image(
         self,
@@ -258,7 +266,7 @@ class Simulation:
         self.scheduler.main.is_known_dead = known
         process = Process(name=f"{MAIN}-{self._restarts + 1}")
         self.scheduler.restart(process)
-        self._here.process = process
+        self.here.process = process
 
     def points(self) -> tuple[str, ...]:
         """Return the crash points that the calling program has passed, in order."""

@@ -1,0 +1,160 @@
+"""After quiet: faults stop, what was in flight lands, and all has to come to rest."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import attrs
+
+import immutable
+from immutable import host
+from immutable.ledger.state import FleetStatus, State
+from immutable.model import FleetName
+from immutable.results import Deployment
+from immutable.service import Service
+from immutable.testing.books import Book
+from immutable.testing.proof import ready_members
+from immutable.testing.registers import Register
+from immutable.testing.servers import Server
+from immutable.testing.simulation import Simulation
+
+ROUNDS = 40
+"""So many recoveries must be enough to end whatever is open."""
+_PAUSE = timedelta(seconds=60)
+_Truth = tuple[int, object, object]
+
+
+@attrs.frozen(kw_only=True)
+class Rest:
+    """How a service came to rest."""
+
+    rounds: int
+    """How many recoveries it took."""
+    drifted: bool = False
+    """A person has moved the switch; that is left as it is."""
+    stuck: bool = False
+    """Neither side is healthy: the routing is left alone, and a deployment open."""
+
+
+def settle(sim: Simulation, service: Service) -> Rest:
+    """Let a service come to rest, and check that nothing is left over.
+
+    Faults and hazards end here. Processes that still work go on to their end.
+
+    Raises:
+        Violation: it does not come to rest, or something is left over.
+    """
+    sim.set_faults(None)
+    sim.set_hazards(None)
+    sim.run()
+    with host.running_on(sim.here):
+        return _settle(sim, service)
+
+
+def _settle(sim: Simulation, service: Service) -> Rest:
+    book = sim.oracles.books[service.name]
+    beyond = sim.cloud.provider.late + sim.cloud.provider.staleness + _PAUSE
+    rounds = 0
+    for work in (immutable.recover, immutable.sweep, immutable.recover):
+        sim.wait(beyond)
+        rounds += _until_quiet(sim, service, work)
+        if book.state.attempt is not None:
+            _check_stuck(sim, book)
+            return Rest(rounds=rounds, stuck=True)
+        if sim.oracles.traffic[service.name].drifted is not None:
+            return Rest(rounds=rounds, drifted=True)
+    _check_inventory(sim, book)
+    _check_repeated(sim, service)
+    return Rest(rounds=rounds)
+
+
+def _until_quiet(
+    sim: Simulation, service: Service, work: Callable[[Service], Deployment]
+) -> int:
+    """Do it until it changes nothing any more; return how often."""
+    for turn in range(ROUNDS):
+        before = _truth(sim, service)
+        done = work(service)
+        if _truth(sim, service) == before and not _is_contended(done):
+            return turn + 1
+        sim.wait(_PAUSE)
+    return ROUNDS
+
+
+def _is_contended(done: Deployment) -> bool:
+    return isinstance(done.error, immutable.errors.Contention)
+
+
+def _check_stuck(sim: Simulation, book: Book) -> None:
+    """Accept what stays open only where no side is fit to serve."""
+    register = sim.cloud.switch(book.service).now
+    fit = [
+        entry.name
+        for entry in book.state.fleets
+        if entry.status is not FleetStatus.RETIRING
+        and ready_members(
+            sim.cloud, book.service, entry.name, entry.release.digest, sim.cloud.now_us
+        )
+    ]
+    attempt = book.state.attempt
+    if fit or not register.routing.weights:
+        message = f"{attempt.id if attempt else ''} stays open, and {fit} could serve"
+        raise sim.judge.condemn("liveness", message)
+
+
+def _check_inventory(sim: Simulation, book: Book) -> None:
+    state, register = book.state, sim.cloud.switch(book.service).now
+    known = {entry.name for entry in state.fleets}
+    exist = {
+        name
+        for name, fleet in sim.cloud.fleets.now.items()
+        if name not in sim.oracles.bystanders
+        and fleet.spec.tags.service == book.service
+    }
+    placed = {place.fleet for place in register.places}
+    if not known == exist == placed:
+        message = (
+            f"the ledger knows {sorted(known)}, there are {sorted(exist)}, "
+            f"and places for {sorted(placed)}"
+        )
+        raise sim.judge.condemn("inventory", message)
+    _check_routing(sim, state, register)
+    _check_sizes(sim, state, register)
+
+
+def _check_routing(sim: Simulation, state: State, register: Register) -> None:
+    expected = {state.live.name: 100} if state.live else {}
+    found = dict(register.routing.weights)
+    if found != expected or register.routing.preview is not None:
+        message = f"{register.routing} is served, and the ledger says {expected}"
+        raise sim.judge.condemn("inventory", message)
+
+
+def _check_sizes(sim: Simulation, state: State, register: Register) -> None:
+    for entry in state.fleets:
+        alive = {s.id for s in _servers(sim, entry.name)}
+        place = register.place_of(entry.name)
+        members = {member.instance for member in place.members} if place else set()
+        if len(alive) > entry.size or alive - members:
+            message = (
+                f"{entry.name} is to have {entry.size}, there are {sorted(alive)}, "
+                f"and {sorted(members)} are members"
+            )
+            raise sim.judge.condemn("inventory", message)
+
+
+def _check_repeated(sim: Simulation, service: Service) -> None:
+    before = _truth(sim, service)
+    immutable.recover(service)
+    if _truth(sim, service) != before:
+        raise sim.judge.condemn("repeated", "recovery at rest has changed something")
+
+
+def _truth(sim: Simulation, service: Service) -> _Truth:
+    book = sim.oracles.books[service.name]
+    register = sim.cloud.switch(service.name).now
+    return book.state.sequence, register, sim.cloud.fleets.now
+
+
+def _servers(sim: Simulation, name: FleetName) -> tuple[Server, ...]:
+    fleet = sim.cloud.fleets.now.get(name)
+    return fleet.alive(sim.cloud.now_us) if fleet else ()
