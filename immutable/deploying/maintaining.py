@@ -92,7 +92,7 @@ def tidy(whole: Whole, goal: TidyGoal, *, exhausted: bool) -> Decision:
     live = whole.state.live.name if whole.state.live else None
     if not left:
         return Finish(outcome=Outcome.LIVE, live=None if goal.closing else live)
-    if goal.closing and view().routing != Routing() and not exhausted:
+    if not exhausted and _is_to_be_closed(whole, goal):
         return Route(fleet=left[0], routing=Routing(), expected=view().version)
     unused = [name for name in left if not view().routing.mentions(name)]
     if exhausted or not unused:
@@ -103,6 +103,12 @@ def tidy(whole: Whole, goal: TidyGoal, *, exhausted: bool) -> Decision:
             leftovers=tuple(f"fleet {name}" for name in left),
         )
     return part_with(whole, unused[0], drained_by=attempt.begun_at + goal.drain)
+
+
+def _is_to_be_closed(whole: Whole, goal: TidyGoal) -> bool:
+    """Return whether production is open still, and as it was when this was decided."""
+    found = whole.world.switch().routing
+    return goal.closing and found != Routing() and found.weights == goal.before.weights
 
 
 def part_with(whole: Whole, fleet: FleetName, *, drained_by: datetime) -> Decision:

@@ -154,7 +154,9 @@ def destroy(engine: Engine) -> Deployment:
         fleets = known + finding.orphans(engine, state, view)
         if not fleets:
             return running.nothing_to_do(engine, "destroy", began=began)
-        goal = TidyGoal(fleets=fleets, drain=engine.service.drain, closing=True)
+        goal = TidyGoal(
+            fleets=fleets, drain=engine.service.drain, closing=True, before=view.routing
+        )
         return running.run(engine, goal, running.new_deployment(engine))
     except (Refused, BackendError, LedgerError) as exc:
         return running.refused(engine, "destroy", exc, began=began)

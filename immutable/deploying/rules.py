@@ -63,14 +63,14 @@ def obey_the_switch(scene: Scene, goal: DeployGoal) -> Decision | None:
     found = scene.world.switch().routing
     if found.weights == expected.weights:
         return None
-    if unsettled := _not_yet_shown(scene):
+    if unsettled := not_yet_shown(scene):
         return unsettled
     message = f"traffic goes to {dict(found.weights)}, not to {dict(expected.weights)}"
     hint = "somebody else moved the switch; it was left alone"
     return Abort(reason=Reason(kind="Drift", message=message, hint=hint))
 
 
-def _not_yet_shown(scene: Scene) -> Decision | None:
+def not_yet_shown(scene: Scene) -> Decision | None:
     """Wait for a reading that is sure to show what this deployment wrote itself."""
     wrote = scene.attempt.written_at or scene.attempt.begun_at
     until = wrote + scene.context.switch.staleness

@@ -179,7 +179,7 @@ def subject_of(step: Effect) -> str:
     match step:
         case Replace(instance=instance):
             return instance
-        case Resize(spec=spec):
-            return f"{spec.name}:{spec.size}"
+        case Resize(spec=spec, remove=remove):
+            return ":".join((spec.name, str(spec.size), *remove))
         case _:
             return step.fleet

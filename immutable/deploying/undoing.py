@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from immutable.deploying.facts import HealthFact, Reason
 from immutable.deploying.maintaining import part_with, scale
-from immutable.deploying.rules import POLL, join_all
+from immutable.deploying.rules import POLL, join_all, not_yet_shown
 from immutable.deploying.steps import (
     Decision,
     Finish,
@@ -45,13 +45,31 @@ def _restore(scene: Scene, goal: DeployGoal) -> Decision | None:
     view = scene.world.switch()
     if not view.routing.mentions(scene.fleet):
         return None
-    if _drifted(scene) and view.routing.weight_of(scene.fleet):
-        return _give_up(scene)
-    weights = view.routing.weights if _drifted(scene) else goal.before.weights
+    if not _is_ours(scene, goal):
+        return not_yet_shown(scene) or _let_be(scene)
+    weights = goal.before.weights
     if weights != view.routing.weights and (unproven := _prove_the_old(scene, goal)):
         return unproven
     routing = Routing(weights=weights)
     return Route(fleet=scene.fleet, routing=routing, expected=view.version)
+
+
+def _is_ours(scene: Scene, goal: DeployGoal) -> bool:
+    """Return whether production is as this deployment found it or made it."""
+    routed = scene.attempt.routed or goal.before
+    weights = scene.world.switch().routing.weights
+    return weights in {goal.before.weights, routed.weights}
+
+
+def _let_be(scene: Scene) -> Decision:
+    """Overwrite nothing that somebody else has routed; only leave the preview route."""
+    view = scene.world.switch()
+    if not view.routing.weight_of(scene.fleet):
+        routing = Routing(weights=view.routing.weights)
+        return Route(fleet=scene.fleet, routing=routing, expected=view.version)
+    message = f"somebody else has routed traffic to {scene.fleet}; it was left alone"
+    reason = Reason(kind="Drift", message=message, hint="adopt() accepts it")
+    return _leave(scene, reason)
 
 
 def _prove_the_old(scene: Scene, goal: DeployGoal) -> Decision | None:
@@ -101,10 +119,6 @@ def _shrink_back(scene: Scene, goal: ScaleGoal) -> Decision:
     return _ended(scene)
 
 
-def _drifted(scene: Scene) -> bool:
-    return scene.attempt.aborting is not None and scene.attempt.aborting.kind == "Drift"
-
-
 def _ended(scene: Scene) -> Finish:
     live = scene.state.live.name if scene.state.live else None
     return Finish(outcome=Outcome.ROLLED_BACK, live=live, reason=scene.attempt.aborting)
@@ -115,13 +129,17 @@ def _give_up(scene: Scene) -> Decision:
 
     A fleet that may have traffic keeps the deployment open, for recovery to decide.
     """
-    left = (f"fleet {scene.fleet}",)
     trouble = scene.attempt.trouble or scene.attempt.aborting
     reason = trouble or Reason(kind="RecoveryNeeded", message="cannot go back")
     routed = scene.attempt.routed or Routing()
     if routed.weight_of(scene.fleet):
-        return Pause(reason=reason, leftovers=left)
+        return Pause(reason=reason, leftovers=(f"fleet {scene.fleet}",))
+    return _leave(scene, reason)
+
+
+def _leave(scene: Scene, reason: Reason) -> Finish:
     live = scene.state.live.name if scene.state.live else None
+    left = (f"fleet {scene.fleet}",)
     return Finish(
         outcome=Outcome.NEEDS_RECOVERY, live=live, reason=reason, leftovers=left
     )

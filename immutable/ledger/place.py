@@ -4,7 +4,9 @@ The file itself is never opened here: in one process, closing any other descript
 file drops the locks that SQLite holds on it.
 """
 
+import contextlib
 import errno
+import functools
 import os
 import stat
 from collections.abc import Iterable
@@ -79,7 +81,7 @@ def is_still(path: Path, identity: Identity | None) -> bool:
 def make(path: Path) -> None:
     """Create an empty file that only its owner can read, and the directories above it.
 
-    A file that is there already stays as it is.
+    A file that is there already stays as it is. Nothing is synced: see `settle`.
 
     Raises:
         LedgerReadOnly: the directory cannot be written.
@@ -90,28 +92,66 @@ def make(path: Path) -> None:
         _check_directory(path.parents[len(missing)].resolve())
         for directory in reversed(missing):
             directory.mkdir(mode=0o700, exist_ok=True)
-            sync(directory.parent)
-        _make_file(path)
+        # It has its mode from the first moment, and there is no descriptor to close.
+        with contextlib.suppress(FileExistsError):
+            os.mknod(path, 0o600 | stat.S_IFREG)
     except OSError as exc:
         raise _translate(exc, path) from exc
 
 
-def _make_file(path: Path) -> None:
+def settle(path: Path) -> None:
+    """Make the names of a file, and of the directories above it, survive a power cut.
+
+    Whoever made them may have died before that, or be about to do it.
+
+    Raises:
+        LedgerError: that cannot be said of them.
+    """
     try:
-        # It has its mode from the first moment, and there is no descriptor to close.
-        os.mknod(path, 0o600 | stat.S_IFREG)
-    except FileExistsError:
+        device = path.parent.stat().st_dev
+        for directory in path.parents:
+            if directory.stat().st_dev != device:
+                return
+            _sync(directory, required=directory == path.parent)
+    except OSError as exc:
+        raise _translate(exc, path) from exc
+
+
+def _sync(directory: Path, *, required: bool) -> None:
+    try:
+        descriptor = _open(directory)
+    except PermissionError:
+        # What was made for the ledger, its owner can open.
+        if required:
+            raise
         return
-    sync(path.parent)
-
-
-def sync(directory: Path) -> None:
-    """Make what was created and removed in a directory survive a power cut."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def require_syncable(path: Path) -> None:
+    """Check that the directory of a file can be opened, as it must be to be synced.
+
+    Raises:
+        LedgerReadOnly: this user may not.
+        LedgerError: it cannot be opened, as where too many files are open.
+    """
+    try:
+        os.close(_open(path.parent))
+    except OSError as exc:
+        raise _translate(exc, path) from exc
+
+
+def _open(directory: Path) -> int:
+    return os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def is_writable(path: Path) -> bool:
+    """Return whether this user may write a file, and make others beside it."""
+    mine = functools.partial(os.access, effective_ids=True)
+    return mine(path, os.R_OK | os.W_OK) and mine(path.parent, os.W_OK | os.X_OK)
 
 
 def has_journal(path: Path) -> bool:

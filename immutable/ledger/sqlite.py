@@ -62,6 +62,7 @@ class SqliteStore:
         self._identity: place.Identity | None = None
         self._pid = os.getpid()
         self._lock = threading.Lock()
+        self._unsettled = False
         self._busy_timeout = busy_timeout
         self.path = path.absolute()
 
@@ -83,10 +84,13 @@ class SqliteStore:
                 connection = self._make()
             connection.execute("BEGIN IMMEDIATE")
             if not is_ledger(connection, self.path):
+                place.settle(self.path)
                 found(connection)
             row = connection.execute(_END, (stream,)).fetchone()
             self._check_next(stream, sequence, end=row[0] if row else 0)
             connection.execute(_APPEND, (stream, sequence, record))
+            # SQLite commits without syncing a directory that it cannot open.
+            place.require_syncable(self.path)
             self._commit(connection, stream, sequence, record)
 
     def read(self, stream: str, *, after: int, limit: int) -> _Rows:
@@ -150,8 +154,15 @@ class SqliteStore:
         if self._connection is None:
             self._identity = place.look(self.path)
             if self._identity is not None:
+                self._settle()
                 self._connection = connect(self.path, busy_timeout=self._busy_timeout)
         return self._connection
+
+    def _settle(self) -> None:
+        """Sync what a failed commit may have left unsynced, before anybody reads it."""
+        if self._unsettled:
+            place.settle(self.path)
+            self._unsettled = False
 
     def _make(self) -> sqlite3.Connection:
         place.make(self.path)
@@ -204,11 +215,10 @@ class SqliteStore:
     ) -> bool:
         """Return whether a record is stored whose commit failed, by reading it back."""
         self._drop()
+        self._unsettled = True
         try:
             rows = self._rows(_READ, (stream, sequence - 1, 1))
-            # What failed may have been just this.
-            place.sync(self.path.parent)
-        except (sqlite3.Error, LedgerError, OSError):
+        except (sqlite3.Error, LedgerError):
             message = f"record {sequence} of {stream} may or may not be stored: {cause}"
             raise Ambiguous(message, resource=str(self.path)) from cause
         return rows == ((sequence, record),)

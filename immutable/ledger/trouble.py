@@ -4,6 +4,7 @@ import sqlite3
 from pathlib import Path
 
 from immutable.errors import LedgerError, LedgerLocked, LedgerReadOnly, NotALedger
+from immutable.ledger import place
 
 _PRIMARY = 0xFF
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
@@ -30,11 +31,7 @@ def translate(exc: sqlite3.Error, path: Path) -> LedgerError:
             retryable=True,
         )
     if code in _REFUSED:
-        return LedgerReadOnly(
-            f"the ledger {path} cannot be opened or written: {exc}",
-            hint="give this user write access to the file and its directory",
-            resource=where,
-        )
+        return _refused(exc, path)
     if code in _DAMAGED:
         return damaged(path, str(exc))
     full = code == sqlite3.SQLITE_FULL
@@ -46,6 +43,16 @@ def translate(exc: sqlite3.Error, path: Path) -> LedgerError:
     )
 
 
+def _refused(exc: sqlite3.Error, path: Path) -> LedgerError:
+    message = f"the ledger {path} cannot be opened or written: {exc}"
+    if place.is_writable(path):
+        # SQLite says the same of a full disk and of too many open files.
+        hint = "see whether its disk is full or failing, or too many files are open"
+        return LedgerError(message, hint=hint, resource=str(path), retryable=True)
+    hint = "give this user write access to the file and its directory"
+    return LedgerReadOnly(message, hint=hint, resource=str(path))
+
+
 def _code_of(exc: sqlite3.Error) -> int:
     # Errors that Python raises itself, as for a value out of range, have no code.
     return getattr(exc, "sqlite_errorcode", 0) & _PRIMARY
@@ -55,6 +62,7 @@ def damaged(path: Path, reason: str) -> NotALedger:
     """Return the error for a file that is no ledger, or not a whole one any more."""
     return NotALedger(
         f"{path} is no ledger, or a damaged one: {reason}",
-        hint="name another file, or restore this one from a backup",
+        # SQLite calls what the disk fails to read malformed, too.
+        hint="name another file; or check its disk, and restore it from a backup",
         resource=str(path),
     )
