@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SIZE_LIMIT_BYTES = 1 << 20
 """No record of ours comes near; a larger one was written by somebody else."""
+_KEPT = 1024
+"""So many records are kept decoded: watchers read the same ones over and over."""
 
 
 def encode(record: records.Record) -> bytes:
@@ -23,6 +25,7 @@ def encode(record: records.Record) -> bytes:
     return json.dumps(data, separators=(",", ":"), sort_keys=True).encode()
 
 
+@functools.lru_cache(maxsize=_KEPT)
 def decode(data: bytes) -> records.Record:
     """Return the record that `encode` wrote.
 

@@ -2,8 +2,6 @@
 
 from datetime import datetime
 
-import attrs
-
 from immutable.deploying.steps import (
     Attach,
     Detach,
@@ -15,6 +13,7 @@ from immutable.deploying.steps import (
     Retire,
     Route,
 )
+from immutable.ledger.evolving import evolved
 from immutable.ledger.goals import AdoptGoal, DeployGoal, TidyGoal
 from immutable.ledger.records import (
     Aborting,
@@ -68,7 +67,7 @@ def fold(state: State, record: Record) -> State:
     snapshot = record.sequence if isinstance(entry, Snapshot) else state.snapshot
     owner = record.by if record.lease_until is not None else state.owner
     lease = None if state.attempt is None else record.lease_until
-    return attrs.evolve(
+    return evolved(
         state,
         sequence=record.sequence,
         snapshot=snapshot,
@@ -96,7 +95,7 @@ def _during(state: State, attempt: Attempt, record: Record) -> State:
 
 
 def _taken_over(state: State, attempt: Attempt, at: datetime) -> State:
-    attempt = attrs.evolve(
+    attempt = evolved(
         _unfenced(attempt, attempt.pending, at),
         resumed_at=at,
         unplaced=(),
@@ -105,7 +104,7 @@ def _taken_over(state: State, attempt: Attempt, at: datetime) -> State:
         steps_before=attempt.steps,
         aborting_at=at if attempt.aborting else None,
     )
-    return attrs.evolve(_with(state, attempt), doubted_at=at)
+    return evolved(_with(state, attempt), doubted_at=at)
 
 
 def _unfenced(attempt: Attempt, doubtful: Pending | None, at: datetime) -> Attempt:
@@ -113,7 +112,7 @@ def _unfenced(attempt: Attempt, doubtful: Pending | None, at: datetime) -> Attem
     suspect = attempt.suspect
     if doubtful is not None and isinstance(doubtful.step, Route):
         suspect = doubtful
-    return attrs.evolve(attempt, unfenced_at=at, suspect=suspect, pending=None)
+    return evolved(attempt, unfenced_at=at, suspect=suspect, pending=None)
 
 
 def _paused(state: State, attempt: Attempt, entry: Paused, at: datetime) -> State:
@@ -124,7 +123,7 @@ def _paused(state: State, attempt: Attempt, entry: Paused, at: datetime) -> Stat
         reason=entry.reason,
         leftovers=entry.leftovers,
     )
-    return attrs.evolve(state, latest=ending)
+    return evolved(state, latest=ending)
 
 
 def _begun(state: State, entry: Begun, record: Record) -> State:
@@ -157,7 +156,7 @@ def _new_fleet(state: State, goal: DeployGoal | AdoptGoal, attempt: Attempt) -> 
         status=FleetStatus.NEW,
     )
     following = max(state.next_release, goal.release.number + 1)
-    return attrs.evolve(state, fleets=(*state.fleets, entry), next_release=following)
+    return evolved(state, fleets=(*state.fleets, entry), next_release=following)
 
 
 def _acquainted(state: State, goal: AdoptGoal, attempt: Attempt) -> State:
@@ -167,7 +166,7 @@ def _acquainted(state: State, goal: AdoptGoal, attempt: Attempt) -> State:
 
 def _restored(state: State, entry: Restored) -> State:
     live = entry.live
-    state = attrs.evolve(
+    state = evolved(
         state,
         fleets=(live,) if live else (),
         next_release=entry.next_release,
@@ -178,11 +177,11 @@ def _restored(state: State, entry: Restored) -> State:
 
 def _intended(state: State, attempt: Attempt, entry: Intended, at: datetime) -> State:
     step = entry.step
-    attempt = attrs.evolve(
+    attempt = evolved(
         attempt, steps=entry.number, pending=Pending(number=entry.number, step=step)
     )
     if isinstance(step, Launch | Resize | Replace):
-        attempt = attrs.evolve(attempt, launched_at=attempt.launched_at or at)
+        attempt = evolved(attempt, launched_at=attempt.launched_at or at)
         state = _evolved(state, (step.fleet,), size=step.spec.size)
     return _with(state, attempt)
 
@@ -190,9 +189,9 @@ def _intended(state: State, attempt: Attempt, entry: Intended, at: datetime) -> 
 def _settled(state: State, attempt: Attempt, entry: Settled, at: datetime) -> State:
     suspect, pending = attempt.suspect, attempt.pending
     if suspect is not None and suspect.number == entry.number:
-        attempt, settled = attrs.evolve(attempt, suspect=None), suspect
+        attempt, settled = evolved(attempt, suspect=None), suspect
     elif pending is not None and pending.number == entry.number:
-        attempt, settled = attrs.evolve(attempt, pending=None), pending
+        attempt, settled = evolved(attempt, pending=None), pending
     else:
         return state
     state = _changed(state, settled.step, at)
@@ -209,7 +208,7 @@ def _failed(attempt: Attempt, entry: Settled, at: datetime) -> Attempt:
     trouble = entry.reason
     if trouble is None:
         return attempt
-    return attrs.evolve(
+    return evolved(
         attempt,
         failures=attempt.failures + 1,
         failed_at=at,
@@ -221,7 +220,7 @@ def _failed(attempt: Attempt, entry: Settled, at: datetime) -> Attempt:
 def _doubted(state: State, attempt: Attempt, settled: Pending, at: datetime) -> State:
     if isinstance(settled.step, Route | Fence):
         attempt = _unfenced(attempt, settled, at)
-    return attrs.evolve(_with(state, attempt), doubted_at=at)
+    return evolved(_with(state, attempt), doubted_at=at)
 
 
 def _changed(state: State, step: Effect, at: datetime) -> State:
@@ -232,42 +231,42 @@ def _changed(state: State, step: Effect, at: datetime) -> State:
 
 
 def _applied(state: State, attempt: Attempt, step: Effect, at: datetime) -> State:
-    attempt = attrs.evolve(attempt, failures=0, permanent=False)
+    attempt = evolved(attempt, failures=0, permanent=False)
     match step:
         case Route():
             return _routed(state, attempt, step, at)
         case Replace(instance=instance):
             replaced = (*attempt.replaced, instance)
-            attempt = attrs.evolve(attempt, replaced=replaced, launched_at=at)
+            attempt = evolved(attempt, replaced=replaced, launched_at=at)
         case Launch() | Resize():
-            attempt = attrs.evolve(attempt, launched_at=at)
+            attempt = evolved(attempt, launched_at=at)
         case Fence(fleet=fleet, unplaced=unplaced):
             proven = (fleet,) if unplaced else ()
-            attempt = attrs.evolve(
+            attempt = evolved(
                 attempt, unfenced_at=None, unplaced=(*attempt.unplaced, *proven)
             )
         case Attach(fleet=fleet):
             left = tuple(name for name in attempt.unplaced if name != fleet)
-            attempt = attrs.evolve(attempt, unplaced=left, written_at=at)
+            attempt = evolved(attempt, unplaced=left, written_at=at)
         case Detach(fleet=fleet):
-            attempt = attrs.evolve(
+            attempt = evolved(
                 attempt, unplaced=(*attempt.unplaced, fleet), written_at=at
             )
         case Retire(fleet=fleet):
-            attempt = attrs.evolve(attempt, retired=(*attempt.retired, fleet))
-            state = attrs.evolve(_without(state, fleet), doubted_at=at)
+            attempt = evolved(attempt, retired=(*attempt.retired, fleet))
+            state = evolved(_without(state, fleet), doubted_at=at)
         case _:
             pass
     return _with(state, attempt)
 
 
 def _routed(state: State, attempt: Attempt, step: Route, at: datetime) -> State:
-    attempt = attrs.evolve(attempt, routed=step.routing, written_at=at)
+    attempt = evolved(attempt, routed=step.routing, written_at=at)
     if step.stage is None:
-        attempt = attrs.evolve(attempt, checked_at=at)
+        attempt = evolved(attempt, checked_at=at)
     else:
-        attempt = attrs.evolve(attempt, stage=step.stage, staged_at=at)
-    return attrs.evolve(_with(state, attempt), shifted_at=at)
+        attempt = evolved(attempt, stage=step.stage, staged_at=at)
+    return evolved(_with(state, attempt), shifted_at=at)
 
 
 def _aborting(state: State, attempt: Attempt, entry: Aborting, at: datetime) -> State:
@@ -276,7 +275,7 @@ def _aborting(state: State, attempt: Attempt, entry: Aborting, at: datetime) -> 
         state = _mark(state, FleetStatus.RETIRING, goal.fleet)
     return _with(
         state,
-        attrs.evolve(
+        evolved(
             attempt, aborting=entry.reason, aborting_at=at, failures=0, permanent=False
         ),
     )
@@ -290,7 +289,7 @@ def _finished(state: State, attempt: Attempt, entry: Finished, at: datetime) -> 
         reason=entry.reason,
         leftovers=entry.leftovers,
     )
-    state = attrs.evolve(state, attempt=None, latest=ending)
+    state = evolved(state, attempt=None, latest=ending)
     match attempt.goal:
         case DeployGoal() as goal:
             return _cut_over(state, goal, entry, at) if entry.live else state
@@ -327,7 +326,7 @@ def _adopted(state: State, goal: AdoptGoal, entry: Finished, at: datetime) -> St
     if entry.outcome is Outcome.LIVE:
         return _cut_over(state, goal, entry, at)
     entries = tuple(f for f in state.fleets if f.status is not FleetStatus.NEW)
-    return attrs.evolve(state, fleets=entries)
+    return evolved(state, fleets=entries)
 
 
 def _tidied(state: State, goal: TidyGoal, entry: Finished) -> State:
@@ -337,21 +336,21 @@ def _tidied(state: State, goal: TidyGoal, entry: Finished) -> State:
     doubted = state.doubted_at
     if settled and doubted is not None and doubted == goal.settles:
         doubted = None
-    return attrs.evolve(state, strays=strays, doubted_at=doubted)
+    return evolved(state, strays=strays, doubted_at=doubted)
 
 
 def _remember(state: State, release: Release) -> State:
     others = tuple(r for r in state.releases if r.number != release.number)
     known = sorted((*others, release), key=lambda r: r.number)
-    return attrs.evolve(state, releases=tuple(known[-RELEASES_KEPT:]))
+    return evolved(state, releases=tuple(known[-RELEASES_KEPT:]))
 
 
 def _with(state: State, attempt: Attempt) -> State:
-    return attrs.evolve(state, attempt=attempt)
+    return evolved(state, attempt=attempt)
 
 
 def _without(state: State, fleet: FleetName) -> State:
-    return attrs.evolve(state, fleets=tuple(f for f in state.fleets if f.name != fleet))
+    return evolved(state, fleets=tuple(f for f in state.fleets if f.name != fleet))
 
 
 def _mark(state: State, status: FleetStatus, *names: FleetName) -> State:
@@ -364,7 +363,7 @@ def _evolved(
     **changes: FleetStatus | datetime | int | None,
 ) -> State:
     fleets = tuple(
-        attrs.evolve(entry, **changes) if entry.name in names else entry  # type: ignore[arg-type]  # fields by name
+        evolved(entry, **changes) if entry.name in names else entry  # type: ignore[arg-type]  # fields by name
         for entry in state.fleets
     )
-    return attrs.evolve(state, fleets=fleets)
+    return evolved(state, fleets=fleets)

@@ -61,7 +61,7 @@ class TidyGoal:
     drain: timedelta
     closing: bool = False
     """Production is to be closed first: the whole service goes."""
-    before: Routing = Routing()
+    before: Routing = attrs.field(factory=Routing)
     """What was served when this was decided; nothing else is closed."""
     settles: datetime | None = None
     """Everything that may have been in flight then has landed, and been looked for."""

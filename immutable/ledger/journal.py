@@ -26,7 +26,7 @@ from immutable.protocols import LedgerStore
 
 LEASE = timedelta(seconds=30)
 """How long a silent deployer is presumed alive."""
-SNAPSHOT_EVERY = 64
+SNAPSHOT_EVERY = 16
 """Loading a state reads at most about so many records, whatever the history."""
 _IDENTITY = "ledger"
 _PAGE = 500

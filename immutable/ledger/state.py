@@ -29,7 +29,7 @@ class FleetStatus(enum.StrEnum):
     """A tombstone: no later decision gives it weight again."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class FleetEntry:
     """A fleet that the ledger answers for, from launch to the end of its retirement."""
 
@@ -53,7 +53,7 @@ class Pending:
     step: Effect
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class Attempt:
     """A deployment that has begun and not ended."""
 
@@ -107,7 +107,7 @@ class Ending:
     leftovers: tuple[str, ...] = ()
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class State:
     """What a service's records add up to; bounded, whatever the length of history."""
 
