@@ -40,6 +40,33 @@ READS = (Fault.REFUSED, Fault.THROTTLED, Fault.TIMEOUT_AFTER, Fault.STALE, Fault
 EFFECTS = tuple(fault for fault in Fault if fault is not Fault.STALE)
 """What can go wrong with a call that changes something."""
 
+CHANGES = (
+    "fleets.launch",
+    "fleets.replace",
+    "fleets.resize",
+    "fleets.retire",
+    "ledger.append",
+    "switch.attach",
+    "switch.detach",
+    "switch.join",
+    "switch.write",
+)
+"""The calls that change something."""
+READINGS = (
+    "backend.preflight",
+    "fleets.list",
+    "fleets.observe",
+    "images.find",
+    "ledger.last",
+    "ledger.read",
+    "logs.read",
+    "switch.health",
+    "switch.preflight",
+    "switch.read",
+    "switch.sessions",
+)
+"""The calls that only look."""
+
 
 class Faults(Protocol):
     """Chooses what goes wrong with each call."""
@@ -130,13 +157,12 @@ class Scripts:
 class Mix:
     """Faults by chance.
 
-    ``rates`` says for each kind how likely it is, from 0 to 1; ``spared`` names calls
-    that nothing goes wrong with.
+    ``rates`` says for each call how likely each kind is, from 0 to 1. Calls that it does
+    not name work.
     """
 
     chance: Chance
-    rates: Mapping[Fault, float]
-    spared: frozenset[str] = frozenset()
+    rates: Mapping[str, Mapping[Fault, float]]
 
     def choose(
         self,
@@ -146,37 +172,46 @@ class Mix:
         possible: tuple[Fault, ...],
     ) -> Fault | None:
         """Draw what goes wrong with this call, if anything."""
-        if not self.rates or call in self.spared:
+        rates = self.rates.get(call)
+        if not rates:
             return None
         drawn = self.chance.random()
         for fault in possible:
-            drawn -= self.rates.get(fault, 0.0)
+            drawn -= rates.get(fault, 0.0)
             if drawn < 0:
                 return fault
         return None
 
 
-_HALF = 0.5
-_SPARED = 0.3
-_LEVELS = (0.0, 0.02, 0.05, 0.1, 0.25, 0.6)
-"""How many calls go wrong altogether; one of these is drawn."""
-
-
-def draw_mix(
-    chance: Chance, calls: tuple[str, ...], *, without: frozenset[Fault] = frozenset()
-) -> Mix:
-    """Draw a mix: which kinds are on at all, how likely, and which calls are spared.
+def draw_mix(chance: Chance, calls: tuple[str, ...]) -> Mix:
+    """Draw a mix: which kinds there are at all, and how likely each is at each call.
 
     Different defects come to light under different mixes, so that drawing the mix finds
     more than any one of them (Groce and others, "Swarm Testing", ISSTA 2012).
     """
-    level = chance.choice(_LEVELS)
-    on = [fault for fault in Fault if fault not in without and chance.random() < _HALF]
-    parts = {fault: chance.random() for fault in on}
-    total = sum(parts.values()) or 1.0
-    spared = frozenset(call for call in calls if chance.random() < _SPARED)
-    rates = {fault: level * part / total for fault, part in parts.items()}
-    return Mix(chance, rates if level else {}, spared)
+    kinds = [fault for fault in Fault if chance.randrange(2)]
+    rates = {call: _draw_rates(chance, call, kinds) for call in calls}
+    return Mix(chance, {call: found for call, found in rates.items() if found})
+
+
+_READING = (0.0, 0.0, 0.01, 0.05, 0.2)
+_CHANGING = (0.0, 0.0, 0.05, 0.1, 0.25, 0.6)
+_WRITING = (0.0, 0.0, 0.02, 0.1, 0.25)
+"""How many calls go wrong altogether; one of these is drawn for each call."""
+
+
+def _draw_rates(chance: Chance, call: str, kinds: list[Fault]) -> dict[Fault, float]:
+    levels, possible = _CHANGING, EFFECTS
+    if call in READINGS:
+        levels, possible = _READING, READS
+    elif call == "ledger.append":
+        levels = _WRITING
+    level = chance.choice(levels)
+    parts = {fault: chance.random() for fault in kinds if fault in possible}
+    total = sum(parts.values())
+    if not level or not total:
+        return {}
+    return {fault: level * part / total for fault, part in parts.items()}
 
 
 @attrs.frozen(kw_only=True)

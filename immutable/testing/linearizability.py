@@ -76,6 +76,10 @@ _C = TypeVar("_C")
 _A = TypeVar("_A")
 _S = TypeVar("_S", bound=Hashable)
 _T = TypeVar("_T")
+# of values that never change: a call of one kind is a call of any of several kinds
+_C_co = TypeVar("_C_co", covariant=True)
+_A_co = TypeVar("_A_co", covariant=True)
+_S_co = TypeVar("_S_co", covariant=True)
 
 Step: TypeAlias = Callable[[_S, _C, _A | None], _S | None]
 """A register's specification: its state, a call and the answer make the next state.
@@ -89,7 +93,7 @@ as `Unseen` does.
 
 
 @attrs.frozen(kw_only=True)
-class Operation(Generic[_C, _A]):
+class Operation(Generic[_C_co, _A_co]):
     """One call: who made it, what it was, what was answered, and between which times.
 
     An operation without an answer took effect once, whole, at some time between
@@ -98,8 +102,8 @@ class Operation(Generic[_C, _A]):
     """
 
     process: str
-    call: _C
-    answer: _A | None = None
+    call: _C_co
+    answer: _A_co | None = None
     called: float
     returned: float | None = None
 
@@ -350,13 +354,13 @@ def with_late_effects(
 
 
 @attrs.frozen(kw_only=True)
-class Explained(Generic[_C, _A]):
+class Explained(Generic[_C_co, _A_co]):
     """The history is linearizable, for instance in this order.
 
     Operations without an answer that are not in it had no effect.
     """
 
-    order: tuple[Operation[_C, _A], ...]
+    order: tuple[Operation[_C_co, _A_co], ...]
 
     def __str__(self) -> str:
         steps = "; ".join(f"{one.process} {one}" for one in self.order)
@@ -364,7 +368,7 @@ class Explained(Generic[_C, _A]):
 
 
 @attrs.frozen(kw_only=True)
-class Unexplained(Generic[_C, _A, _S]):
+class Unexplained(Generic[_C_co, _A_co, _S_co]):
     """The history is not linearizable.
 
     ``prefix`` is the shortest beginning of it that has no order: what had not returned
@@ -372,9 +376,9 @@ class Unexplained(Generic[_C, _A, _S]):
     into an order, and ``state`` what the register is after that.
     """
 
-    prefix: tuple[Operation[_C, _A], ...]
-    explained: tuple[Operation[_C, _A], ...]
-    state: _S
+    prefix: tuple[Operation[_C_co, _A_co], ...]
+    explained: tuple[Operation[_C_co, _A_co], ...]
+    state: _S_co
 
     def __str__(self) -> str:
         times = [_times(one, self.prefix[0].called) for one in self.prefix]

@@ -8,28 +8,11 @@ import attrs
 
 from immutable.testing.chances import seeded
 from immutable.testing.drawing import DrawnPolicy, draw_hazards, draw_provider
-from immutable.testing.faults import draw_mix
+from immutable.testing.faults import CHANGES, READINGS, draw_mix
 from immutable.testing.registers import Kind
 from immutable.testing.settling import Rest, settle
 from immutable.testing.simulation import Simulation
 
-CALLS = (
-    "fleets.launch",
-    "fleets.observe",
-    "fleets.replace",
-    "fleets.resize",
-    "fleets.retire",
-    "ledger.append",
-    "ledger.last",
-    "ledger.read",
-    "switch.attach",
-    "switch.detach",
-    "switch.health",
-    "switch.join",
-    "switch.read",
-    "switch.write",
-)
-"""Calls that a drawn mix of faults may spare."""
 TURNS = 100_000
 """A schedule that takes more turns runs in a circle."""
 Policy = Callable[[Simulation], object]
@@ -100,7 +83,7 @@ def prepare(
     drawn = DrawnPolicy(chance)
     (policy or drawn)(sim)
     if faults:
-        sim.set_faults(draw_mix(seeded(seed, "faults"), CALLS))
+        sim.set_faults(draw_mix(seeded(seed, "faults"), (*CHANGES, *READINGS)))
         sim.set_hazards(draw_hazards(seeded(seed, "hazards")))
     return sim, drawn.outcomes
 

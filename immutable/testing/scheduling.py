@@ -155,7 +155,7 @@ class Scheduler:
         """End every process that is left, so that none lingers."""
         for process in self.processes:
             process.is_killed = True
-            if process._greenlet is not None and not process.is_done:  # noqa: SLF001 - as in spawn
+            if process._greenlet:  # noqa: SLF001 - as in spawn; it has begun and not ended
                 process._greenlet.throw(Killed)  # noqa: SLF001 - as in spawn
 
     def _give_way(self, process: Process, when_us: int) -> None:

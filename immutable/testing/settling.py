@@ -60,7 +60,7 @@ def _settle(sim: Simulation, service: Service) -> Rest:
         if book.state.attempt is not None:
             _check_stuck(sim, book)
             return Rest(rounds=rounds, stuck=True)
-        if sim.oracles.traffic[service.name].drifted is not None:
+        if _is_drifted(sim, service):
             return Rest(rounds=rounds, drifted=True)
     _check_inventory(sim, book)
     _check_repeated(sim, service)
@@ -74,10 +74,17 @@ def _until_quiet(
     for turn in range(ROUNDS):
         before = _truth(sim, service)
         done = work(service)
+        if _is_drifted(sim, service):
+            return turn + 1
         if _truth(sim, service) == before and not _is_contended(done):
             return turn + 1
         sim.wait(_PAUSE)
     return ROUNDS
+
+
+def _is_drifted(sim: Simulation, service: Service) -> bool:
+    drifted = sim.oracles.traffic[service.name].drifted is not None
+    return drifted and sim.oracles.books[service.name].state.attempt is None
 
 
 def _is_contended(done: Deployment) -> bool:
