@@ -24,6 +24,24 @@ def exclusive(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
+@contextmanager
+def exclusive_now(path: Path) -> Iterator[bool]:
+    """Hold the file's lock unless somebody else does; yield whether it is held.
+
+    The file may be removed by whoever holds the lock.
+    """
+    descriptor = os.open(path, _FLAGS, _OWNER_ONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_ours = _is_still(path, descriptor)
+    except BlockingIOError:
+        is_ours = False
+    try:
+        yield is_ours
+    finally:
+        os.close(descriptor)
+
+
 def _locked(path: Path) -> int:
     while True:
         descriptor = os.open(path, _FLAGS, _OWNER_ONLY)

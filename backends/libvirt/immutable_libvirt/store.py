@@ -1,6 +1,7 @@
 """What is kept of instances on disk, beside the pool's images.
 
     instances/<name>/       an instance's facts and disks, until it is destroyed
+    instances/.<name>/      the same while it is written or removed
     instances/<name>.lock   held while it is being created or destroyed
     logs/<fleet>/<name>/    its console and journal, which stay
 
@@ -11,7 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from immutable.errors import BackendError, NotEnough
 from immutable_libvirt.addresses import capacity_of, next_free
 from immutable_libvirt.errors import BACKEND
 from immutable_libvirt.facts import InstanceFacts, from_json
-from immutable_libvirt.locks import exclusive, is_held
+from immutable_libvirt.locks import exclusive, exclusive_now, is_held
 
 _FACTS = "instance.json"
 # QEMU runs as another user, who opens files in these by name and cannot list them.
@@ -46,9 +47,13 @@ class InstanceStore:
     subnet: IPv4Network
 
     def prepare(self) -> None:
-        """Make the directories that are missing."""
+        """Make the directories that are missing, and remove what the dead left half done."""
         make_passable(self.pool / "instances")
         (self.pool / "logs").mkdir(mode=_PRIVATE, exist_ok=True)
+        for name in self._abandoned():
+            with exclusive_now(self._lock(name)) as is_ours:
+                if is_ours and not self.directory(name).exists():
+                    self.remove(name)
 
     @property
     def network_lock(self) -> Path:
@@ -113,11 +118,28 @@ class InstanceStore:
 
     def remove(self, name: str) -> None:
         """Forget an instance; its lock must be held."""
-        shutil.rmtree(self.directory(name), ignore_errors=True)
+        draft = self._draft(name)
+        shutil.rmtree(draft, ignore_errors=True)
+        # In one step: of a directory without its facts, nobody would know what it was.
+        with suppress(FileNotFoundError):
+            self.directory(name).rename(draft)
+        shutil.rmtree(draft, ignore_errors=True)
         self._lock(name).unlink(missing_ok=True)
 
     def _lock(self, name: str) -> Path:
         return self.pool / "instances" / f"{name}.lock"
+
+    def _draft(self, name: str) -> Path:
+        """Return what a directory is called before it is whole, and while it goes."""
+        return self.pool / "instances" / f".{name}"
+
+    def _abandoned(self) -> set[str]:
+        """Return the names of what has a lock or a draft, but no directory."""
+        entries = list((self.pool / "instances").iterdir())
+        made = {entry.name for entry in entries}
+        locks = {e.stem for e in entries if e.match("[!.]*.lock")}
+        drafts = {e.name[1:] for e in entries if e.match(".*") and e.is_dir()}
+        return (locks | drafts) - made
 
     def _remains(self) -> Iterator[Remains]:
         for path in self._directories():
@@ -136,7 +158,7 @@ class InstanceStore:
         return tuple(e for e in entries if e.is_dir() and not e.name.startswith("."))
 
     def _create(self, name: str, facts: InstanceFacts) -> None:
-        made = self.pool / "instances" / f".{name}"
+        made = self._draft(name)
         shutil.rmtree(made, ignore_errors=True)  # of one who died here
         made.mkdir(mode=_PRIVATE)
         _write(made / _FACTS, facts.to_json())

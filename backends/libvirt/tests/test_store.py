@@ -1,5 +1,6 @@
 """The directories of instances, with many at work at once."""
 
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -88,6 +89,36 @@ def test_half_made_directories_are_not_instances(
     (tmp_path / "instances" / ".a").mkdir()
     assert store.remains() == ()
     assert _reserve(store, "a").name == "a"
+
+
+def test_what_the_dead_left_half_done_goes(
+    store: InstanceStore, tmp_path: Path
+) -> None:
+    """A lock of nothing and half a directory go with the next that is made."""
+    instances = tmp_path / "instances"
+    _reserve(store, "lives")
+    (instances / "lives.lock").touch()
+    (instances / "locked-and-killed.lock").touch()
+    (instances / ".half-made").mkdir()
+    (instances / ".half-made" / "scratch.qcow2").touch()
+    with exclusive(instances / "at-work.lock"):
+        (instances / ".at-work").mkdir()
+        store.prepare()
+        kept = {path.name for path in instances.iterdir()} - {".addresses.lock"}
+    assert kept == {"lives", "lives.lock", ".at-work", "at-work.lock"}
+
+
+def test_a_removal_that_dies_leaves_no_stranger(
+    store: InstanceStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while it removes files, it leaves nothing that looks like an instance."""
+    _reserve(store, "a")
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
+    store.remove("a")
+    assert [path.name for path in (tmp_path / "instances").glob("a*")] == []
+    monkeypatch.undo()
+    store.prepare()
+    assert not (tmp_path / "instances" / ".a").exists()
 
 
 def test_damaged_facts_are_an_error(store: InstanceStore, tmp_path: Path) -> None:
