@@ -23,8 +23,8 @@ class Census:
     problems: tuple[str, ...]
     """Contradictions between ledger, switch and fleets: never right."""
     strays: frozenset[str]
-    """Instances of no fleet of the ledger, and debris: right for a while, when a request
-    of a dead deployer took effect late."""
+    """Instances of no fleet of the ledger: right for a while, when a request of a dead
+    deployer took effect late."""
 
 
 @attrs.frozen(kw_only=True)
@@ -56,7 +56,7 @@ def take_census(site: Site) -> Census:
         *_in_traces(state, traces),
         *_in_switch(state, look_at_switch(site), journal.identity()),
     )
-    return Census(problems=problems, strays=strays | site.ground.debris())
+    return Census(problems=problems, strays=strays)
 
 
 def fleet_of(instance: str) -> str:

@@ -24,7 +24,7 @@ _TRIES = 8
 _KILLED_AGAIN, _RECOVERED_TWICE = 0.3, 0.25
 """In such shares of the rounds."""
 _MEETINGS = range(1, 50)
-_GRACE_S = 2.0
+_GRACE_S = 1.0
 
 Tell = Callable[[str], None]
 
@@ -42,7 +42,7 @@ def run(site: Site, aims: Aims, tell: Tell) -> Tally:
     """Kill as many deployers as asked; afterwards nothing of the service is left."""
     began = time.monotonic()
     tally = Tally(backend=site.ground.name, asked=aims.count)
-    with _experiment(site, aims, tally) as experiment:
+    with started(site, aims, tally) as experiment:
         tally.known = experiment.count()
         tell(f"{len(tally.known)} points, {experiment.took_s}")
         points = tally.known
@@ -65,7 +65,8 @@ def _kill_all(
 
 
 @contextmanager
-def _experiment(site: Site, aims: Aims, tally: Tally) -> Iterator["Experiment"]:
+def started(site: Site, aims: Aims, tally: Tally) -> Iterator["Experiment"]:
+    """Deploy a first release and let traffic flow; at the end destroy everything."""
     log, rate = site.directory / "traffic.log", site.ground.requests_per_second
     try:
         with Zygote(site) as zygote:
@@ -101,6 +102,8 @@ class Experiment:
     tally: Tally
     service: immutable.Service
     rounds: int = 0
+    killed_at: float = 0.0
+    """By the monotonic clock: when a deployer last ended."""
     took_s: dict[str, float] = attrs.field(factory=dict)
     strays: dict[str, float] = attrs.field(factory=dict)
     """Since when there are instances that the ledger does not answer for."""
@@ -135,12 +138,18 @@ class Experiment:
         return said is None
 
     def conclude(self) -> None:
-        """Let what is late come in; the next call must take it away."""
-        time.sleep(self._late_s + _GRACE_S)
+        """Let what is late come in; the next call must take it away.
+
+        What the dead left half done may stay until the next deployment.
+        """
+        since = time.monotonic() - self.killed_at
+        time.sleep(max(self._late_s + _GRACE_S - since, 0))
         immutable.recover(self.service)
         self._look("the end")
         if self.strays:
             self._sweep()
+        self.undisturbed(DEPLOY)
+        self.tally.leftovers |= self.site.ground.debris()
 
     def _prepare(self, verb: str) -> None:
         """See that a rollback finds a warm fleet of an earlier release."""
@@ -153,6 +162,7 @@ class Experiment:
         new = before.warm if kill.verb == ROLLBACK else f"r{self.rounds}"
         order = Order(verb=kill.verb, mark=new or "", point=kill.point)
         said = self.zygote.run(order, kill_after_s=kill.after_s)
+        self.killed_at = time.monotonic()
         died = standing(self.site)
         if said is None:
             self._recover(str(kill))

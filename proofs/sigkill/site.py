@@ -71,7 +71,10 @@ class Ground(Protocol):
         ...
 
     def debris(self) -> frozenset[str]:
-        """Return what else nobody answers for: half-made files, stale locks."""
+        """Return what else the dead left behind: half-made files, locks of nothing.
+
+        It may stay until the next deployment has made and destroyed instances.
+        """
         ...
 
     def clear(self) -> None:
