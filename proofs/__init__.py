@@ -1,0 +1,1 @@
+"""Proofs that take minutes: the promises, tried on real processes and machines."""
