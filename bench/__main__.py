@@ -23,6 +23,7 @@ from bench.settings import Settings
 BENCHES = {
     "import": "bench.importing",
     "ledger": "bench.ledger",
+    "simulation": "bench.simulation",
     "switch": "bench.switching",
     "flips": "bench.flips",
     "layers": "bench.layers",

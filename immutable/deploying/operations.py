@@ -105,11 +105,11 @@ def heal(engine: Engine, *, timeout: timedelta | None) -> Deployment:
     """Replace the live fleet's dead and unready instances."""
     began = engine.host.now()
     try:
-        engine, state, _ = enter(engine)
+        engine, state, switch = enter(engine)
         live = _live(state)
         view = engine.backend.fleets.observe(live.name)
         unready = _unready(engine, live)
-        if not unready and _is_whole(live, view):
+        if not unready and _is_whole(engine, live, view, switch):
             running.tidy(engine)
             return running.nothing_to_do(engine, "heal", began=began)
         goal = HealGoal(
@@ -298,11 +298,16 @@ def _unready(engine: Engine, live: FleetEntry) -> tuple[InstanceId, ...]:
     return tuple(p.instance for p in probes if p.health is Health.UNREADY)
 
 
-def _is_whole(live: FleetEntry, view: FleetView | None) -> bool:
-    """Return whether a fleet has exactly its instances, and none that is dead."""
+def _is_whole(
+    engine: Engine, live: FleetEntry, view: FleetView | None, switch: SwitchView
+) -> bool:
+    """Return whether a fleet has exactly its instances, all alive, all members."""
     instances = view.instances if view else ()
-    alive = [i for i in instances if i.state is not InstanceState.GONE]
-    return len(alive) == len(instances) == live.size
+    alive = {i.id for i in instances if i.state is not InstanceState.GONE}
+    place = switch.attachment_of(live.name)
+    members = {member.instance for member in place.members} if place else set()
+    joined = engine.backend.capabilities.launch_binds or members == alive
+    return joined and len(alive) == len(instances) == live.size
 
 
 def _check_head(state: State, view: SwitchView, head: Head | None) -> None:

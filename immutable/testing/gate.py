@@ -18,6 +18,7 @@ from immutable.testing.trace import Trace
 
 _T = TypeVar("_T")
 _PUNCTUAL_EFFECTS = tuple(f for f in EFFECTS if f not in {Fault.LATE, Fault.DUPLICATED})
+_DELIVERED_ONCE = tuple(fault for fault in EFFECTS if fault is not Fault.DUPLICATED)
 _FRESH_READS = tuple(fault for fault in READS if fault is not Fault.STALE)
 
 
@@ -70,6 +71,7 @@ class Gate:
         *about: object,
         land: Callable[[Request], _T],
         kind: str = "",
+        once: bool = False,
     ) -> _T:
         """Pass through what is to change something.
 
@@ -78,12 +80,14 @@ class Gate:
             about: its parameters, as the oracles compare them.
             land: changes the truth, in one instant.
             kind: what kind of record this writes, where it does.
+            once: it is never delivered a second time.
         """
         before, after = _points(call, kind)
         self._pass(before)
         request = self._request(call, about)
         late_us = self.ledger_late_us if kind else self.late_us
-        fault = self._fault(request, EFFECTS if late_us else _PUNCTUAL_EFFECTS)
+        possible = EFFECTS if late_us else _PUNCTUAL_EFFECTS
+        fault = self._fault(request, _DELIVERED_ONCE if once and late_us else possible)
         self.sent(request)
         landing = self._deliver(request, land, fault, late_us)
         return self._answer(

@@ -36,6 +36,8 @@ class SimulatedSwitch:
         self._gate = gate
         self._service = service
         self._past = cloud.switch(service)
+        # an acknowledged write that lands again, where nothing compares, is beyond defence
+        self._is_blind = cloud.provider.switch == "blind"
 
     @property
     def capabilities(self) -> SwitchCapabilities:
@@ -70,6 +72,7 @@ class SimulatedSwitch:
             health,
             owner,
             expected,
+            once=self._is_blind,
             land=lambda request: self._put(
                 request,
                 registers.attached(self._past.now, fleet, health, owner, expected),
@@ -104,7 +107,10 @@ class SimulatedSwitch:
             routing,
             owner,
             expected,
+            once=self._is_blind,
             land=lambda request: self._write(request, routing, owner, expected),
+            # no engine could guard a blind switch against that, and no provider does it
+            once=self._past.now.kind == "blind",
         )
 
     def sessions(self, fleet: FleetName) -> int | None:
@@ -123,6 +129,7 @@ class SimulatedSwitch:
             fleet,
             owner,
             expected,
+            once=self._is_blind,
             land=lambda request: self._put(
                 request, registers.detached(self._past.now, fleet, owner, expected)
             ),

@@ -1,15 +1,17 @@
 """Rules about who gets traffic, and about what may be destroyed."""
 
+from collections.abc import Callable
+
 import attrs
 
 from immutable.ledger.goals import AdoptGoal, DeployGoal
 from immutable.ledger.records import Finished
-from immutable.ledger.state import State
+from immutable.ledger.state import FleetEntry, State
 from immutable.model import WHOLE, FleetName, Outcome, Routing
 from immutable.testing.books import Book, Intent
 from immutable.testing.calls import Request
 from immutable.testing.cloud import Cloud
-from immutable.testing.proof import FRESH_US, most_ready
+from immutable.testing.proof import FRESH_US, Measure, most, serviceable, whole
 from immutable.testing.registers import Register
 from immutable.testing.scheduling import to_us
 from immutable.testing.servers import Fleet
@@ -97,19 +99,32 @@ class Traffic:
         if entry is None:
             message = f"{fleet} gets traffic, and the ledger does not know it"
             raise self.judge.condemn("unknown", message)
-        from_us = max(request.sent_us - self._span_us, 0)
-        now_us = self.cloud.now_us
-        digest = entry.release.digest
+        span_us = max(request.sent_us - self._span_us, 0), self.cloud.now_us
         service = self.book.service
-        ready = most_ready(self.cloud, service, fleet, digest, (from_us, now_us))
+        measure = self._measure(fleet)(self.cloud, service, entry)
+        ready = most(measure, self.cloud, service, span_us)
         if not ready:
             weight = after.routing.weight_of(fleet)
             message = (
                 f"{fleet} gets {weight}, and was not whole and ready between "
-                f"{from_us / 1e6:.3f} and {now_us / 1e6:.3f}"
+                f"{span_us[0] / 1e6:.3f} and {span_us[1] / 1e6:.3f}"
             )
             raise self.judge.condemn("unready", message)
         self._check_capacity(fleet, ready)
+
+    def _measure(self, fleet: FleetName) -> Callable[[Cloud, str, FleetEntry], Measure]:
+        """Return how this fleet has to be proven: less is asked of one to go back to."""
+        attempt = self.book.state.attempt
+        goal = attempt.goal if attempt and attempt.aborting else None
+        back = isinstance(goal, DeployGoal) and goal.incumbent == fleet
+        return serviceable if back else whole
+
+    def _is_going_back(self, fleet: FleetName) -> bool:
+        """Return whether the fleet served before what is being undone."""
+        attempt = self.book.state.attempt
+        goal = attempt.goal if attempt else None
+        aborting = attempt is not None and attempt.aborting is not None
+        return aborting and isinstance(goal, DeployGoal) and goal.incumbent == fleet
 
     def _check_capacity(self, fleet: FleetName, ready: int) -> None:
         attempt = self.book.state.attempt
