@@ -109,8 +109,6 @@ class SimulatedSwitch:
             expected,
             once=self._is_blind,
             land=lambda request: self._write(request, routing, owner, expected),
-            # no engine could guard a blind switch against that, and no provider does it
-            once=self._past.now.kind == "blind",
         )
 
     def sessions(self, fleet: FleetName) -> int | None:

@@ -119,13 +119,6 @@ class Traffic:
         back = isinstance(goal, DeployGoal) and goal.incumbent == fleet
         return serviceable if back else whole
 
-    def _is_going_back(self, fleet: FleetName) -> bool:
-        """Return whether the fleet served before what is being undone."""
-        attempt = self.book.state.attempt
-        goal = attempt.goal if attempt else None
-        aborting = attempt is not None and attempt.aborting is not None
-        return aborting and isinstance(goal, DeployGoal) and goal.incumbent == fleet
-
     def _check_capacity(self, fleet: FleetName, ready: int) -> None:
         attempt = self.book.state.attempt
         goal = attempt.goal if attempt else None
