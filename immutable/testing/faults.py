@@ -1,7 +1,7 @@
 """What can go wrong with one call, and two ways of choosing it: drawn, or by script."""
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Protocol
@@ -194,19 +194,18 @@ def draw_mix(chance: Chance, calls: tuple[str, ...]) -> Mix:
     return Mix(chance, {call: found for call, found in rates.items() if found})
 
 
-_READING = (0.0, 0.0, 0.01, 0.05, 0.2)
-_CHANGING = (0.0, 0.0, 0.05, 0.1, 0.25, 0.6)
-_WRITING = (0.0, 0.0, 0.02, 0.1, 0.25)
+_READING = (0.0, 0.01, 0.05, 0.2)
+_CHANGING = (0.0, 0.05, 0.1, 0.25, 0.6)
+_LEVELS = {"ledger.append": (0.0, 0.0, 0.02, 0.1, 0.25)}
 """How many calls go wrong altogether; one of these is drawn for each call."""
 
 
-def _draw_rates(chance: Chance, call: str, kinds: list[Fault]) -> dict[Fault, float]:
-    levels, possible = _CHANGING, EFFECTS
-    if call in READINGS:
-        levels, possible = _READING, READS
-    elif call == "ledger.append":
-        levels = _WRITING
-    level = chance.choice(levels)
+def _draw_rates(
+    chance: Chance, call: str, kinds: Collection[Fault]
+) -> dict[Fault, float]:
+    reading = call in READINGS
+    level = chance.choice(_LEVELS.get(call, _READING if reading else _CHANGING))
+    possible = READS if reading else EFFECTS
     parts = {fault: chance.random() for fault in kinds if fault in possible}
     total = sum(parts.values())
     if not level or not total:

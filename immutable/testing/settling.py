@@ -12,7 +12,7 @@ from immutable.model import FleetName
 from immutable.results import Deployment
 from immutable.service import Service
 from immutable.testing.books import Book
-from immutable.testing.proof import ready_members
+from immutable.testing.proof import whole
 from immutable.testing.registers import Register
 from immutable.testing.servers import Server
 from immutable.testing.simulation import Simulation
@@ -98,9 +98,7 @@ def _check_stuck(sim: Simulation, book: Book) -> None:
         entry.name
         for entry in book.state.fleets
         if entry.status is not FleetStatus.RETIRING
-        and ready_members(
-            sim.cloud, book.service, entry.name, entry.release.digest, sim.cloud.now_us
-        )
+        and whole(sim.cloud, book.service, entry)(sim.cloud.now_us)
     ]
     attempt = book.state.attempt
     if fit or not register.routing.weights:
