@@ -64,6 +64,7 @@ def draw_provider(chance: Chance, switch: Kind) -> Provider:
         launch_binds=one_in(5, chance),
         guards_deletion=one_in(3, chance),
         counts=one_in(5, chance),
+        settle=timedelta(seconds=chance.choice((0, 0, 0, 15))),
         drains_in=timedelta(seconds=chance.choice((0, 0, 0.5))),
         sickness=chance.choice((0.0, 0.0, 0.0, 0.05)),
     )

@@ -4,6 +4,7 @@
 ``unknown``     … that the ledger knows
 ``capacity``    … as large as the one that it takes over from
 ``tombstone``   … and not to be retired
+``settled``     nothing loses its place while older routings may still be served
 ``destroyed``   nothing that has traffic, or a place at the switch, is destroyed
 ``intent``      everything that is asked for was in the ledger first, exactly so
 ``token``       the same token always asks for the same
@@ -97,9 +98,13 @@ class Oracles:
     ) -> None:
         """Judge what a switch holds now."""
         traffic = self.traffic.get(service)
-        if traffic is None or after.routing == before.routing:
+        if traffic is None:
             return
-        traffic.routed(request, self._sent.get(request), before, after)
+        for place in before.places:
+            if after.place_of(place.fleet) is None:
+                traffic.detached(place.fleet)
+        if after.routing != before.routing:
+            traffic.routed(request, self._sent.get(request), before, after)
 
     def appended(
         self, request: Request, stream: str, sequence: int, record: bytes

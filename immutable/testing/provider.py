@@ -28,6 +28,7 @@ class Provider:
         weighted: the switch honours weights other than 0 and 100.
         preview: the switch has a preview route.
         keeps_logs: logs can be read when a server is gone.
+        settle: how long after a write older routings may still be served.
         drains_in: how long requests go on when a fleet has lost its traffic.
         sickness: how likely a server dies or flaps though its image is sound.
     """
@@ -43,6 +44,7 @@ class Provider:
     weighted: bool = True
     preview: bool = True
     keeps_logs: bool = True
+    settle: timedelta = attrs.field(default=_NONE, converter=duration)
     drains_in: timedelta = attrs.field(default=_NONE, converter=duration)
     sickness: float = 0.0
 
@@ -67,7 +69,7 @@ class Provider:
             weighted=self.weighted,
             preview=self.preview,
             counts_sessions=True,
-            settle=_NONE,
+            settle=self.settle,
             staleness=self.staleness,
             late=self.late,
         )

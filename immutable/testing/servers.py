@@ -106,6 +106,8 @@ class Server:
             address=self.address,
             digest=self.digest,
             launched_at=to_datetime(self.launched_us),
+            image=self.spec.image.id,
+            document=self.spec.document,
         )
 
 

@@ -64,6 +64,19 @@ class Traffic:
             self._check_turn(intent, after.routing)
         self._check_sides(after.routing)
 
+    def detached(self, fleet: FleetName) -> None:
+        """Judge the end of a fleet's place.
+
+        Raises:
+            Violation: the fleet has traffic, or had it so lately that it may still have.
+        """
+        past = self.cloud.switch(self.book.service)
+        since_us = self.cloud.now_us - to_us(self.cloud.provider.settle)
+        instants = (since_us, *past.changes(since_us, self.cloud.now_us))
+        if any(past.at(us).routing.weight_of(fleet) for us in instants):
+            message = f"{fleet} lost its place, and may still be served"
+            raise self.judge.condemn("settled", message)
+
     def destroyed(self, fleet: Fleet) -> None:
         """Judge the end of a fleet.
 
@@ -91,8 +104,20 @@ class Traffic:
     def _moved_by_person(self, before: Routing, after: Routing) -> None:
         if after.weights == before.weights:
             return
+        if self._is_expected(after):
+            self.drifted = None
+            return
         self.drifted = after
         self.drifted_at = self.book.state.sequence
+
+    def _is_expected(self, routing: Routing) -> bool:
+        """Return whether this is what the ledger says is served."""
+        attempt = self.book.state.attempt
+        if attempt is None:
+            return dict(routing.weights) == _live(self.book.state)
+        before = getattr(attempt.goal, "before", None)
+        expected = attempt.routed or (before if isinstance(before, Routing) else None)
+        return expected is not None and routing.weights == expected.weights
 
     def _check_proof(self, request: Request, fleet: FleetName, after: Register) -> None:
         entry = self.book.state.fleet(fleet)
