@@ -19,7 +19,7 @@ from immutable.deploying.steps import (
 from immutable.deploying.view import Scene, Whole
 from immutable.ledger.goals import HealGoal, ScaleGoal, TidyGoal
 from immutable.ledger.state import FleetEntry, FleetStatus, State
-from immutable.model import FleetName, Outcome, Routing
+from immutable.model import FleetName, InstanceId, Outcome, Routing
 
 _PATIENCE = timedelta(seconds=5)
 
@@ -69,7 +69,7 @@ def _complete(scene: Scene, goal: HealGoal) -> Decision | None:
     if len(scene.instances()) < size:
         return Resize(spec=scene.spec(size))
     if len(scene.alive()) > size:
-        return _let_go(scene, size, goal.drain)
+        return let_go(scene, size, goal.drain)
     began = scene.attempt.launched_at or scene.attempt.begun_at
     return join_all(scene, goal.drain) or wait_ready(scene, began + goal.ready_timeout)
 
@@ -163,15 +163,21 @@ def _grow(scene: Scene, goal: ScaleGoal) -> Decision | None:
 
 
 def _shrink(scene: Scene, goal: ScaleGoal) -> Decision | None:
-    return _let_go(scene, goal.size, goal.drain)
+    return let_go(scene, goal.size, goal.drain)
 
 
-def _let_go(scene: Scene, size: int, drain: timedelta) -> Decision | None:
+def let_go(
+    scene: Scene,
+    size: int,
+    drain: timedelta,
+    *,
+    preferred: tuple[InstanceId, ...] = (),
+) -> Decision | None:
     """Part with the instances beyond a size: first from traffic, then from the fleet."""
-    members = scene.members()
+    members = sorted(scene.members(), key=lambda m: m.instance not in preferred)
     kept = frozenset(member.instance for member in members[:size])
     surplus = tuple(i.id for i in scene.instances() if i.id not in kept)
-    staying = tuple(member for member in members if member.instance in kept)
+    staying = tuple(m for m in scene.members() if m.instance in kept)
     if not surplus and scene.entry.size == size:
         return join_all(scene, drain)
     if scene.joined() - set(staying):

@@ -9,6 +9,7 @@ from immutable.deploying.engine import Engine
 from immutable.deploying.loop import Ending, Loop
 from immutable.deploying.opening import with_names
 from immutable.errors import (
+    Ambiguous,
     BackendError,
     Contention,
     ImmutableError,
@@ -45,7 +46,10 @@ def run(
     """
     began = engine.host.now()
     engine = attrs.evolve(engine, ledger=engine.journal.found_identity())
-    _begin(engine, goal, deployment)
+    try:
+        _begin(engine, goal, deployment)
+    except Ambiguous as exc:
+        return _perhaps_begun(engine, goal, deployment, exc, began=began)
     loop = Loop(engine, deadline=began + timeout if timeout else None)
     ending = loop.run()
     result = report(
@@ -168,6 +172,28 @@ def refused(
         service=engine.service.name,
         verb=verb,
         outcome=Outcome.REFUSED,
+        error=error,
+        began_at=began,
+        took=now - began,
+    )
+
+
+def _perhaps_begun(
+    engine: Engine,
+    goal: Goal,
+    deployment: DeploymentId,
+    error: Ambiguous,
+    *,
+    began: datetime,
+) -> Deployment:
+    """Return the result of a call that cannot know whether the ledger has its beginning."""
+    now = engine.host.now()
+    engine.tell(Ended(at=now, outcome=Outcome.NEEDS_RECOVERY, message=error.message))
+    return Deployment(
+        service=engine.service.name,
+        verb=admitting.verb_of(goal),
+        outcome=Outcome.NEEDS_RECOVERY,
+        id=deployment,
         error=error,
         began_at=began,
         took=now - began,

@@ -7,14 +7,12 @@ is collected before anything is destroyed; the place at the switch goes before t
 from datetime import timedelta
 
 from immutable.deploying.facts import HealthFact, Reason
-from immutable.deploying.maintaining import part_with, scale
+from immutable.deploying.maintaining import let_go, part_with, scale
 from immutable.deploying.rules import POLL, join_all, not_yet_shown
 from immutable.deploying.steps import (
     Decision,
     Finish,
-    Join,
     Pause,
-    Resize,
     Route,
     Wait,
 )
@@ -110,13 +108,8 @@ def _shrink_back(scene: Scene, goal: ScaleGoal) -> Decision:
     if goal.size < goal.before:
         settled = scale(scene, goal) if scene.entry.size == goal.size else None
         return settled or join_all(scene, goal.drain) or _ended(scene)
-    extra = tuple(i.id for i in scene.instances() if i.id not in goal.initial)
-    kept = tuple(m for m in scene.members() if m.instance in goal.initial)
-    if scene.joined() - set(kept):
-        return Join(fleet=scene.fleet, members=kept, drain=goal.drain)
-    if extra or scene.entry.size != goal.before:
-        return Resize(spec=scene.spec(goal.before), remove=extra)
-    return _ended(scene)
+    parting = let_go(scene, goal.before, goal.drain, preferred=goal.initial)
+    return parting or _ended(scene)
 
 
 def _ended(scene: Scene) -> Finish:

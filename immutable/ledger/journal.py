@@ -4,10 +4,16 @@ import json
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
-from itertools import count
 
 from immutable.deploying.retrying import retrying
-from immutable.errors import Ambiguous, LedgerTooNew, NotALedger, SequenceTaken
+from immutable.errors import (
+    Ambiguous,
+    BackendError,
+    LedgerError,
+    LedgerTooNew,
+    NotALedger,
+    SequenceTaken,
+)
 from immutable.host import Host
 from immutable.ledger.codec import decode, encode
 from immutable.ledger.fold import fold
@@ -134,21 +140,37 @@ class Journal:
         return isinstance(entry, Snapshot) and self.state.attempt is None
 
     def _put(self, record: Record) -> None:
-        """Store the record; in doubt store the same bytes again, which cannot do it twice."""
-        data, tries = encode(record), count(1)
+        """Store the record; in doubt store the same bytes again, which cannot do it twice.
+
+        Raises:
+            SequenceTaken: the number is somebody else's.
+            Ambiguous: it may or may not be stored, and nobody answers any more.
+        """
+        data, doubts = encode(record), list[Ambiguous]()
 
         def append() -> None:
-            first = next(tries) == 1
             try:
                 self._store.append(self._stream, record.sequence, data)
             except SequenceTaken:
-                if first or not self._is_stored(record):
+                if not doubts or not self._is_stored(record):
                     raise
+            except Ambiguous as exc:
+                doubts.append(exc)
+                raise
 
-        retrying(append, host=self._host, also=(Ambiguous,))
+        try:
+            retrying(append, host=self._host, also=(Ambiguous,))
+        except SequenceTaken:
+            raise
+        except (BackendError, LedgerError) as exc:
+            raise doubts[0] if doubts else exc from exc
 
     def _is_stored(self, record: Record) -> bool:
-        found = self._read(after=record.sequence - 1, limit=1)
+        try:
+            found = self._read(after=record.sequence - 1, limit=1)
+        except (BackendError, LedgerError) as exc:
+            message = f"record {record.sequence} may or may not be in the ledger"
+            raise Ambiguous(message, hint="recover() goes on from there") from exc
         return bool(found) and decode(found[0][1]).nonce == record.nonce
 
     def _read(self, *, after: int, limit: int) -> tuple[tuple[int, bytes], ...]:
