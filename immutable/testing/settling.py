@@ -34,6 +34,11 @@ class Rest:
     stuck: bool = False
     """Neither side is healthy: the routing is left alone, and a deployment open."""
 
+    @property
+    def how(self) -> str:
+        """Return it in one word."""
+        return "stuck" if self.stuck else "drifted" if self.drifted else "clean"
+
 
 def settle(sim: Simulation, service: Service) -> Rest:
     """Let a service come to rest, and check that nothing is left over.
