@@ -106,9 +106,14 @@ def tidy(whole: Whole, goal: TidyGoal, *, exhausted: bool) -> Decision:
 
 
 def _is_to_be_closed(whole: Whole, goal: TidyGoal) -> bool:
-    """Return whether production is open still, and as it was when this was decided."""
+    """Return whether production is open still, and as it was when this was decided.
+
+    Once it has been closed, whoever opens it again is somebody else.
+    """
+    if not goal.closing or whole.attempt.routed is not None:
+        return False
     found = whole.world.switch().routing
-    return goal.closing and found != Routing() and found.weights == goal.before.weights
+    return found != Routing() and found.weights == goal.before.weights
 
 
 def part_with(whole: Whole, fleet: FleetName, *, drained_by: datetime) -> Decision:

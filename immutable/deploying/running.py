@@ -106,8 +106,13 @@ def _tidy_goal(engine: Engine, state: State, *, searching: bool) -> TidyGoal | N
     now = engine.host.now()
     settles = maintaining.settled(state, now, engine.context.late)
     fleets = maintaining.due(state, now)
+    if not (fleets or settles or searching):
+        return None
+    view = engine.switch.read()
+    # somebody else's routing keeps what it names, however long that takes
+    fleets = tuple(name for name in fleets if not view.routing.mentions(name))
     if settles or searching:
-        found = finding.orphans(engine, state, engine.switch.read())
+        found = finding.orphans(engine, state, view)
         fleets += tuple(name for name in found if name not in state.strays)
     if not fleets and settles is None:
         return None

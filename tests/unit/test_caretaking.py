@@ -335,3 +335,34 @@ def test_one_dead_server_does_not_keep_a_bad_release(stage):
     done = stage.deploy("two", validators=(fails_live,))
     assert done.outcome is Outcome.ROLLED_BACK, done.error
     assert dict(stage.world.routing.weights) == {old: 100}
+
+
+def test_what_somebody_else_serves_is_kept_without_a_word_more(stage):
+    """A tombstone that a person gave traffic is not tried again and again."""
+    standby, _ = two_deployed(stage)
+    stage.world.clock.time += timedelta(hours=2)
+    moved(stage, {standby: 100})
+    operations.recover(stage.engine())
+    before = stage.engine().journal.load().sequence
+    operations.recover(stage.engine())
+    assert stage.engine().journal.load().sequence == before
+    assert standby in stage.world.inventory()
+
+
+def test_a_service_that_is_opened_again_is_not_closed_twice(stage):
+    """destroy closes what it found; what a person routes afterwards stays."""
+    stage.deploy("one")
+    (live,) = stage.world.fleets
+    opened = []
+
+    def person(_stream, _sequence):
+        if stage.world.routing == Routing() and not opened:
+            opened.append(1)
+            moved(stage, {live: 100})
+
+    stage.store.before_append = person
+    done = operations.destroy(stage.engine())
+    assert opened
+    assert done.outcome is Outcome.NEEDS_RECOVERY
+    assert dict(stage.world.routing.weights) == {live: 100}
+    assert live in stage.world.fleets
