@@ -553,6 +553,7 @@ class History:
         self._clock, self._last = clock, -math.inf
         self._lock, self._begun = threading.Lock(), 0
         self._rows: dict[int, Operation[Call, Answer]] = {}
+        self._refused: list[Operation[Call, Answer]] = []
 
     def recording(self, switch: Switch, *, process: str) -> "RecordedSwitch":
         """Return the switch for one client; what it calls is written down here."""
@@ -562,6 +563,11 @@ class History:
         """Return all calls so far; those that are under way have no answer."""
         with self._lock:
             return tuple(self._rows.values())
+
+    def refused(self) -> tuple[Operation[Call, Answer], ...]:
+        """Return the calls that ended with an error which promises no effect."""
+        with self._lock:
+            return tuple(self._refused)
 
     def ask(
         self,
@@ -575,7 +581,8 @@ class History:
         """Make a call and write down when it was made and what came of it.
 
         A call that ended with any other error than `Conflict` and `Ambiguous` had no
-        effect, by contract, and is left out. One that was killed has no answer.
+        effect, by contract, and is left out of the history. One that was killed has no
+        answer.
 
         Args:
             process: who calls.
@@ -609,9 +616,11 @@ class History:
     def _end(self, key: int, answer: Answer | None) -> None:
         """Write down an answer; None leaves the call out, for it had no effect."""
         with self._lock:
-            asked = self._rows.pop(key)
-            if answer is not None:
-                done = attrs.evolve(asked, answer=answer, returned=self._now())
+            asked, now = self._rows.pop(key), self._now()
+            done = attrs.evolve(asked, answer=answer, returned=now)
+            if answer is None:
+                self._refused.append(done)
+            else:
                 self._rows[key] = done
 
     def _now(self) -> float:

@@ -1,8 +1,11 @@
 import doctest
 import itertools
+import math
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from random import Random
 
 import attrs
@@ -11,10 +14,13 @@ from fakes import FakeSwitch, World
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+# At the end: the package itself is tested as it is installed, not as it lies here.
+sys.path.append(str(Path(__file__).parents[2]))
+
 from immutable.errors import Ambiguous, Conflict, Unavailable
 from immutable.model import HealthCheck, LedgerId, Routing
 from immutable.protocols import Switch
-from immutable.testing import linearizability
+from immutable.testing import linearizability, registers
 from immutable.testing.linearizability import (
     Conflicted,
     Explained,
@@ -34,6 +40,8 @@ from immutable.testing.linearizability import (
     with_late_effects,
     with_stale_reads,
 )
+from immutable_haproxy import HAProxySwitch
+from proofs import linearize
 
 OWNER = LedgerId("ledger")
 HUNDREDS = 200
@@ -589,10 +597,10 @@ def test_the_verdict_in_words():
     history = [operation(f"p{number}", row) for number, row in enumerate(rows)]
     assert str(check(history, start=SMALL, step=compare_and_set)).split("\n") == [
         "no order explains these 3 operations, by time since the first:",
-        "  0 to …  p0  write 'green' over version 1: no answer",
-        "  1 to 2  p1  write 'blue' over version 1: now version 2",
-        "  3 to 4  p2  read: 'green' at version 3",
-        "the most that can be explained is: write 'blue' over version 1: now version 2",
+        "   1  0 to …  p0  write 'green' over version 1: no answer",
+        "   2  1 to 2  p1  write 'blue' over version 1: now version 2",
+        "   3  3 to 4  p2  read: 'green' at version 3",
+        "the most that can be explained is, in this order: 2",
         "then the register is 'blue' at version 2, and nothing that is left fits",
     ]
 
@@ -685,14 +693,19 @@ def test_a_stale_reading_is_allowed_as_far_as_it_was_declared():
 
 
 def test_staleness_excuses_no_write():
-    """However old readings may be, two winners of one version are two."""
-    history = [
+    """However old readings may be, writes win once, and not before they are called."""
+    winners = [
         operation("ann", wrote(0, 10, "1", "a", "2")),
         operation("bob", wrote(20, 30, "1", "b", "3")),
     ]
-    allowed = with_stale_reads(history, timedelta(hours=1))
-    verdict = check(allowed, start=SMALL, step=compare_and_set)
-    assert isinstance(verdict, Unexplained)
+    foreseen = [
+        operation("ann", read(0, 10, "a", "2")),
+        operation("bob", wrote(20, 30, "1", "a", "2")),
+    ]
+    for history in (winners, foreseen):
+        allowed = with_stale_reads(history, timedelta(hours=1))
+        verdict = check(allowed, start=SMALL, step=compare_and_set)
+        assert isinstance(verdict, Unexplained)
 
 
 def test_a_late_effect_is_allowed_as_far_as_it_was_declared():
@@ -710,6 +723,13 @@ def test_a_late_effect_is_allowed_as_far_as_it_was_declared():
     assert isinstance(check(history, start=SMALL, step=compare_and_set), Explained)
     assert isinstance(verdict(9), Explained)
     assert isinstance(verdict(8.9), Unexplained)
+
+
+def test_an_effect_keeps_the_end_it_has():
+    """What is known to have landed by some time or never is not given longer."""
+    write = Write(expected="1", value="a")
+    history = [operation("ann", (0, 5, write, None))]
+    assert with_late_effects(history, timedelta(seconds=9)) == tuple(history)
 
 
 def test_an_effect_with_a_deadline_is_not_put_off():
@@ -895,3 +915,134 @@ def test_a_switch_that_is_not_atomic_is_found_out():
     """Two threads that both compare before either sets both win, and it shows."""
     (verdict,) = raced(Torn(World()), 1)
     assert isinstance(verdict, Unexplained)
+
+
+# --- the proof ------------------------------------------------------------------------
+
+
+def tally(kind: str, count: int) -> linearize.Tally:
+    """Run the histories of the first seeds."""
+    return linearize.run_kind(kind, range(1, count + 1), 1, math.inf)
+
+
+@pytest.mark.parametrize("kind", ["compare-and-set", "slot"])
+def test_simulated_switches_are_linearizable(kind):
+    """Whatever goes wrong around them, what clients are told can be explained."""
+    done = tally(kind, 150)
+    assert done.violations == []
+    assert done.is_good
+    assert (done.ran, done.operations > 5_000) == (150, True)
+    assert done.unknown > 100 < done.conflicts
+    assert done.kills > 0
+
+
+def test_blind_switches_are_found_out():
+    """A switch that compares before it sends is not linearizable, and this shows it."""
+    done = tally("blind", 30)
+    assert done.violations
+    assert done.is_good
+
+
+def test_a_history_repeats():
+    """The same seed makes the same history, another seed another one."""
+    first, again, other = (
+        linearize.simulated("slot", seed).recorded for seed in (7, 7, 8)
+    )
+    assert first == again != other
+
+
+def unfenced(register, routing, owner, expected):
+    """Take any write, whatever version it expects."""
+    return attrs.evolve(register, routing=routing, version=register.version + 1)
+
+
+def test_a_broken_switch_fails_the_proof(monkeypatch, capsys):
+    """When the simulated switch stops comparing, the run says so and how to repeat it."""
+    monkeypatch.setattr(registers, "written", unfenced)
+    options = ["--switch", "compare-and-set", "--haproxy", "0"]
+    assert linearize.main([*options, "--count", "3"]) == 1
+    said = capsys.readouterr().out
+    assert "no order explains" in said
+    assert "--count 1 --seed 1 --switch compare-and-set --haproxy 0" in said
+
+
+def test_the_proof_counts_what_ran(capsys):
+    """All asked, all run, is good; cut short by the clock, it is not."""
+    options = ["--count", "100", "--haproxy", "0", "--processes", "2"]
+    assert linearize.main(options) == 0
+    rows = capsys.readouterr().out.split("\n")[1:4]
+    assert [row.split()[:3] for row in rows] == [
+        ["compare-and-set", "100", "100"],
+        ["slot", "100", "100"],
+        ["blind", "20", "20"],
+    ]
+    short = ["--count", "1000", "--haproxy", "0", "--seconds", "0"]
+    assert linearize.main(short) == 1
+
+
+def mapped(*rows) -> object:
+    """Judge rows as a history of HAProxy's map, by version 1 at the start."""
+    history = [operation(f"p{number}", row) for number, row in enumerate(rows)]
+    start = linearize.Map(register=SMALL)
+    return check(history, start=start, step=linearize.haproxy_map)
+
+
+def preparing(called, returned, expected, value):
+    """Return the first step of a write."""
+    write = Write(expected=expected, value=value)
+    return called, returned, linearize.Prepare(write=write), None
+
+
+def test_a_prepared_map_is_seen_at_a_version_of_its_own():
+    """A reading between the two steps shows the old routing, and the write goes on."""
+    rows = [
+        preparing(0, 9, "1", "a"),
+        read(1, 2, "nothing", "1+"),
+        read(3, 4, "nothing", "1+"),
+    ]
+    assert isinstance(mapped(*rows, wrote(0, 9, "1", "a", "2")), Explained)
+    assert isinstance(mapped(*rows, unknown(0, "1", "a")), Explained)
+    assert isinstance(mapped(*rows, wrote(5, 9, "1+", "b", "2")), Explained)
+    assert isinstance(mapped(*rows[1:], wrote(0, 9, "1", "a", "2")), Unexplained)
+
+
+def test_a_prepared_map_is_for_who_prepared_it():
+    """Nobody else's write goes on from there, and no second write of the same."""
+    rows = [preparing(0, 9, "1", "a"), read(1, 2, "nothing", "1+")]
+    assert isinstance(mapped(*rows, wrote(3, 9, "1", "b", "2")), Unexplained)
+    twice = [wrote(3, 4, "1", "a", "2"), wrote(5, 6, "1", "a", "3")]
+    assert isinstance(mapped(*rows, *twice), Unexplained)
+    assert isinstance(mapped(*rows, read(3, 4, "nothing", "1")), Unexplained)
+
+
+def test_a_restart_is_a_new_version_of_the_same_routing():
+    """What a killed HAProxy served, it serves again; old versions are refused."""
+    restart = (0, None, linearize.Restart(), None)
+    again = read(3, 4, "nothing", "boot")
+    assert isinstance(mapped(again), Unexplained)
+    assert isinstance(mapped(restart, again), Explained)
+    assert isinstance(mapped(restart, again, refused(5, 6, "1", "a")), Explained)
+    assert isinstance(mapped(restart, again, wrote(5, 6, "1", "a", "2")), Unexplained)
+    assert isinstance(mapped(restart, read(3, 4, "else", "boot")), Unexplained)
+
+
+@pytest.mark.haproxy
+def test_the_real_haproxy_is_linearizable():
+    """Threads and processes race for one HAProxy that is killed now and then."""
+    done = linearize.run_haproxy(range(1, 13), math.inf)
+    assert done.violations == []
+    assert done.is_good
+    assert (done.ran, done.operations > 400, done.kills > 0) == (12, True, True)
+
+
+@pytest.mark.haproxy
+def test_a_haproxy_whose_fence_is_off_is_found_out(monkeypatch):
+    """A client that writes over whatever is there does not go unnoticed."""
+    fenced = HAProxySwitch.write
+
+    def write(self, routing, *, owner, expected):
+        return fenced(self, routing, owner=owner, expected=self.read().version)
+
+    monkeypatch.setattr(HAProxySwitch, "write", write)
+    done = linearize.run_haproxy(range(1, 4), math.inf)
+    assert (done.ran, bool(done.violations)) == (3, True)
