@@ -97,16 +97,18 @@ def _is_contended(done: Deployment) -> bool:
 
 
 def _check_stuck(sim: Simulation, book: Book) -> None:
-    """Accept what stays open only where no side is fit to serve."""
-    register = sim.cloud.switch(book.service).now
+    """Accept what stays open only where neither side of it is fit to serve."""
+    attempt = book.state.attempt
+    goal = attempt.goal if attempt else None
+    sides = (getattr(goal, "fleet", None), getattr(goal, "incumbent", None))
     fit = [
         entry.name
         for entry in book.state.fleets
-        if entry.status is not FleetStatus.RETIRING
+        if entry.name in sides
+        and entry.status is not FleetStatus.RETIRING
         and whole(sim.cloud, book.service, entry)(sim.cloud.now_us)
     ]
-    attempt = book.state.attempt
-    if fit or not register.routing.weights:
+    if fit or not sim.cloud.switch(book.service).now.routing.weights:
         message = f"{attempt.id if attempt else ''} stays open, and {fit} could serve"
         raise sim.judge.condemn("liveness", message)
 

@@ -10,6 +10,10 @@ from immutable.model import FleetSpec, Member, Routing
 
 TAIL_LINES = 25
 _LINE_CHARS = 160
+_ROUND = 3
+"""So many readings go together when something is waited for."""
+_STAMP = 13
+"""How many characters of a line say when it was."""
 
 
 @attrs.frozen
@@ -57,8 +61,15 @@ class Trace:
         return hashlib.sha256(self.text().encode()).hexdigest()
 
     def tail(self, count: int = TAIL_LINES) -> str:
-        """Return the last lines, each cut to a readable length."""
-        return "\n".join(_cut(str(line)) for line in self.lines[-count:])
+        """Return the last lines, each cut short; what repeats is said once."""
+        found: list[str] = []
+        for line in reversed(self.lines):
+            if len(found) == count:
+                break
+            said = _cut(str(line))
+            if said[_STAMP:] not in {one[_STAMP:] for one in found[-_ROUND:]}:
+                found.append(said)
+        return "\n".join(reversed(found))
 
 
 def spell(item: object) -> str:

@@ -70,6 +70,9 @@ class Traffic:
         Raises:
             Violation: the fleet has traffic, or had it so lately that it may still have.
         """
+        if self.drifted is not None:
+            # nobody can know when a person took the traffic away
+            return
         past = self.cloud.switch(self.book.service)
         since_us = self.cloud.now_us - to_us(self.cloud.provider.settle)
         instants = (since_us, *past.changes(since_us, self.cloud.now_us))
