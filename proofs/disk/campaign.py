@@ -16,6 +16,8 @@ from proofs.disk.tally import Tally
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a place, of which a private directory is made
 _ROUNDS = 50
+_CUTS = 3
+_SOON = 30
 
 
 @attrs.frozen(kw_only=True)
@@ -90,11 +92,18 @@ class _Proof:
         ):
             self._tally.left_out += 1
             return
-        moments = list(range(max(strike.number, 1), len(runs[-1].operations) + 1))
-        chosen = set(self._draw.sample(moments, min(3, len(moments))))
+        chosen = self._moments(max(strike.number, 1), runs[-1].length)
         for cut in cuts(runs, start=strike.number):
             if cut.operation in chosen and self._tally.in_time("power cuts"):
-                self._cutter.by_chance(cut, 2)
+                self._cutter.all_lost(cut)
+                self._cutter.by_chance(cut, 1)
+
+    def _moments(self, start: int, end: int) -> set[int]:
+        """Return some moments soon after a strike, and one at any time."""
+        soon = range(start, min(start + _SOON, end) + 1)
+        late = range(start, end + 1)
+        chosen = self._draw.sample(soon, min(_CUTS, len(soon)))
+        return {*chosen, *self._draw.sample(late, min(1, len(late)))}
 
     def _fill(self, runs: Sequence[Run]) -> None:
         wanted = self._asked.states

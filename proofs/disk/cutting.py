@@ -9,7 +9,7 @@ import attrs
 from proofs.disk.faults import Fault, Kind, Operation, Strike
 from proofs.disk.oracle import examine
 from proofs.disk.power import Disk, Image, put_down
-from proofs.disk.runs import Run, Runner
+from proofs.disk.runs import Run, Runner, bounds
 from proofs.disk.states import certain, drawn
 from proofs.disk.tally import Tally
 
@@ -22,7 +22,8 @@ class Cut:
 
     disk: Disk
     least: int
-    """So many records are acknowledged."""
+    most: int
+    """So many records must be there, and so many can be."""
     operation: int
     """The number of the latest operation of the last run."""
     what: str
@@ -51,16 +52,21 @@ def cuts(runs: Sequence[Run], *, start: int = 1) -> Iterator[Cut]:
 
     The disk of a moment is good until the next one is asked for.
     """
-    disk, before = Disk(), 0
+    disk = Disk()
     for run in runs:
         last = run is runs[-1]
         for operation in run.operations:
             disk.follow(operation)
             if last and operation.number >= start and operation.changes:
-                least = max(before, run.acknowledged_by(operation.number))
+                least, most = bounds(runs, operation.number)
                 what = f"{_told(runs)}, power cut after {operation.number}"
-                yield Cut(disk=disk, least=least, operation=operation.number, what=what)
-        before = max(before, run.acknowledged)
+                yield Cut(
+                    disk=disk,
+                    least=least,
+                    most=most,
+                    operation=operation.number,
+                    what=what,
+                )
 
 
 def _told(runs: Sequence[Run]) -> str:
@@ -82,6 +88,10 @@ class Cutter:
         for image in certain(cut.disk):
             self._look(cut, image)
 
+    def all_lost(self, cut: Cut) -> None:
+        """Look at the state in which nothing is there but what was synced."""
+        self._look(cut, cut.disk.image(lambda _: None))
+
     def by_chance(self, cut: Cut, count: int) -> int:
         """Look at so many new states, or at those that there are; return how many."""
         found = misses = 0
@@ -91,13 +101,13 @@ class Cutter:
         return found
 
     def _look(self, cut: Cut, image: Image) -> bool:
-        key = hash((image, cut.least))
+        key = hash((image, cut.least, cut.most))
         if key in self._seen:
             return False
         self._seen.add(key)
         directory = self._runner.fresh()
         put_down(image, directory)
-        for why in examine(directory, least=cut.least, most=cut.least + 1):
+        for why in examine(directory, least=cut.least, most=cut.most):
             self._tally.violations.append(f"{cut.what}: {why}")
         shutil.rmtree(directory)
         self._tally.states += 1

@@ -39,30 +39,31 @@ def _judge_kill(run: Run, struck: Operation) -> Iterator[str]:
 def _judge_error(run: Run, struck: Operation) -> Iterator[str]:
     if run.status != 0:
         yield f"did not go on when the fault had stopped: ended with {run.status}"
-    elif run.acknowledged < len(RECORDS):
-        yield f"stored only {run.acknowledged} records when the fault had stopped"
+    elif (count := run.acknowledged(run.length)) < len(RECORDS):
+        yield f"stored only {count} records when the fault had stopped"
     here = [each for each in run.operations if each.number == struck.number]
     if [each.kind for each in here] != [struck.kind]:
         yield "was struck at another operation"
-    before = Said(word="", index=0, operations=0, detail="")
-    for said, after in zip(run.said, (*run.said[1:], before), strict=True):
+    appending, before = "", 0
+    for said in run.said:
         if said.word == "failed":
-            yield from _judge_failure(run, struck, before, said, after)
-        before = said
+            yield from _judge_failure(run, struck, said, before)
+            appending = said.detail if said.detail.startswith("append") else appending
+        elif said.word == "found" and "Ambiguous" not in appending:
+            yield f"{appending}, but the record is there"
+        before = said.operations
 
 
 def _judge_failure(
-    run: Run, struck: Operation, before: Said, said: Said, after: Said
+    run: Run, struck: Operation, said: Said, before: int
 ) -> Iterator[str]:
-    """Yield what is wrong with the error that a call raised."""
+    """Yield what is wrong with the error that a call raised after some operations."""
     call, kind, code, *again = said.detail.split()
-    during = range(before.operations + 1, said.operations + 1)
+    during = range(before + 1, said.operations + 1)
     failed = [o for o in run.operations if o.number in during and o.error]
     named = f"{kind} ({code}) from {call}"
     if kind not in _fitting(failed):
         yield f"{named} does not fit what happened"
-    if after.word == "found" and kind != "Ambiguous":
-        yield f"{named}, but the record is there"
     full = run.strike.fault is Fault.FAIL and run.strike.error == errno.ENOSPC
     if full and struck.kind in _NEEDS_SPACE and not again:
         yield f"{named} is not called worth a retry"

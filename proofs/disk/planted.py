@@ -1,7 +1,10 @@
 """Bugs that a store could have: the harness proves itself by finding each of them."""
 
+import contextlib
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from sqlite3 import Connection, Error
 from unittest.mock import patch
 
 import attrs
@@ -28,6 +31,17 @@ def _replace(owner: object, name: str, value: object) -> None:
     patch.object(owner, name, value).start()
 
 
+def _journal_in_memory() -> None:
+    connect = ledger_format.connect
+
+    def unsafe(path: Path, *, busy_timeout: timedelta) -> Connection:
+        connection = connect(path, busy_timeout=busy_timeout)
+        connection.execute("PRAGMA journal_mode=MEMORY")
+        return connection
+
+    _replace(sqlite, "connect", unsafe)
+
+
 def _acknowledge_early() -> None:
     append = SqliteStore.append
     waiting: list[tuple[str, int, bytes]] = []
@@ -41,13 +55,9 @@ def _acknowledge_early() -> None:
 
 
 def _believe_commits() -> None:
-    def commit(
-        _store: SqliteStore, connection: sqlite.sqlite3.Connection, *_: object
-    ) -> None:
-        try:
+    def commit(_store: SqliteStore, connection: Connection, *_: object) -> None:
+        with contextlib.suppress(Error):
             connection.execute("COMMIT")
-        except sqlite.sqlite3.Error:
-            return
 
     _replace(SqliteStore, "_commit", commit)
 
@@ -59,7 +69,16 @@ def _deny_ambiguity() -> None:
     _replace(sqlite, "Ambiguous", translated)
 
 
-def _no_sync(_directory: Path) -> None:
+def _settle_by_trying() -> None:
+    def settle(store: SqliteStore) -> None:
+        unsettled, store._unsettled = store._unsettled, False  # noqa: SLF001 - the bug
+        if unsettled:
+            place.settle(store.path)
+
+    _replace(SqliteStore, "_settle", settle)
+
+
+def _nothing(_: object) -> None:
     return
 
 
@@ -74,8 +93,7 @@ PLANTED = {
         plant=_settings("synchronous=FULL"),
     ),
     "journal-in-memory": Planted(
-        what="the journal is lost with the process",
-        plant=_settings("synchronous=EXTRA", "journal_mode=MEMORY"),
+        what="the journal is lost with the process", plant=_journal_in_memory
     ),
     "acknowledge-early": Planted(
         what="a record is acknowledged before it is written", plant=_acknowledge_early
@@ -86,9 +104,16 @@ PLANTED = {
     "deny-ambiguity": Planted(
         what="an unknown outcome is called a failure", plant=_deny_ambiguity
     ),
-    "unsynced-directories": Planted(
+    "unsettled-founding": Planted(
         what="new directories are not synced",
-        plant=lambda: _replace(place, "sync", _no_sync),
+        plant=lambda: _replace(place, "settle", _nothing),
+    ),
+    "unsettled-reading": Planted(
+        what="what is read after an ambiguous commit is not synced first",
+        plant=lambda: _replace(SqliteStore, "_settle", _nothing),
+    ),
+    "settled-by-trying": Planted(
+        what="what could not be synced counts as synced", plant=_settle_by_trying
     ),
     "raw-errors": Planted(
         what="SQLite's own errors come out",

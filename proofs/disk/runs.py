@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,24 +43,36 @@ class Run:
     operations: tuple[Operation, ...]
 
     @property
-    def acknowledged(self) -> int:
-        """How many records are known to be stored, at the end of the run."""
-        return self.acknowledged_by(
-            self.operations[-1].number if self.operations else 0
-        )
+    def length(self) -> int:
+        """The number of the last operation; 0 when there was none."""
+        return self.operations[-1].number if self.operations else 0
 
-    def acknowledged_by(self, operation: int) -> int:
-        """Return how many records were known to be stored after an operation."""
-        known = [0]
-        for said in self.said:
-            if said.operations <= operation:
-                known.append(_known(said))
-        return max(known)
+    def acknowledged(self, by: int) -> int:
+        """Return how many records were acknowledged after an operation."""
+        # Who finds a record after an ambiguous append goes on as if it had been.
+        counts = (s.index + 1 for s in self._said(by, "acknowledged", "found"))
+        return max(counts, default=0)
+
+    def seen(self, by: int) -> int:
+        """Return how many records were there at least, acknowledged or only read."""
+        read = (said.index for said in self._said(by, "present"))
+        return max(self.acknowledged(by), *read, 0)
+
+    def _said(self, by: int, *words: str) -> Iterator[Said]:
+        return (s for s in self.said if s.word in words and s.operations <= by)
 
 
-def _known(said: Said) -> int:
-    # Who finds a record after an ambiguous append goes on as if it had been acknowledged.
-    return said.index + 1 if said.word in {"acknowledged", "found"} else 0
+def bounds(runs: Sequence[Run], by: int) -> tuple[int, int]:
+    """Return how many records must be there, and how many can be.
+
+    Args:
+        runs: one after the other, on one directory.
+        by: an operation of the last of them; before the next append began.
+    """
+    *before, last = runs
+    least = max(last.acknowledged(by), *(r.acknowledged(r.length) for r in before), 0)
+    seen = max(last.seen(by), *(run.seen(run.length) for run in before), 0)
+    return least, seen + 1
 
 
 class Runner:

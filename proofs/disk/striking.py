@@ -8,7 +8,7 @@ from pathlib import Path
 from proofs.disk.faults import KILLS, Fault, Operation, Strike, kills_at, strikes_at
 from proofs.disk.judging import judge
 from proofs.disk.oracle import examine
-from proofs.disk.runs import Run, Runner
+from proofs.disk.runs import Run, Runner, bounds
 from proofs.disk.shim import CannotProve
 from proofs.disk.tally import Tally
 
@@ -48,15 +48,16 @@ def _strike(runner: Runner, operation: Operation, strike: Strike, tally: Tally) 
     directory = runner.fresh()
     run = runner.run(directory, strike)
     tally.count(strike)
-    wrong = (*judge(run, operation), *_examine(run))
+    wrong = (*judge(run, operation), *_examine([run]))
     tally.violations.extend(f"{strike}, {operation.kind.name}: {why}" for why in wrong)
     shutil.rmtree(directory)
     return run
 
 
-def _examine(run: Run, before: int = 0) -> tuple[str, ...]:
-    least = max(run.acknowledged, before)
-    return examine(run.directory, least=least, most=least + 1)
+def _examine(runs: Sequence[Run]) -> tuple[str, ...]:
+    _, most = bounds(runs, runs[-1].length)
+    # The power stayed on: also what was only read is still there.
+    return examine(runs[-1].directory, least=most - 1, most=most)
 
 
 def strike_recoveries(
@@ -100,23 +101,24 @@ def _recover(
     shutil.copytree(directory, left, dirs_exist_ok=True)
     whole = runner.run(directory, Strike(), limit=1)
     keep([first, whole])
-    wrong = _examine(whole, first.acknowledged)
+    wrong = _examine([first, whole])
     shutil.rmtree(directory)
     points = [kill for o in whole.operations for kill in kills_at(o)]
     for again in draw.sample(points, min(each, len(points))):
         copied = Path(shutil.copytree(left, runner.fresh(), dirs_exist_ok=True))
         second = runner.run(copied, again, limit=1)
         tally.recoveries += 1
-        wrong += tuple(f"then {again}: {why}" for why in _judged(second, first))
+        wrong += tuple(f"then {again}: {why}" for why in _judged(first, second))
         keep([first, second])
         shutil.rmtree(copied)
     shutil.rmtree(left)
     tally.violations.extend(f"{strike}: {why}" for why in wrong)
 
 
-def _judged(second: Run, first: Run) -> Iterator[str]:
+def _judged(first: Run, second: Run) -> Iterator[str]:
     yield from (said.detail for said in second.said if said.word == "broke")
-    present = [said.index for said in second.said if said.word == "present"]
-    if any(count < first.acknowledged for count in present):
-        yield f"{present} records are there, {first.acknowledged} were acknowledged"
-    yield from _examine(second, first.acknowledged)
+    least, most = bounds([first], first.length)
+    for said in second.said:
+        if said.word == "present" and not least <= said.index <= most:
+            yield f"{said.index} records are there, but {least} to {most} must be"
+    yield from _examine([first, second])
