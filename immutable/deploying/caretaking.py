@@ -8,7 +8,7 @@ from immutable.deploying.entering import is_leased, load
 from immutable.errors import BackendError, Contention, LedgerError, Refused
 from immutable.host import Stop
 from immutable.ledger.goals import AdoptGoal
-from immutable.ledger.records import Restored
+from immutable.ledger.records import Finished, Restored
 from immutable.ledger.state import FleetEntry, State
 from immutable.model import (
     WHOLE,
@@ -56,7 +56,7 @@ def adopt(engine: Engine, fleet: str | None) -> Deployment:
     try:
         engine, state = load(engine)
         admitting.check_free(state, leased=is_leased(state, engine.host))
-        state = _finished(engine, state)
+        state = _finished(engine, state, ending=fleet is not None)
         view = engine.switch.read()
         chosen = _chosen(view, fleet)
         agrees = not admitting.drift(state, view, engine.ledger)
@@ -68,13 +68,25 @@ def adopt(engine: Engine, fleet: str | None) -> Deployment:
         return running.refused(engine, "adopt", exc, began=began)
 
 
-def _finished(engine: Engine, state: State) -> State:
-    """Finish what a dead deployer left, and return the state without an attempt."""
+def _finished(engine: Engine, state: State, *, ending: bool) -> State:
+    """Finish what a dead deployer left, and return the state without an attempt.
+
+    Where it cannot be finished, somebody who says which fleet is to serve ends it.
+    """
     if state.attempt is not None:
         running.take_over(engine)
-    if engine.journal.state.attempt is not None:
-        raise Contention("an earlier deployment is open", hint="see status()")
-    return engine.journal.state
+    state = engine.journal.state
+    if state.attempt is None:
+        return state
+    if not ending:
+        raise Contention(
+            "an earlier deployment cannot be finished",
+            hint="say which fleet is to serve: adopt(service, fleet=…)",
+        )
+    reason = state.latest.reason if state.latest else None
+    live = state.live.name if state.live else None
+    ended = Finished(outcome=Outcome.NEEDS_RECOVERY, live=live, reason=reason)
+    return engine.journal.append(ended)
 
 
 def restore(engine: Engine) -> Deployment:

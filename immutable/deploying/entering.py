@@ -32,7 +32,7 @@ def enter(engine: Engine) -> tuple[Engine, State, SwitchView]:
         if state.attempt is not None:
             raise Contention(
                 f"an earlier {finished.verb} could not be finished: {finished.error}",
-                hint="see status(); recover() tries again",
+                hint="recover() tries again; adopt(service, fleet=…) ends it",
             )
     view = engine.switch.read()
     if admitting.drift(state, view, engine.ledger):

@@ -36,9 +36,11 @@ from immutable.deploying.steps import (
     name_of,
 )
 from immutable.deploying.telling import Teller
+from immutable.durations import spell
 from immutable.errors import (
     Ambiguous,
     BackendError,
+    DeadlineExceeded,
     ImmutableError,
     LedgerError,
     RecoveryNeeded,
@@ -190,7 +192,7 @@ class Loop:
         began = self.teller.started(effect)
         if isinstance(effect, Route) and began - self._world.now > PROMPT:
             # what was read before is no reason any more to give a fleet traffic
-            self._settle(intent.number, Result.NOT_APPLIED, None)
+            self._settle(intent.number, Result.NOT_APPLIED, _too_late())
             self._world = self._world.forget_all()
             return
         self.calls += 1
@@ -321,6 +323,13 @@ class Loop:
     def _collected(self) -> tuple[InstanceLog, ...]:
         fleets = [f.fleet for f in self._world.facts if isinstance(f, EvidenceFact)]
         return tuple(log for fleet in fleets for log in self._world.evidence(fleet))
+
+
+def _too_late() -> DeadlineExceeded:
+    return DeadlineExceeded(
+        f"the ledger took more than {spell(PROMPT)}, and the readings grew too old",
+        hint="a faster ledger store, or another try",
+    )
 
 
 def _served(attempt: Attempt) -> Routing | None:

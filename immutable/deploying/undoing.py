@@ -6,19 +6,23 @@ is collected before anything is destroyed; the place at the switch goes before t
 
 from datetime import timedelta
 
-from immutable.deploying.facts import HealthFact, Reason
-from immutable.deploying.maintaining import let_go, part_with, scale
+import attrs
+
+from immutable.deploying.facts import FleetFact, HealthFact, Reason
+from immutable.deploying.maintaining import let_go, part_with, scale, shown
 from immutable.deploying.rules import POLL, join_all, not_yet_shown
 from immutable.deploying.steps import (
     Decision,
     Finish,
     Pause,
+    Replace,
+    Resize,
     Route,
     Wait,
 )
 from immutable.deploying.view import FRESH, Scene, serviceable
 from immutable.ledger.goals import DeployGoal, HealGoal, ScaleGoal
-from immutable.model import WHOLE, Outcome, Routing
+from immutable.model import WHOLE, FleetName, Outcome, Routing
 
 RESTORE = timedelta(seconds=30)
 """How long the old side may take to prove itself before routing is left alone."""
@@ -75,13 +79,28 @@ def _prove_the_old(scene: Scene, goal: DeployGoal) -> Decision | None:
         return None
     if serviceable(scene.world.health(goal.incumbent, fresh=FRESH)):
         return None
-    deadline = (scene.attempt.aborting_at or scene.now) + RESTORE
+    began = scene.attempt.aborting_at or scene.now
+    deadline = began + max(RESTORE, goal.ready_timeout)
     if scene.now >= deadline:
         return _neither_side(scene)
-    facts = (HealthFact(fleet=goal.incumbent),)
-    return Wait(
+    facts = (HealthFact(fleet=goal.incumbent), FleetFact(fleet=goal.incumbent))
+    return _revive(scene, goal.incumbent, goal) or Wait(
         on=f"{goal.incumbent} to be ready", facts=facts, pause=POLL, until=deadline
     )
+
+
+def _revive(scene: Scene, fleet: FleetName, goal: DeployGoal) -> Decision | None:
+    """Heal the side that is to be gone back to, where too little of it is left."""
+    entry = scene.state.fleet(fleet)
+    if entry is None:
+        return None
+    old = attrs.evolve(scene, entry=entry)
+    dead = next((i for i in old.dead() if i.id not in scene.attempt.replaced), None)
+    if dead is not None:
+        return Replace(spec=old.spec(entry.size), instance=dead.id)
+    if len(old.instances()) < entry.size:
+        return shown(old) or Resize(spec=old.spec(entry.size))
+    return join_all(old, goal.drain)
 
 
 def _neither_side(scene: Scene) -> Decision:

@@ -96,12 +96,16 @@ class Journal:
         Raises:
             SequenceTaken: somebody else appended first; nothing was changed.
         """
+        # before, not after: what is in the ledger must not be reported as failed
+        if self.state.sequence - self.state.snapshot >= SNAPSHOT_EVERY:
+            self._append(Snapshot(state=self.state), lease)
+        return self._append(entry, lease)
+
+    def _append(self, entry: Entry, lease: timedelta) -> State:
         record = self._record(entry, lease)
         self._put(record)
         self.state = fold(self.state, record)
         self.appended += 1
-        if self.state.sequence - self.state.snapshot >= SNAPSHOT_EVERY:
-            self.append(Snapshot(state=self.state), lease=lease)
         return self.state
 
     def hold(self, need: timedelta) -> None:

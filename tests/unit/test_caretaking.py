@@ -10,10 +10,12 @@ from fakes import MemoryStore
 from immutable import errors
 from immutable.deploying import caretaking, operations
 from immutable.deploying.interrupting import Asked
+from immutable.ledger.journal import SNAPSHOT_EVERY
 from immutable.ledger.records import Intended
 from immutable.ledger.state import FleetStatus
 from immutable.model import Outcome, Routing
 from immutable.observing import reading
+from immutable.strategies import Canary
 
 HALF = 50
 
@@ -366,3 +368,75 @@ def test_a_service_that_is_opened_again_is_not_closed_twice(stage):
     assert done.outcome is Outcome.NEEDS_RECOVERY
     assert dict(stage.world.routing.weights) == {live: 100}
     assert live in stage.world.fleets
+
+
+def test_going_back_heals_what_it_goes_back_to(stage):
+    """With the whole old side dead, a failed canary revives it and then goes back."""
+    stage.deploy("one")
+    (old,) = stage.world.fleets
+
+    def fails_live(target):
+        for instance in stage.world.fleets[old].instances:
+            if target.live:
+                stage.world.kill(instance.id)
+        return not target.live
+
+    canary = Canary(steps=[10], hold="2s", bake="2s")
+    done = stage.deploy("two", validators=(fails_live,), strategy=canary)
+    assert done.outcome is Outcome.ROLLED_BACK, done.error
+    assert dict(stage.world.routing.weights) == {old: 100}
+
+
+def test_a_deployment_that_cannot_be_finished_is_ended_by_naming_a_side(stage):
+    """Neither side of a canary comes back; the standby of before does."""
+    stage.deploy("zero")
+    stage.deploy("one")
+    state = stage.engine().journal.load()
+    standby, live = state.standby.name, state.live.name
+
+    def fails_live(target):
+        if target.live:
+            stage.world.sick.update({live, target.fleet})
+        return not target.live
+
+    canary = Canary(steps=[10], hold="2s", bake="2s")
+    done = stage.deploy("two", validators=(fails_live,), strategy=canary)
+    assert done.outcome is Outcome.NEEDS_RECOVERY
+    refused = stage.rollback()
+    assert "adopt" in str(refused.error)
+    assert caretaking.adopt(stage.engine(), None).outcome is Outcome.REFUSED
+    assert caretaking.adopt(stage.engine(), standby).outcome is Outcome.LIVE
+    assert dict(stage.world.routing.weights) == {standby: 100}
+    assert stage.deploy("three").outcome is Outcome.LIVE
+
+
+def test_a_slow_ledger_is_given_up(stage):
+    """Readings that grew old while the intent was written are no reason for traffic."""
+    stage.deploy("one")
+    (old,) = stage.world.fleets
+
+    def slow(_stream, _sequence):
+        stage.world.clock.time += timedelta(seconds=6)
+
+    stage.store.after_append = slow
+    done = stage.deploy("two")
+    assert done.outcome in {Outcome.ROLLED_BACK, Outcome.NEEDS_RECOVERY}
+    assert "ledger" in str(done.error)
+    assert len(stage.engine().journal.load().fleets) <= 2
+    assert dict(stage.world.routing.weights) == {old: 100}
+
+
+def test_a_snapshot_that_fails_does_not_fail_what_came_before(stage):
+    """What is in the ledger is not reported as refused."""
+    stage.deploy("one")
+
+    def refuses(_stream, sequence):
+        snapshot = stage.engine().journal.load().snapshot
+        if sequence - snapshot > SNAPSHOT_EVERY:
+            raise errors.LedgerReadOnly("full")
+
+    stage.store.before_append = refuses
+    deployed = (stage.deploy(f"image-{n}") for n in range(9))
+    done = next(d for d in deployed if d.outcome is not Outcome.LIVE)
+    begun = stage.engine().journal.load().attempt is not None
+    assert begun == (done.outcome is Outcome.NEEDS_RECOVERY)
