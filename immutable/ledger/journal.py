@@ -25,6 +25,7 @@ from immutable.ledger.records import (
     Record,
     Renewed,
     Snapshot,
+    TookOver,
 )
 from immutable.ledger.state import State
 from immutable.model import LedgerId, ServiceName
@@ -97,9 +98,12 @@ class Journal:
             SequenceTaken: somebody else appended first; nothing was changed.
         """
         # before, not after: what is in the ledger must not be reported as failed
-        if self.state.sequence - self.state.snapshot >= SNAPSHOT_EVERY:
+        if self._is_snapshot_due() and not isinstance(entry, TookOver):
             self._append(Snapshot(state=self.state), lease)
         return self._append(entry, lease)
+
+    def _is_snapshot_due(self) -> bool:
+        return self.state.sequence - self.state.snapshot >= SNAPSHOT_EVERY
 
     def _append(self, entry: Entry, lease: timedelta) -> State:
         record = self._record(entry, lease)
