@@ -185,7 +185,9 @@ def validate(scene: Scene, goal: DeployGoal) -> Decision | None:
 
 def keep_capacity(scene: Scene, goal: DeployGoal) -> Decision | None:
     """Never lower the capacity: the incumbent's live size wins."""
-    if goal.incumbent is None or goal.fixed_size:
+    if goal.fixed_size:
+        return _as_asked(scene, goal)
+    if goal.incumbent is None:
         return None
     incumbent = scene.state.fleet(goal.incumbent)
     view = scene.world.fleet(goal.incumbent, fresh=FRESH)
@@ -194,6 +196,14 @@ def keep_capacity(scene: Scene, goal: DeployGoal) -> Decision | None:
     if scene.entry.size >= wanted:
         return None
     return Resize(spec=scene.spec(wanted))
+
+
+def _as_asked(scene: Scene, goal: DeployGoal) -> Decision | None:
+    """Give a standby that is used again the size that the caller chose."""
+    if scene.entry.size == goal.size:
+        return None
+    surplus = tuple(instance.id for instance in scene.alive()[goal.size :])
+    return Resize(spec=scene.spec(goal.size), remove=surplus)
 
 
 def keep_serving(scene: Scene, _goal: DeployGoal) -> Decision | None:

@@ -501,3 +501,16 @@ def test_history_tells_every_deployment(stage):
         ("deploy", 2, Outcome.ROLLED_BACK),
     ]
     assert "ready" in lines[1].error
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_a_rollback_onto_a_warm_standby_has_the_size_that_was_asked_for(stage, size):
+    """size= holds for a fleet that exists already, too."""
+    stage.deploy("one")
+    stage.deploy("two")
+    options = stage.options(size=size)
+    done = operations.rollback(stage.engine(), None, options)
+    assert done.outcome is Outcome.LIVE, done.error
+    (live,) = dict(stage.world.routing.weights)
+    assert len(stage.world.fleets[live].instances) == size
+    assert len(stage.world.places[live]) == size
