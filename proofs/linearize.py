@@ -20,8 +20,11 @@ A ``blind`` switch compares before it sends and is documented not to be lineariz
 is here to test the judge, which must find that out.
 
 The real HAProxy is raced by threads and by processes, and in some histories it is
-killed meanwhile. A restart gives the routing a version of its own: to the register that
-is one more operation that nobody was told of.
+killed meanwhile. Its versions move more often than its routing, and the register that
+it is held against says so (see `haproxy_map`): while a write is under way, readings show
+the old routing at a version that is refused once the write is done; a write that fails
+half-way, with no effect, leaves that version behind; and a restart makes a new one. A
+seed decides what its clients do, not how they race: the same seed may go another way.
 
 The exit status is 1 after a violation, or when less was run than was asked for.
 """
@@ -256,9 +259,9 @@ class Tally:
 
     def count(self, seed: int, run: Run) -> None:
         """Judge one history and count it."""
-        began = time.perf_counter()
+        began = time.process_time()
         verdict = run.judge()
-        self.judging_s += time.perf_counter() - began
+        self.judging_s += time.process_time() - began
         calls = [one for one in run.recorded if isinstance(one.call, Call)]
         self.ran += 1
         self.operations += len(calls)
@@ -306,7 +309,8 @@ def haproxy_map(state: Map, call: Step, answer: Answer | None) -> Map | None:
 
     A write has two steps. The first hands out a number, which gives the old routing
     another version; the second changes the routing, if nothing came between. A writer
-    that dies in the middle leaves it at that.
+    that dies in the middle leaves it at that. Whose preparation it is shows by the value
+    that is to be written; two equal touches are not told apart.
     """
     register = state.register
     if isinstance(call, Restart):
@@ -576,7 +580,6 @@ def _race(
     simulation.set_hazards(terms.hazards)
     for number in range(terms.clients):
         chance = seeded(simulation.seed, f"client-{number}")
-
         client = Client(
             switch=history.recording(switch, process=f"client-{number}"),
             chance=chance,
@@ -713,7 +716,10 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--haproxy", type=int, default=200, help="histories of the real HAProxy"
     )
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.count <= 0 and options.haproxy <= 0:
+        parser.error("nothing is asked for")
+    return options
 
 
 if __name__ == "__main__":
