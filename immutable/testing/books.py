@@ -1,6 +1,5 @@
 """One service's ledger as the oracles see it grow: its state, its holder, its intents."""
 
-import functools
 from collections import Counter
 
 import attrs
@@ -19,9 +18,6 @@ from immutable.ledger.records import (
 from immutable.ledger.state import Attempt, FleetStatus, State
 from immutable.model import DeploymentId, FleetName
 from immutable.testing.violations import Judge
-
-decoded = functools.lru_cache(maxsize=4096)(decode)
-"""`decode`, remembered: the same bytes are looked at by several."""
 
 
 @attrs.frozen(kw_only=True)
@@ -56,7 +52,7 @@ class Book:
         Raises:
             Violation: it must not follow what was there before.
         """
-        record = decoded(data)
+        record = decode(data)
         if sequence != self.state.sequence + 1 or record.sequence != sequence:
             message = (
                 f"record {sequence} says {record.sequence}, after {self.state.sequence}"

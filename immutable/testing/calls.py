@@ -1,7 +1,7 @@
 """One call on its way: what it asks for, when it lands, and what the caller is told."""
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import attrs
 
@@ -17,6 +17,8 @@ from immutable.testing.faults import Fault
 from immutable.testing.scheduling import Process
 
 _T = TypeVar("_T")
+LEDGER = "ledger."
+"""What the names of calls to the ledger's store begin with."""
 _SECOND_US = 1_000_000
 _TAKES_US = (1_000, 20_000)
 _SILENCE_US = (5 * _SECOND_US, 70 * _SECOND_US)
@@ -28,7 +30,7 @@ _UNKNOWN = frozenset(
 )
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Request:
     """One call: its name, its parameters, who makes it, and when it was sent."""
 
@@ -36,11 +38,6 @@ class Request:
     about: tuple[object, ...]
     process: Process
     sent_us: int
-
-    @property
-    def is_for_ledger(self) -> bool:
-        """Return whether it goes to the ledger's store."""
-        return self.call.startswith("ledger.")
 
 
 @attrs.define(eq=False)
@@ -65,6 +62,10 @@ class Landing(Generic[_T]):
             self.fail(exc)
             raise
 
+    def copy(self) -> "Landing[_T]":
+        """Return the same request, to land once more."""
+        return Landing(self.request, self.land, self.fail)
+
     def outcome(self) -> _T:
         """Return what the call returns, or raise what it raises."""
         if self.error is not None:
@@ -72,13 +73,17 @@ class Landing(Generic[_T]):
         return self.value  # type: ignore[return-value]  # it has landed, so this is set
 
 
-@attrs.frozen
-class Times:
+class Times(NamedTuple):
     """When a request lands, None for never, when again, and when the caller hears."""
 
     land_us: int | None
     answer_us: int
     again_us: int | None = None
+
+
+def usual(chance: Chance) -> int:
+    """Draw how long a call takes with which nothing goes wrong."""
+    return _TAKES_US[0] + int(chance.random() * (_TAKES_US[1] - _TAKES_US[0]))
 
 
 def times(fault: Fault | None, now_us: int, late_us: int, chance: Chance) -> Times:
@@ -90,7 +95,7 @@ def times(fault: Fault | None, now_us: int, late_us: int, chance: Chance) -> Tim
         late_us: how late what was given up may land.
         chance: what to draw from.
     """
-    takes_us = _between(_TAKES_US, chance)
+    takes_us = usual(chance)
     if fault in _BEFORE:
         return Times(None, now_us + takes_us)
     if fault is Fault.SLOW:
@@ -105,19 +110,19 @@ def times(fault: Fault | None, now_us: int, late_us: int, chance: Chance) -> Tim
     return Times(land_us, answer_us)
 
 
-def error_of(
-    request: Request, fault: Fault | None, *, reading: bool
-) -> ImmutableError | None:
+def error_of(call: str, fault: Fault | None, *, reading: bool) -> ImmutableError | None:
     """Return what the caller is told in place of the answer; None: it gets the answer."""
-    message = f"simulated: {request.call} {fault}"
+    if fault is None:
+        return None
+    message = f"simulated: {call} {fault}"
     if fault is Fault.THROTTLED:
-        busy = LedgerLocked if request.is_for_ledger else Unavailable
-        return busy(message, operation=request.call, retryable=True)
+        busy = LedgerLocked if call.startswith(LEDGER) else Unavailable
+        return busy(message, operation=call, retryable=True)
     if fault is Fault.REFUSED or (reading and fault is Fault.TIMEOUT_AFTER):
-        refused = LedgerError if request.is_for_ledger else Unavailable
-        return refused(message, operation=request.call)
+        refused = LedgerError if call.startswith(LEDGER) else Unavailable
+        return refused(message, operation=call)
     if fault in _UNKNOWN:
-        return Ambiguous(message, operation=request.call)
+        return Ambiguous(message, operation=call)
     return None
 
 

@@ -25,6 +25,7 @@ from immutable.testing import people
 from immutable.testing.backend import make_image
 from immutable.testing.chances import Chance
 from immutable.testing.faults import Hazards
+from immutable.testing.planting import plant
 from immutable.testing.programs import Action, Program
 from immutable.testing.provider import Provider
 from immutable.testing.registers import Kind
@@ -41,10 +42,10 @@ _VERBS = {
     "sweep": 5,
     "destroy": 2,
 }
-_SOUND = Behaviour(boots_in="200ms")
+_SOUND = Behaviour(boots_in="50ms")
 _BEHAVIOURS = {
     _SOUND: 60,
-    Behaviour(boots_in="50ms"): 10,
+    Behaviour(boots_in="300ms"): 10,
     Behaviour(ready=False): 5,
     Behaviour(boots_in="100ms", rejected="preview"): 5,
     Behaviour(boots_in="100ms", rejected="live"): 8,
@@ -53,6 +54,11 @@ _BEHAVIOURS = {
     Behaviour(boots_in="100ms", wrong_digest=True): 4,
 }
 """How the servers of a drawn image behave, and how often it is drawn."""
+
+_STARTS = (1, 1, 10, 100, 900)
+"""Within how many seconds a process begins."""
+_PATIENCE: tuple[tuple[int, ...], ...] = ((), (10,), (10, 100, 900))
+"""Within how many seconds it tries again what was refused."""
 
 
 def draw_provider(chance: Chance, switch: Kind) -> Provider:
@@ -96,9 +102,8 @@ class DrawnPolicy:
         """Set the world up."""
         add_bystanders(sim)
         service = self._service(sim)
-        if not one_in(5, self.chance):
-            with sim:
-                Program(sim, service, (self._first(sim),), self.outcomes)()
+        for _ in range(self.chance.choice((0, 1, 1, 1, 2, 2))):
+            plant(sim, service, self._image(sim, _SOUND))
         for number in range(self.chance.choice((2, 2, 2, 3, 3, 4))):
             self._spawn(sim, service, f"deployer-{number + 1}")
         if one_in(8, self.chance):
@@ -124,8 +129,9 @@ class DrawnPolicy:
 
     def _spawn(self, sim: Simulation, service: Service, name: str) -> None:
         actions = tuple(self._action(sim) for _ in range(self.chance.choice((1, 1, 2))))
-        program = Program(sim, service, actions, self.outcomes)
-        sim.spawn(name, program, after=self._soon(self.chance.choice((1, 10, 100))))
+        pauses = tuple(self._soon(span) for span in self.chance.choice(_PATIENCE))
+        program = Program(sim, service, actions, self.outcomes, pauses)
+        sim.spawn(name, program, after=self._soon(self.chance.choice(_STARTS)))
 
     def _action(self, sim: Simulation) -> Action:
         verb = self.chance.choices(tuple(_VERBS), tuple(_VERBS.values()))[0]
@@ -135,9 +141,6 @@ class DrawnPolicy:
         behaviour = self.chance.choices(tuple(_BEHAVIOURS), tuple(_BEHAVIOURS.values()))
         image = self._image(sim, behaviour[0])
         return Action(verb=verb, image=image, strategy=self._strategy())
-
-    def _first(self, sim: Simulation) -> Action:
-        return Action(verb="deploy", image=self._image(sim, _SOUND))
 
     def _image(self, sim: Simulation, behaviour: Behaviour) -> Image:
         self._images += 1

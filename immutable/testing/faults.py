@@ -221,6 +221,8 @@ class Hazards:
     death: float = 0.0
     known: float = 0.5
     """How many of the dead are known to be dead."""
+    sending: float = 0.3
+    """How many of those who die before a call that changes something still send it."""
     pause: float = 0.0
     longest: timedelta = attrs.field(default=timedelta(minutes=4), converter=duration)
     """How long a pause may be, as a stopped process or a sleeping laptop makes."""

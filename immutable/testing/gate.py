@@ -4,12 +4,12 @@ On its way a call passes two crash points, takes time, and may go wrong. What it
 lands at an instant of its own, whether or not the caller lives to hear of it.
 """
 
+import functools
 from collections import Counter
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
-from immutable.errors import ImmutableError
-from immutable.testing.calls import Landing, Request, Times, error_of, times
+from immutable.testing.calls import LEDGER, Landing, Request, Times, error_of, times
 from immutable.testing.chances import Chance
 from immutable.testing.faults import EFFECTS, READS, Fault, Faults, Hazards, NoFaults
 from immutable.testing.host import NoAnswer, wait_for
@@ -52,18 +52,21 @@ class Gate:
             about: its parameters.
             look: returns what is to be seen at an instant, now or a while ago.
         """
-        self._pass(f"before:{call}")
+        before, after = _points(call, "")
+        self._pass(before)
+        ageing = self.staleness_us and not call.startswith(LEDGER)
+        fault = self._fault(call, READS if ageing else _FRESH_READS)
         request = self._request(call, about)
-        ageing = self.staleness_us and not request.is_for_ledger
-        fault = self._fault(request, READS if ageing else _FRESH_READS)
         age_us = 0
         if fault is Fault.STALE:
             age_us = int(self._chance.random() * self.staleness_us)
-        landing = self._deliver(
-            request, lambda _: look(max(self.scheduler.now_us - age_us, 0)), fault
+        landing = Landing(
+            request,
+            lambda _: look(max(self.scheduler.now_us - age_us, 0)),
+            self.scheduler.fail,
         )
-        error = error_of(request, fault, reading=True)
-        return self._answer(landing, fault, error, f"after:{call}")
+        self._deliver(landing, fault)
+        return self._answer(landing, fault, after, reading=True)
 
     def effect(
         self,
@@ -83,78 +86,74 @@ class Gate:
             once: it is never delivered a second time.
         """
         before, after = _points(call, kind)
-        self._pass(before)
-        request = self._request(call, about)
+        doomed = self._pass(before, sending=True)
         late_us = self.ledger_late_us if kind else self.late_us
         possible = EFFECTS if late_us else _PUNCTUAL_EFFECTS
-        fault = self._fault(request, _DELIVERED_ONCE if once and late_us else possible)
+        fault = self._fault(call, _DELIVERED_ONCE if once and late_us else possible)
+        request = self._request(call, about)
         self.sent(request)
-        landing = self._deliver(request, land, fault, late_us)
-        return self._answer(
-            landing, fault, error_of(request, fault, reading=False), after
-        )
+        landing = Landing(request, land, self.scheduler.fail)
+        self._deliver(landing, fault, late_us, doomed=doomed)
+        return self._answer(landing, fault, after, reading=False)
 
     def _request(self, call: str, about: tuple[object, ...]) -> Request:
         self.calls[call] += 1
         return Request(call, about, self.scheduler.current, self.scheduler.now_us)
 
-    def _fault(self, request: Request, possible: tuple[Fault, ...]) -> Fault | None:
-        fault = self.faults.choose(
-            request.call, process=request.process.name, possible=possible
-        )
+    def _fault(self, call: str, possible: tuple[Fault, ...]) -> Fault | None:
+        name = self.scheduler.current.name
+        fault = self.faults.choose(call, process=name, possible=possible)
         if fault is not None:
             self.struck[fault] += 1
         return fault
 
     def _deliver(
         self,
-        request: Request,
-        land: Callable[[Request], _T],
+        landing: Landing[_T],
         fault: Fault | None,
         late_us: int = 0,
-    ) -> Landing[_T]:
-        landing = Landing(request, land, self.scheduler.fail)
-        drawn = times(fault, self.scheduler.now_us, late_us, self._chance)
-        self._set_out(landing, drawn)
-        if drawn.again_us is not None:
-            again = Landing(request, land, self.scheduler.fail)
-            self.scheduler.at(drawn.again_us, lambda: self._land_late(again))
+        *,
+        doomed: bool = False,
+    ) -> None:
+        request, now_us = landing.request, self.scheduler.now_us
+        drawn = times(fault, now_us, late_us, self._chance)
+        self._set_out(landing, drawn, doomed=doomed)
+        if doomed:
+            self._note(request, "sent, and died")
+            self._die(request.process, request.call)
         try:
             wait_for(self.scheduler, request.process, drawn.answer_us)
         except (Killed, NoAnswer) as exc:
             self._note(request, type(exc).__name__)
             raise
-        return landing
 
-    def _set_out(self, landing: Landing[_T], drawn: Times) -> None:
-        if drawn.land_us is None:
+    def _set_out(self, landing: Landing[_T], drawn: Times, *, doomed: bool) -> None:
+        land_us, answer_us, again_us = drawn
+        if again_us is not None:
+            again = landing.copy()
+            self.scheduler.at(again_us, lambda: self._land_late(again))
+        if land_us is None:
             return
-        if drawn.land_us > drawn.answer_us:
-            self.scheduler.at(drawn.land_us, lambda: self._land_late(landing))
-        elif self._in_time(landing, drawn.land_us) and self.scheduler.advance(
-            drawn.land_us
-        ):
+        give_up_us = landing.request.process.give_up_us
+        waited = not doomed and (give_up_us is None or land_us <= give_up_us)
+        if land_us > answer_us or doomed:
+            self.scheduler.at(land_us, lambda: self._land_late(landing))
+        elif waited and self.scheduler.advance(land_us):
             landing.do()
         else:
-            self.scheduler.at(drawn.land_us, landing.do)
-
-    def _in_time(self, landing: Landing[_T], land_us: int) -> bool:
-        give_up_us = landing.request.process.give_up_us
-        return give_up_us is None or land_us <= give_up_us
+            self.scheduler.at(land_us, landing.do)
 
     def _land_late(self, landing: Landing[_T]) -> None:
         landing.do()
         self._note(landing.request, "late", landing.error or landing.value)
 
     def _answer(
-        self,
-        landing: Landing[_T],
-        fault: Fault | None,
-        error: ImmutableError | None,
-        point: str,
+        self, landing: Landing[_T], fault: Fault | None, point: str, *, reading: bool
     ) -> _T:
-        request = landing.request
-        self._note(request, fault or "", error or landing.error or landing.value)
+        request, error = landing.request, landing.error
+        if fault is not None:
+            error = error_of(request.call, fault, reading=reading) or error
+        self._note(request, fault or "", error or landing.value)
         self._pass(point)
         if error is not None:
             raise error
@@ -162,33 +161,48 @@ class Gate:
 
     def _note(self, request: Request, how: str, result: object = "") -> None:
         what = f"{request.call} <{how}>" if how else request.call
-        name = request.process.name
-        self.trace.add(self.scheduler.now_us, name, what, request.about, result)
+        self.trace.add(
+            self.scheduler.now_us, request.process.name, what, request.about, result
+        )
 
-    def _pass(self, point: str) -> None:
+    def _pass(self, point: str, *, sending: bool = False) -> bool:
+        """Pass a crash point; return whether to die when the request is on its way."""
         process = self.scheduler.current
         try:
             process.reach(point)
-            self._befall(process)
         except Killed:
-            self.killed += 1
-            self.trace.add(self.scheduler.now_us, process.name, "killed", (point,))
+            self._note_death(process, point)
             raise
+        if self.hazards is None or process is self.scheduler.main:
+            return False
+        return self._befall(process, point, self.hazards, sending=sending)
 
-    def _befall(self, process: Process) -> None:
-        hazards = self.hazards
-        if hazards is None or process is self.scheduler.main:
-            return
+    def _befall(
+        self, process: Process, point: str, hazards: Hazards, *, sending: bool
+    ) -> bool:
         drawn = hazards.chance.random()
         if drawn < hazards.death:
             process.is_known_dead = hazards.chance.random() < hazards.known
-            self.scheduler.kill(process)
+            if sending and hazards.chance.random() < hazards.sending:
+                return True
+            self._die(process, point)
         if drawn > 1 - hazards.pause:
             pause_us = int(hazards.chance.random() * to_us(hazards.longest))
             self.trace.add(self.scheduler.now_us, process.name, "paused", (pause_us,))
             self.scheduler.wait_until(self.scheduler.now_us + pause_us)
+        return False
+
+    def _die(self, process: Process, point: str) -> NoReturn:
+        self._note_death(process, point)
+        process.is_killed = True
+        raise Killed(point)
+
+    def _note_death(self, process: Process, point: str) -> None:
+        self.killed += 1
+        self.trace.add(self.scheduler.now_us, process.name, "killed", (point,))
 
 
+@functools.cache
 def _points(call: str, kind: str) -> tuple[str, str]:
     if kind:
         return f"before-write:{kind}", f"after-write:{kind}"

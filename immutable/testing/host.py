@@ -27,6 +27,7 @@ class SimulatedHost:
         self._scheduler = scheduler
         self.process = process
         self._chance = chance
+        self._now = (-1, EPOCH)
 
     @property
     def name(self) -> str:
@@ -42,8 +43,12 @@ class SimulatedHost:
 
     def now(self) -> datetime:
         """Return the time by the process's own clock."""
-        clock, now_us = self.process.clock, self._scheduler.now_us
-        return EPOCH + clock.ahead + timedelta(microseconds=now_us * clock.rate)
+        now_us = self._scheduler.now_us
+        if self._now[0] != now_us:
+            clock = self.process.clock
+            passed = timedelta(microseconds=now_us * clock.rate)
+            self._now = now_us, EPOCH + clock.ahead + passed
+        return self._now[1]
 
     def sleep(self, pause: timedelta, stop: Stop) -> None:
         """Let virtual time pass by the process's own clock, unless asked to stop."""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 
 import attrs
 
@@ -37,11 +38,22 @@ class Program:
     service: Service
     actions: tuple[Action, ...]
     outcomes: Counter[str]
+    pauses: tuple[timedelta, ...] = ()
+    """How long it waits before it tries again what was refused, each time."""
 
     def __call__(self) -> None:
         """Make the calls."""
         for action in self.actions:
-            self.outcomes[perform(self.sim, self.service, action)] += 1
+            said = self._perform(action)
+            for pause in self.pauses if said.endswith(Outcome.REFUSED) else ():
+                self.sim.wait(pause)
+                if not self._perform(action).endswith(Outcome.REFUSED):
+                    break
+
+    def _perform(self, action: Action) -> str:
+        said = perform(self.sim, self.service, action)
+        self.outcomes[said] += 1
+        return said
 
 
 def perform(sim: Simulation, service: Service, action: Action) -> str:

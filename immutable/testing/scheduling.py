@@ -72,10 +72,10 @@ class Process:
         Raises:
             Killed: this is the point.
         """
-        self.points.append(point)
-        if len(self.points) == self.kill_at:
+        points = self.points
+        points.append(point)
+        if self.is_killed or len(points) == self.kill_at:
             self.is_killed = True
-        if self.is_killed:
             raise Killed(point)
 
 
@@ -103,10 +103,14 @@ class Scheduler:
 
     def advance(self, when_us: int) -> bool:
         """Move on to an instant, if nobody else is due before it; return whether."""
-        if self._heap and self._heap[0][0] <= when_us:
+        if not self.is_free(when_us):
             return False
         self.now_us = max(when_us, self.now_us)
         return True
+
+    def is_free(self, until_us: int) -> bool:
+        """Return whether nobody else is due until then."""
+        return not self._heap or self._heap[0][0] > until_us
 
     def wait_until(self, when_us: int) -> None:
         """Let the current process wait; everybody who is due before goes first.

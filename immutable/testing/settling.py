@@ -59,7 +59,7 @@ def _settle(sim: Simulation, service: Service) -> Rest:
     book = sim.oracles.books[service.name]
     beyond = sim.cloud.provider.late + sim.cloud.provider.staleness + _PAUSE
     rounds = 0
-    for work in (immutable.recover, immutable.sweep, immutable.recover):
+    for work in (immutable.recover, immutable.sweep):
         sim.wait(beyond)
         rounds += _until_quiet(sim, service, work)
         if book.state.attempt is not None:

@@ -2,8 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-
-import attrs
+from typing import NamedTuple
 
 from immutable.deploying.telling import spell_routing
 from immutable.model import FleetSpec, Member, Routing
@@ -16,8 +15,7 @@ _STAMP = 13
 """How many characters of a line say when it was."""
 
 
-@attrs.frozen
-class Line:
+class Line(NamedTuple):
     """One thing that happened: when, by whom, what, about what, and how it went."""
 
     at_us: int
