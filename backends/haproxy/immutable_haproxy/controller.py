@@ -24,7 +24,7 @@ from immutable_haproxy.fence import (
     read,
 )
 from immutable_haproxy.installing import install
-from immutable_haproxy.members import remove
+from immutable_haproxy.members import busy_among, remove
 from immutable_haproxy.process import choose, ensure_running, is_supervised
 from immutable_haproxy.rendering import render
 from immutable_haproxy.routing import Table, from_text, to_text
@@ -132,19 +132,23 @@ class Controller:
         transaction = Transaction(session.talk, self.home, operation)
         stamp, timings = transaction.change(reading, table)
         try:
-            self._purge(session, table)
+            self._purge(session, table, also=_abandoned(session))
         except (Silence, Refusal) as exc:
             raise unknown(operation, str(self.home.directory), exc) from exc
         return stamp.version, timings
 
-    def _purge(self, session: Session, table: Table) -> None:
+    def _purge(
+        self, session: Session, table: Table, *, also: tuple[Server, ...] = ()
+    ) -> None:
+        """Delete what is in no fleet's slot, and what is named; keep the file in step."""
         slots = {place.slot for place in table.places}
-        servers = session.reading.servers
-        strays = [server for server in servers if server.slot not in slots]
+        strays = [
+            s for s in session.reading.servers if s.slot not in slots or s in also
+        ]
         # A writer that died while members joined left them in the file alone.
         is_freed = any(p.slot not in slots for p in session.reading.table.places)
         if strays or is_freed:
-            kept = [server for server in servers if server.slot in slots]
+            kept = [s for s in session.reading.servers if s not in strays]
             self.store_members(session, kept)
             remove(session.talk, strays)
 
@@ -206,6 +210,17 @@ class Controller:
 
     def _stored(self) -> dict[str, str]:
         return from_text(self.home.routing.read_text(encoding="utf-8"))
+
+
+def _abandoned(session: Session) -> tuple[Server, ...]:
+    """Return the servers that a dead writer left half made, or leaving with nothing to do.
+
+    Nobody is making any now: writers exclude each other. One that leaves is no longer
+    chosen; if it is idle, nothing is cut short.
+    """
+    halves = [server for server in session.reading.servers if not server.is_member]
+    busy = busy_among(session.talk, halves)
+    return tuple(s for s in halves if not (s.is_leaving and s in busy))
 
 
 def _check_same(settings: Settings, service: str, config: HAProxyConfig) -> None:

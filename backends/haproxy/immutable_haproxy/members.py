@@ -72,11 +72,10 @@ def wait_until_idle(
     talk: Conversation, servers: Iterable[Server], drain: timedelta
 ) -> None:
     """Return when none of the servers has a session, or after ``drain``."""
-    names = {server.name for server in servers}
-    slots = {server.slot for server in servers}
+    waiting = tuple(servers)
     deadline = time.monotonic() + drain.total_seconds()
     pause = 0.002
-    while any(_is_busy(talk, slot, names) for slot in slots):
+    while busy_among(talk, waiting):
         left = deadline - time.monotonic()
         if left <= 0:
             return
@@ -84,6 +83,13 @@ def wait_until_idle(
         pause = min(pause * 2, 0.1)
 
 
-def _is_busy(talk: Conversation, slot: str, names: set[str]) -> bool:
-    rows = statistics(talk, slot)
-    return any(row["scur"] != "0" for row in rows if row["svname"] in names)
+def busy_among(talk: Conversation, servers: Iterable[Server]) -> tuple[Server, ...]:
+    """Return those of the servers that have a session."""
+    asked = tuple(servers)
+    busy = {
+        (slot, row["svname"])
+        for slot in {server.slot for server in asked}
+        for row in statistics(talk, slot)
+        if row["scur"] != "0"
+    }
+    return tuple(server for server in asked if (server.slot, server.name) in busy)

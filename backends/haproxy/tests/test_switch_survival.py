@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from haproxy_tools import (
 from immutable.errors import Conflict
 from immutable.model import Routing
 from immutable_haproxy import HAProxySwitch
+from immutable_haproxy.runtime import conversation
+from immutable_haproxy.servers import parse_servers
 
 pytestmark = pytest.mark.haproxy
 DEATHS: dict[str, Callable[[Switches], tuple[int, ...]]] = {
@@ -205,6 +208,46 @@ def test_members_of_a_dead_writer_leave_with_their_fleet(
     configuration.write_text(with_member)
     switch.detach(GREEN, owner=OWNER, expected=switch.read().version)
     assert configuration.read_text() == without
+
+
+def tell_haproxy(switches: Switches, *commands: str) -> None:
+    """Do what a writer did before it died, or a person by hand."""
+    with conversation(switches.directory() / "haproxy.sock") as talk:
+        talk.tell(*commands)
+
+
+@pytest.mark.parametrize("state", ["drain", "maint"])
+def test_members_left_behind_go_with_the_next_write(
+    state: str, servers: Servers, switches: Switches
+) -> None:
+    """A writer died while a member left: the next write removes what it only stopped."""
+    switch = switches()
+    two_fleets(servers, switch)
+    route(switch, blue=100)
+    slot = switch.read().attachments[0].place
+    tell_haproxy(switches, f"set server {slot}/two state {state}")
+    route(switch, blue=100)
+    with conversation(switches.directory() / "haproxy.sock") as talk:
+        (listed,) = talk.ask("show servers state")
+    assert {server.name for server in parse_servers(listed)} == {"one", "three"}
+    assert "server two" not in (switches.directory() / "haproxy.cfg").read_text()
+    assert {ask(switch) for _ in range(5)} == {"one"}
+
+
+def test_members_left_behind_finish_what_they_do(
+    servers: Servers, switches: Switches
+) -> None:
+    """A write cuts no request short that a leaving member is still answering."""
+    switch = switches()
+    two_fleets(servers, switch)
+    route(switch, green=100)
+    slot = switch.read().attachments[1].place
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(ask, switch, "/slow/1")
+        eventually(lambda: switch.sessions(GREEN) == 1, "the request is under way")
+        tell_haproxy(switches, f"set server {slot}/three state drain")
+        route(switch, blue=100)
+        assert answer.result() == "three"
 
 
 def test_outlives_the_embedding_process(
