@@ -1,10 +1,14 @@
 """Kill at every point, and recover.
 
-    python -m proofs kills [--switch KIND|all] [--depth 1|2] [--seconds T] [--costs]
-                           [--only SCENARIO] [--seed S] [--processes N]
+    python -m proofs kills [--switch KIND|all] [--depth 1|2] [--distinct] [--landings]
+                           [--seconds T] [--costs] [--only SCENARIO] [--seed S]
+                           [--processes N]
     python -m proofs kills --only SCENARIO --switch KIND --path 37,12f   (see one again)
 
-The exit status is 1 when something broke, or when a point was left out.
+``--depth 2`` kills every recovery at each of its points, too; with ``--distinct`` only
+where that leaves another world than the point before and after. ``--landings`` lets what
+a dead process had in flight land between any two steps of the recovery. The exit status
+is 1 when something broke, or when a point was left out.
 """
 
 import argparse
@@ -18,15 +22,16 @@ import attrs
 
 from immutable.testing.registers import KINDS, Kind
 from proofs.kills import costs
-from proofs.kills.exploring import Failure, Tally, explore
+from proofs.kills.dooms import parse
+from proofs.kills.exploring import Extent, Failure, Tally, explore
 from proofs.kills.lives import Case
-from proofs.kills.replaying import parse, replay
+from proofs.kills.replaying import replay
 from proofs.kills.scenarios import SCENARIOS, Scenario
 
 _SHOWN = 5
 _HEADER = (
     f"{'scenario':26} {'switch':16} {'points':>7} {'killed':>7} {'kills':>11} "
-    f"{'pairs':>15} {'broken':>7} {'seconds':>8}"
+    f"{'pairs':>15} {'landings':>11} {'broken':>7} {'seconds':>8}"
 )
 
 
@@ -37,15 +42,13 @@ class Task:
     scenario: str
     kind: Kind
     seed: int
-    depth: int
+    extent: Extent
     until: float
 
     def run(self) -> Tally:
         """Explore the case."""
         case = Case(scenario=named(self.scenario), kind=self.kind, seed=self.seed)
-        return explore(
-            case, depth=self.depth, is_over=lambda: time.monotonic() > self.until
-        )
+        return explore(case, self.extent, is_over=lambda: time.monotonic() > self.until)
 
 
 def named(name: str) -> Scenario:
@@ -63,8 +66,11 @@ def main() -> int:
         print(replay(case, parse(asked.path)))
         return 0
     until = time.monotonic() + asked.seconds
+    extent = Extent(
+        pairs=asked.depth > 1, only_distinct=asked.distinct, landings=asked.landings
+    )
     tasks = [
-        Task(scenario=name, kind=kind, seed=asked.seed, depth=asked.depth, until=until)
+        Task(scenario=name, kind=kind, seed=asked.seed, extent=extent, until=until)
         for kind in kinds
         for name in names
     ]
@@ -78,6 +84,8 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m proofs kills")
     parser.add_argument("--switch", default="all", choices=[*KINDS, "all"])
     parser.add_argument("--depth", type=int, default=1, choices=[1, 2])
+    parser.add_argument("--distinct", action="store_true")
+    parser.add_argument("--landings", action="store_true")
     parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("--only", choices=[scenario.name for scenario in SCENARIOS])
     parser.add_argument("--seed", type=int, default=0)
@@ -107,6 +115,7 @@ def _line(tally: Tally) -> str:
     return (
         f"{tally.scenario:26} {tally.kind:16} {tally.points:7} {tally.killed:7} "
         f"{tally.kills:5}/{tally.asked:<5} {tally.pairs:7}/{tally.pairs_asked:<7} "
+        f"{tally.landings:5}/{tally.landings_asked:<5} "
         f"{len(tally.failures):7} {tally.seconds:8.1f}"
     )
 
@@ -118,7 +127,9 @@ def _judge(tallies: Sequence[Tally]) -> int:
     left_out = [t for t in tallies if not t.is_complete]
     for tally in left_out:
         print(f"\nnot all of it ran: {tally.scenario}, {tally.kind}")
-    total = functools.reduce(lambda a, t: a + t.kills + t.pairs, tallies, 0)
+    total = functools.reduce(
+        lambda n, t: n + t.kills + t.pairs + t.landings, tallies, 0
+    )
     print(f"\n{total} deaths, {len(failures)} broken, {len(left_out)} cases left out")
     return int(bool(failures or left_out))
 

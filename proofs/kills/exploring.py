@@ -1,20 +1,19 @@
 """Every death of a case, one by one: found by counting, and none left out."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from itertools import pairwise
 
 import attrs
 
+from proofs.kills.dooms import Death, Doom, distinct, dooms_of
 from proofs.kills.ending import Allowed, End, come_to_rest
-from proofs.kills.lives import Case, Death, Doom, Life, live
-from proofs.kills.stage import EFFECTS
+from proofs.kills.lives import Case, Flight, Life, live
 
 FIRST = (Death.KNOWN, Death.SILENT, Death.SOON, Death.LATE)
 """How the caller may die."""
 SECOND = (Death.KNOWN, Death.SOON)
 """How a caller and whoever clears up after it may die, both."""
-_AFTER = {f"after:{call}" for call in EFFECTS}
-_IN_FLIGHT = frozenset({Death.SOON, Death.LATE})
 
 
 @attrs.frozen(kw_only=True)
@@ -48,6 +47,10 @@ class Tally:
     """Deaths in the recoveries that there are to try."""
     pairs: int = 0
     """Of them, those that were tried."""
+    landings_asked: int = 0
+    """Instants in the recoveries at which a dead caller's last call can land."""
+    landings: int = 0
+    """Of them, those that were tried."""
     failures: list[Failure] = attrs.field(factory=list)
     seconds: float = 0.0
     lives: list[Life] = attrs.field(factory=list)
@@ -56,12 +59,9 @@ class Tally:
     @property
     def is_complete(self) -> bool:
         """Return whether nothing was left out."""
-        tried = (self.killed, self.kills, self.pairs)
-        return bool(self.points) and tried == (
-            self.points,
-            self.asked,
-            self.pairs_asked,
-        )
+        tried = (self.killed, self.kills, self.pairs, self.landings)
+        asked = (self.points, self.asked, self.pairs_asked, self.landings_asked)
+        return bool(self.points) and tried == asked
 
 
 def never() -> bool:
@@ -69,19 +69,33 @@ def never() -> bool:
     return False
 
 
-def explore(case: Case, *, depth: int, is_over: Callable[[], bool] = never) -> Tally:
-    """Try every death of a case, and with depth 2 every death of every recovery.
+@attrs.frozen(kw_only=True)
+class Extent:
+    """How far to go beyond one death at every crash point."""
+
+    pairs: bool = False
+    """Kill the recovery, too, at every crash point of its own."""
+    only_distinct: bool = False
+    """Of pairs whose first or second death leaves the same world, try two."""
+    landings: bool = False
+    """Let what is in flight land between any two steps of the recovery."""
+
+
+def explore(
+    case: Case, extent: Extent, *, is_over: Callable[[], bool] = never
+) -> Tally:
+    """Try every death of a case.
 
     Args:
         case: what is done, where.
-        depth: how many processes die one after the other, 1 or 2.
+        extent: how far to go.
         is_over: whether time is over; what is left then counts as not tried.
     """
     began = time.perf_counter()
     tally = Tally(scenario=case.scenario.name, kind=case.kind)
-    exploration = Exploration(case, tally, is_over)
+    exploration = Exploration(case, extent, tally, is_over)
     if calm := exploration.calm():
-        exploration.every_death(calm, depth)
+        exploration.every_death(calm)
     tally.seconds = time.perf_counter() - began
     return tally
 
@@ -89,8 +103,11 @@ def explore(case: Case, *, depth: int, is_over: Callable[[], bool] = never) -> T
 class Exploration:
     """Goes through the deaths of one case."""
 
-    def __init__(self, case: Case, tally: Tally, is_over: Callable[[], bool]) -> None:
+    def __init__(
+        self, case: Case, extent: Extent, tally: Tally, is_over: Callable[[], bool]
+    ) -> None:
         self._case = case
+        self._extent = extent
         self._tally = tally
         self._is_over = is_over
         self._allowed: Allowed | None = None
@@ -104,7 +121,7 @@ class Exploration:
             self._allowed = Allowed(before=self._before(), after=life.end)
         return life
 
-    def every_death(self, calm: Life, depth: int) -> None:
+    def every_death(self, calm: Life) -> None:
         """Let the caller die in every way."""
         dooms = dooms_of(calm.points, FIRST)
         self._tally.asked = len(dooms)
@@ -114,19 +131,38 @@ class Exploration:
             life = self._try((doom,), calm.points)
             self._tally.kills += 1
             self._tally.killed += doom.death is Death.KNOWN
-            if life is not None and doom.death is Death.KNOWN:
-                self._tally.lives.append(life)
-            if life is not None and depth > 1 and doom.death in SECOND:
-                self._every_second(life)
+            if life is not None:
+                self._go_on(life, doom, calm)
+
+    def _go_on(self, life: Life, doom: Doom, calm: Life) -> None:
+        if doom.death is Death.KNOWN:
+            self._tally.lives.append(life)
+        if self._extent.landings and doom.death is Death.LATE:
+            self._every_landing(life, doom)
+        alone = self._extent.only_distinct and doom.at not in distinct(calm.points)
+        if self._extent.pairs and doom.death in SECOND and not alone:
+            self._every_second(life)
 
     def _every_second(self, first: Life) -> None:
-        dooms = dooms_of(first.points, SECOND)
+        among = distinct(first.points) if self._extent.only_distinct else None
+        dooms = dooms_of(first.points, SECOND, among)
         self._tally.pairs_asked += len(dooms)
         for doom in dooms:
             if self._is_over():
                 return
             self._try((*first.path, doom), first.points)
             self._tally.pairs += 1
+
+    def _every_landing(self, life: Life, doom: Doom) -> None:
+        if life.flight is None:
+            return
+        dooms = [Doom(doom.at, Death.TIMED, us) for us in landings(life.flight, doom)]
+        self._tally.landings_asked += len(dooms)
+        for timed in dooms:
+            if self._is_over():
+                return
+            self._try((timed,))
+            self._tally.landings += 1
 
     def _try(self, path: tuple[Doom, ...], points: tuple[str, ...] = ()) -> Life | None:
         try:
@@ -155,11 +191,17 @@ class Exploration:
             return come_to_rest(stage)
 
 
-def dooms_of(points: tuple[str, ...], deaths: Iterable[Death]) -> tuple[Doom, ...]:
-    """Return every death that a process with these crash points can die."""
-    return tuple(
-        Doom(at, death)
-        for at, point in enumerate(points, 1)
-        for death in deaths
-        if death not in _IN_FLIGHT or point in _AFTER
-    )
+def landings(flight: Flight, doom: Doom) -> tuple[int, ...]:
+    """Return what to draw from so that a call lands between any two steps of a recovery.
+
+    Twice between two answers: before the call in between takes effect, and after it.
+    The seed draws the same part of whatever may be drawn from.
+    """
+    part = flight.landed_us / doom.late_us
+    wanted = [
+        earlier + (later - earlier) * quarter // 4
+        for earlier, later in pairwise((0, *flight.instants_us))
+        for quarter in (1, 3)
+    ]
+    latest = (round(us / part) for us in wanted if us)
+    return tuple(us for us in latest if 0 < us <= doom.late_us)

@@ -1,6 +1,5 @@
 """One world from its beginning to its end, with a death on the way, or two."""
 
-import enum
 from datetime import timedelta
 
 import attrs
@@ -10,6 +9,7 @@ from immutable.errors import Contention
 from immutable.model import Outcome
 from immutable.testing.registers import Kind
 from immutable.testing.scheduling import Process
+from proofs.kills.dooms import Death, Doom
 from proofs.kills.ending import (
     Allowed,
     Broken,
@@ -19,41 +19,9 @@ from proofs.kills.ending import (
     end_of,
 )
 from proofs.kills.scenarios import Scenario
-from proofs.kills.stage import EFFECTS, Call, Stage
+from proofs.kills.stage import EFFECTS, Call, LastCallLate, Stage, Terms
 
 _ENDED_WELL = frozenset({Outcome.LIVE, Outcome.ROLLED_BACK})
-
-
-class Death(enum.Enum):
-    """How a process dies, by what is left of it."""
-
-    KNOWN = ""
-    """Others know at once."""
-    SILENT = "s"
-    """Only the end of its lease tells."""
-    SOON = "f"
-    """Its last call is still in flight, and lands while others clear up."""
-    LATE = "l"
-    """Its last call is still in flight, and lands when all seems over."""
-
-
-FLIGHTS = {
-    Death.SOON: timedelta(milliseconds=300),
-    Death.LATE: timedelta(minutes=5),
-}
-"""How late the last call may land."""
-
-
-@attrs.frozen
-class Doom:
-    """A death: at which crash point of a process, and how."""
-
-    at: int
-    death: Death = Death.KNOWN
-
-    def __str__(self) -> str:
-        """Return it as ``--path`` takes it."""
-        return f"{self.at}{self.death.value}"
 
 
 @attrs.frozen(kw_only=True)
@@ -66,10 +34,8 @@ class Case:
 
     def stage(self, path: tuple[Doom, ...]) -> Stage:
         """Return a world as long-winded as these deaths need."""
-        late = max(
-            (FLIGHTS.get(d.death, timedelta()) for d in path), default=timedelta()
-        )
-        return Stage(self.kind, seed=self.seed, late=late)
+        late = max((doom.late for doom in path), default=timedelta())
+        return Stage(Terms(kind=self.kind, seed=self.seed, late=late))
 
 
 @attrs.frozen(kw_only=True)
@@ -84,6 +50,16 @@ class Cost:
 
 
 @attrs.frozen(kw_only=True)
+class Flight:
+    """A call that outlived its caller, beside what happened meanwhile."""
+
+    landed_us: int
+    """When it landed, from the death on."""
+    instants_us: tuple[int, ...]
+    """When the process that cleared up heard the answers to its own calls."""
+
+
+@attrs.frozen(kw_only=True)
 class Life:
     """What became of one world."""
 
@@ -94,6 +70,8 @@ class Life:
     """Those that the last process passed, whom nobody killed."""
     costs: tuple[Cost, ...]
     """What each process cost, in order."""
+    flight: Flight | None
+    """Where the first death left something in flight."""
     end: End
 
 
@@ -126,12 +104,13 @@ def live_on(
     scenario.prepare(stage)
     stage.begin()
     decided: bool | None = True
-    work = scenario.call
+    work, died_us = scenario.call, 0
     costs: list[Cost] = []
     deaths: list[str] = []
     for number, doom in enumerate(path, 1):
         process, cost = _die(stage, f"process-{number}", work, doom)
         decided = decided if deaths else _decision(stage, scenario, process, doom)
+        died_us = died_us or stage.sim.cloud.now_us
         _bury(stage, process, doom)
         costs.append(cost)
         deaths.append(process.points[-1])
@@ -147,18 +126,27 @@ def live_on(
         deaths=tuple(deaths),
         points=tuple(last.points),
         costs=(*costs, cost),
+        flight=_flight(stage, died_us, last) if _is_flying(path[:1]) else None,
         end=end,
     )
 
 
+def _flight(stage: Stage, died_us: int, last: Process) -> Flight:
+    lines = [line for line in stage.sim.trace.lines if line.at_us >= died_us]
+    landed = [n.at_us for n in lines if n.process == "process-1" and "late" in n.what]
+    heard = [line.at_us - died_us for line in lines if line.process == last.name]
+    return Flight(landed_us=landed[-1] - died_us, instants_us=tuple(heard))
+
+
 def _is_flying(path: tuple[Doom, ...]) -> bool:
-    return any(doom.death in FLIGHTS for doom in path)
+    return any(doom.is_flying for doom in path)
 
 
 def _die(stage: Stage, name: str, work: Call, doom: Doom) -> tuple[Process, Cost]:
-    flying = doom.death in FLIGHTS
     began_us = stage.sim.cloud.now_us
-    process, _ = stage.live(name, work, kill_at=doom.at, flying=flying)
+    stage.sim.gate.late_us = doom.late_us
+    faults = LastCallLate if doom.is_flying else None
+    process, _ = stage.live(name, work, kill_at=doom.at, faults=faults)
     if not process.is_killed or len(process.points) != doom.at:
         raise Broken(f"{name} did not come to crash point {doom.at}")
     return process, _cost(stage, process, began_us)
@@ -169,7 +157,7 @@ def _decision(
 ) -> bool | None:
     """Return how it must end; None where a write is in flight that decides."""
     decided = scenario.decided(stage)
-    undecided = doom.death in FLIGHTS and process.points[-1] == "after:switch.write"
+    undecided = doom.is_flying and process.points[-1] == "after:switch.write"
     return None if undecided and not decided else decided
 
 

@@ -1,27 +1,8 @@
 """One path of deaths once more, with its whole trace."""
 
-import re
-
+from proofs.kills.dooms import Doom
 from proofs.kills.ending import Allowed, come_to_rest
-from proofs.kills.lives import Case, Death, Doom, live, live_on
-
-_DOOM = re.compile(r"(\d+)([a-z]?)")
-
-
-def parse(text: str) -> tuple[Doom, ...]:
-    """Return the deaths that ``37,12f`` stands for; nothing stands for none.
-
-    Raises:
-        ValueError: it stands for nothing.
-    """
-    return tuple(_doom(part) for part in text.split(",") if part)
-
-
-def _doom(text: str) -> Doom:
-    found = _DOOM.fullmatch(text.strip())
-    if found is None:
-        raise ValueError(f"{text!r} is no death: write 37, 37s, 37f or 37l")
-    return Doom(int(found[1]), Death(found[2]))
+from proofs.kills.lives import Case, live, live_on
 
 
 def replay(case: Case, path: tuple[Doom, ...]) -> str:

@@ -10,10 +10,17 @@ import immutable
 from immutable.model import Outcome
 from immutable.results import Deployment
 from immutable.strategies import Canary
-from immutable.testing.registers import Kind
-from immutable.testing.scheduling import to_us
+from immutable.testing.faults import Faults
+from immutable.testing.scheduling import Process, to_us
 from immutable.testing.servers import Route
-from proofs.kills.stage import SIZE, WARM, Call, Stage
+from proofs.kills.stage import (
+    SIZE,
+    WARM,
+    Call,
+    LastCallLate,
+    Stage,
+    Terms,
+)
 
 Rule = Callable[[Stage], bool]
 _LATE = timedelta(minutes=5)
@@ -40,6 +47,8 @@ class Scenario:
     """What a restarted process does."""
     swept: bool = False
     """Only a sweep brings it to its end; recovery alone does not."""
+    origin: Callable[[Stage], None] | None = None
+    """What the world was before the call that the scenario clears up after."""
     is_deploy: bool = False
     """A new side is made ready and gets the traffic, or is turned back."""
 
@@ -48,14 +57,14 @@ def _nothing(stage: Stage) -> None:
     """Begin with an empty world."""
 
 
-def _one(stage: Stage) -> None:
+def one_live(stage: Stage) -> None:
     """Let one release be live."""
     stage.deploy("a").raise_for_outcome()
 
 
 def _two(stage: Stage) -> None:
     """Let a second release be live, and the first be its standby."""
-    _one(stage)
+    one_live(stage)
     stage.deploy("b").raise_for_outcome()
 
 
@@ -68,7 +77,7 @@ def _two_with_one_gone(stage: Stage) -> None:
 
 def _one_maimed(stage: Stage) -> None:
     """Let one of the live servers have died."""
-    _one(stage)
+    one_live(stage)
     fleet = stage.sim.cloud.fleets.now[stage.routed[0]]
     stage.sim.kill_server(fleet.servers[0].id)
 
@@ -96,28 +105,38 @@ def _two_unrecorded(stage: Stage) -> None:
 
 def _with_an_orphan(stage: Stage) -> None:
     """Let a launch land when its deployment is long over."""
-    _one(stage)
-    kill_at = _launched_at(stage.kind, stage.seed)
+    one_live(stage)
     # the provider declares nothing of the kind, so that only a sweep finds what comes
     stage.sim.gate.late_us = to_us(_LATE)
-    process, _ = stage.live(
-        "forgotten", lambda s: s.deploy("b"), kill_at=kill_at, flying=True
-    )
-    process.is_known_dead = True
+    died(stage, "after:fleets.launch", faults=LastCallLate)
     immutable.recover(stage.service)
     stage.sim.wait(_LATE)
     if len(stage.sim.cloud.fleets.now) == 1:
         raise AssertionError("the launch landed too early to leave an orphan")
 
 
+def died(
+    stage: Stage,
+    point: str,
+    *,
+    before: int = 0,
+    faults: Callable[[Process], Faults] | None = None,
+) -> None:
+    """Let a deployer have died at a crash point, having passed it so often before."""
+    kill_at = _point(stage.terms, point, before)
+    process, _ = stage.live("forgotten", _deploy("b"), kill_at=kill_at, faults=faults)
+    process.is_known_dead = True
+
+
 @functools.cache
-def _launched_at(kind: Kind, seed: int) -> int:
-    """Return the number of the point at which a deployment has just asked for servers."""
-    stage = Stage(kind, seed=seed)
+def _point(terms: Terms, point: str, before: int) -> int:
+    """Return the number of a crash point of a deploy over an incumbent."""
+    stage = Stage(terms)
     with stage.sim:
-        _one(stage)
-        process, _ = stage.live("forgotten", lambda s: s.deploy("b"))
-    return process.points.index("after:fleets.launch") + 1
+        one_live(stage)
+        process, _ = stage.live("forgotten", _deploy("b"))
+    numbers = [at for at, name in enumerate(process.points, 1) if name == point]
+    return numbers[before]
 
 
 def _always(_stage: Stage) -> bool:
@@ -178,7 +197,7 @@ SCENARIOS = (
     ),
     Scenario(
         name="deploy over an incumbent",
-        prepare=_one,
+        prepare=one_live,
         call=_deploy("b"),
         decided=_has_cut_over,
         is_deploy=True,
@@ -192,14 +211,14 @@ SCENARIOS = (
     ),
     Scenario(
         name="deploy by steps",
-        prepare=_one,
+        prepare=one_live,
         call=_deploy_by_steps,
         decided=_has_cut_over,
         is_deploy=True,
     ),
     Scenario(
         name="rejected on the preview",
-        prepare=_one,
+        prepare=one_live,
         call=_deploy("b", rejected="preview"),
         decided=_never,
         outcome=_BACK,
@@ -207,7 +226,7 @@ SCENARIOS = (
     ),
     Scenario(
         name="rejected in the bake",
-        prepare=_one,
+        prepare=one_live,
         call=_deploy("b", rejected="live"),
         decided=_never,
         outcome=_BACK,
@@ -215,7 +234,7 @@ SCENARIOS = (
     ),
     Scenario(
         name="never ready",
-        prepare=_one,
+        prepare=one_live,
         call=_deploy("b", ready=False, patience="200ms"),
         decided=_never,
         outcome=_BACK,
@@ -237,13 +256,13 @@ SCENARIOS = (
     ),
     Scenario(
         name="scale up",
-        prepare=_one,
+        prepare=one_live,
         call=lambda stage: immutable.scale(stage.service, SIZE + 1),
         decided=_has_begun,
     ),
     Scenario(
         name="scale down",
-        prepare=_one,
+        prepare=one_live,
         call=lambda stage: immutable.scale(stage.service, SIZE - 1),
         decided=_has_begun,
     ),

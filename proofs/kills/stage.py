@@ -12,7 +12,7 @@ from immutable.results import Deployment
 from immutable.service import Service
 from immutable.strategies import BlueGreen
 from immutable.testing import people
-from immutable.testing.faults import Fault
+from immutable.testing.faults import Fault, Faults
 from immutable.testing.provider import Provider
 from immutable.testing.registers import Kind, Register
 from immutable.testing.scheduling import EPOCH, Process
@@ -52,18 +52,28 @@ class Truth:
     register: Register
 
 
-def provider(kind: Kind, late: timedelta, staleness: timedelta) -> Provider:
-    """Return a provider of this kind; each kind also differs in what else it can do."""
-    native = kind == "slot"
-    return Provider(
-        switch=kind,
-        late=late,
-        staleness=staleness,
-        launch_binds=native,
-        counts=native,
-        guards_deletion=kind != "compare-and-set",
-        drains_in=timedelta(milliseconds=60),
-    )
+@attrs.frozen(kw_only=True)
+class Terms:
+    """What a world is like: the same terms make the same world."""
+
+    kind: Kind
+    seed: int = 0
+    late: timedelta = timedelta()
+    staleness: timedelta = timedelta()
+
+    @property
+    def provider(self) -> Provider:
+        """Return the provider; each kind also differs in what else it can do."""
+        native = self.kind == "slot"
+        return Provider(
+            switch=self.kind,
+            late=self.late,
+            staleness=self.staleness,
+            launch_binds=native,
+            counts=native,
+            guards_deletion=self.kind != "compare-and-set",
+            drains_in=timedelta(milliseconds=60),
+        )
 
 
 @attrs.frozen
@@ -84,17 +94,10 @@ class LastCallLate:
 class Stage:
     """One simulated world with one service, and the processes that work on it."""
 
-    def __init__(
-        self,
-        kind: Kind,
-        *,
-        seed: int = 0,
-        late: timedelta = timedelta(),
-        staleness: timedelta = timedelta(),
-    ) -> None:
+    def __init__(self, terms: Terms) -> None:
         """Make a world in which nothing exists yet."""
-        self.kind, self.seed = kind, seed
-        self.sim = Simulation(seed, provider=provider(kind, late, staleness))
+        self.terms = terms
+        self.sim = Simulation(terms.seed, provider=terms.provider)
         self.service = self.sim.service(
             SERVICE,
             size=SIZE,
@@ -149,7 +152,12 @@ class Stage:
         return immutable.deploy(service or self.service, made)
 
     def live(
-        self, name: str, work: Call, *, kill_at: int | None = None, flying: bool = False
+        self,
+        name: str,
+        work: Call,
+        *,
+        kill_at: int | None = None,
+        faults: Callable[[Process], Faults] | None = None,
     ) -> tuple[Process, Deployment | None]:
         """Let a process work to its end, or to its death.
 
@@ -157,14 +165,14 @@ class Stage:
             name: names it; no other may have had it.
             work: what it does.
             kill_at: the number of the crash point at which it dies.
-            flying: what it has asked for last is still in flight when it dies.
+            faults: what goes wrong while it lives, given itself.
         """
         results: list[Deployment] = []
         process = self.sim.spawn(
             name, lambda: results.append(work(self)), kill_at=kill_at
         )
-        if flying:
-            self.sim.gate.faults = LastCallLate(process)
+        if faults is not None:
+            self.sim.gate.faults = faults(process)
         self.sim.run()
         self.sim.set_faults(None)
         return process, results[0] if results else None

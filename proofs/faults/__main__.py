@@ -1,0 +1,161 @@
+"""Strike every call with every fault, and see what the caller is told and what is left.
+
+    python -m proofs faults [--switch KIND|all] [--seconds T] [--only SCENARIO]
+                            [--seed S] [--processes N] [--brief]
+    python -m proofs faults --only SCENARIO --switch KIND --cell "CELL"   (see one again)
+
+``--brief`` leaves out the later places of calls that are made more than once. The exit
+status is 1 when something broke, or when a cell was left out or did not strike.
+"""
+
+import argparse
+import multiprocessing
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+
+import attrs
+
+from immutable.testing.registers import KINDS, Kind
+from proofs.faults.cells import Cell
+from proofs.faults.scenarios import SCENARIOS
+from proofs.faults.striking import prepare, stage_of
+from proofs.faults.trying import Broke, Tally, every, strike_all
+from proofs.kills.scenarios import Scenario
+
+_SHOWN = 8
+_HEADER = (
+    f"{'scenario':26} {'switch':16} {'calls':>6} {'cells':>11} {'struck':>7} "
+    f"{'broken':>7} {'longest':>9} {'seconds':>8}  told"
+)
+
+
+@attrs.frozen(kw_only=True)
+class Task:
+    """One scenario's matrix, by names, so that another process can be told of it."""
+
+    scenario: str
+    kind: Kind
+    seed: int
+    brief: bool
+    until: float
+
+    def run(self) -> Tally:
+        """Strike the matrix."""
+        return strike_all(
+            named(self.scenario),
+            self.kind,
+            seed=self.seed,
+            chosen=is_basic if self.brief else every,
+            is_over=lambda: time.monotonic() > self.until,
+        )
+
+
+def named(name: str) -> Scenario:
+    """Return the scenario with this name."""
+    return next(scenario for scenario in SCENARIOS if scenario.name == name)
+
+
+def is_basic(cell: Cell) -> bool:
+    """Return whether a cell strikes a call where it is made first."""
+    return not cell.skip
+
+
+def main() -> int:
+    """Strike what was asked for and return the exit status."""
+    asked = _arguments()
+    kinds = KINDS if asked.switch == "all" else (asked.switch,)
+    names = [s.name for s in SCENARIOS if asked.only in {None, s.name}]
+    if asked.cell is not None:
+        print(_replay(named(names[0]), kinds[0], asked.seed, asked.cell))
+        return 0
+    until = time.monotonic() + asked.seconds
+    tasks = [
+        Task(scenario=name, kind=kind, seed=asked.seed, brief=asked.brief, until=until)
+        for kind in kinds
+        for name in names
+    ]
+    return _judge(list(_shown(_run(tasks, asked.processes))))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m proofs faults")
+    parser.add_argument("--switch", default="all", choices=[*KINDS, "all"])
+    parser.add_argument("--seconds", type=float, default=float("inf"))
+    parser.add_argument("--only", choices=[scenario.name for scenario in SCENARIOS])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--brief", action="store_true")
+    parser.add_argument("--cell")
+    return parser.parse_args()
+
+
+def _run(tasks: Sequence[Task], processes: int) -> Iterator[Tally]:
+    if processes == 1:
+        yield from map(Task.run, tasks)
+        return
+    # a fresh interpreter for each: a fork would take over greenlets that are not its own
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        yield from pool.imap(Task.run, tasks)
+
+
+def _shown(tallies: Iterable[Tally]) -> Iterator[Tally]:
+    print(_HEADER, flush=True)
+    for tally in tallies:
+        print(_line(tally), flush=True)
+        yield tally
+
+
+def _line(tally: Tally) -> str:
+    told = ", ".join(f"{n} {said}" for said, n in sorted(tally.outcomes.items()))
+    return (
+        f"{tally.scenario:26} {tally.kind:16} {tally.calls:6} "
+        f"{tally.cells:5}/{tally.asked:<5} {tally.struck:7} {len(tally.broke):7} "
+        f"{tally.longest.total_seconds():7.0f} s {tally.seconds:8.1f}  {told}"
+    )
+
+
+def _judge(tallies: Sequence[Tally]) -> int:
+    broke = [(tally, found) for tally in tallies for found in tally.broke]
+    for tally, found in broke[:_SHOWN]:
+        print(f"\n{_spell(tally, found)}")
+    left_out = [tally for tally in tallies if not tally.is_complete]
+    for tally in left_out:
+        missed = ", ".join(map(str, tally.missed))
+        print(f"\nnot all of it struck: {tally.scenario}, {tally.kind}: {missed}")
+    cells = sum(tally.cells for tally in tallies)
+    struck = sum(tally.struck for tally in tallies)
+    print(
+        f"\n{cells} cells, {struck} struck and came to rest as they must, "
+        f"{len(broke)} broken, {len(left_out)} matrices incomplete"
+    )
+    return int(bool(broke or left_out))
+
+
+def _spell(tally: Tally, found: Broke) -> str:
+    return (
+        f"BROKEN {tally.scenario}, {tally.kind}: {found.cell}\n"
+        f"  see it again: python -m proofs faults --only '{tally.scenario}' "
+        f"--switch {tally.kind} --seed {tally.seed} --cell '{found.cell}'\n"
+        f"{found.message}"
+    )
+
+
+def _replay(scenario: Scenario, kind: Kind, seed: int, asked: str) -> str:
+    """Return the trace of one cell, and what broke in it."""
+    trial = prepare(scenario, kind, seed)
+    cell = next(cell for cell in trial.cells if str(cell) == asked)
+    stage = stage_of(kind, seed)
+    try:
+        with stage.sim:
+            said = str(trial.strike_on(stage, cell))
+    # whatever broke is what is to be seen
+    except Exception as exc:  # noqa: BLE001 - it is shown, with all that led to it
+        said = f"{type(exc).__name__}: {exc}"
+    finally:
+        stage.sim.close()
+    return f"{stage.sim.trace.text()}\n\n{said}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
