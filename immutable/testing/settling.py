@@ -146,7 +146,8 @@ def _check_sizes(sim: Simulation, state: State, register: Register) -> None:
         alive = {s.id for s in _servers(sim, entry.name)}
         place = register.place_of(entry.name)
         members = {member.instance for member in place.members} if place else set()
-        if len(alive) > entry.size or alive - members:
+        left_out = alive - members if entry.status is FleetStatus.LIVE else set()
+        if len(alive) > entry.size or left_out:
             message = (
                 f"{entry.name} is to have {entry.size}, there are {sorted(alive)}, "
                 f"and {sorted(members)} are members"

@@ -116,11 +116,9 @@ class Traffic:
     def _is_expected(self, routing: Routing) -> bool:
         """Return whether this is what the ledger says is served."""
         attempt = self.book.state.attempt
-        if attempt is None:
-            return dict(routing.weights) == _live(self.book.state)
-        before = getattr(attempt.goal, "before", None)
-        expected = attempt.routed or (before if isinstance(before, Routing) else None)
-        return expected is not None and routing.weights == expected.weights
+        if attempt is not None and attempt.routed is not None:
+            return routing.weights == attempt.routed.weights
+        return dict(routing.weights) == _live(self.book.state)
 
     def _check_proof(self, request: Request, fleet: FleetName, after: Register) -> None:
         entry = self.book.state.fleet(fleet)
