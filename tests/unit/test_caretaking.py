@@ -352,7 +352,7 @@ def test_what_somebody_else_serves_is_kept_without_a_word_more(stage):
 
 
 def test_a_service_that_is_opened_again_is_not_closed_twice(stage):
-    """destroy closes what it found; what a person routes afterwards stays."""
+    """Destroying closes what it found; what a person routes afterwards stays."""
     stage.deploy("one")
     (live,) = stage.world.fleets
     opened = []
