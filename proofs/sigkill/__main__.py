@@ -8,11 +8,18 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from proofs.sigkill.experiment import Aims, run
+import attrs
+
 from proofs.sigkill.on_processes import OnProcesses
 from proofs.sigkill.ports import free_port
+from proofs.sigkill.running import Aims, run
 from proofs.sigkill.site import Ground, Site
+from proofs.sigkill.verbs import Verb
+
+if TYPE_CHECKING:
+    from proofs.sigkill.on_libvirt import OnLibvirt
 
 POOL = Path("/var/tmp/immutable-proofs/pool")  # noqa: S108 - root's, and kept between runs
 
@@ -28,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         site = Site(
             directory=directory,
             listen=f"127.0.0.1:{free_port()}",
-            ground=_ground(options, directory),
+            ground=_with_verbs(_ground(options, directory), options.verbs),
         )
         tally = run(site, aims, _note)
     for line in tally.lines():
@@ -54,10 +61,17 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--pool", type=Path, default=POOL, help="where libvirt keeps images and disks"
     )
+    parser.add_argument(
+        "--verbs", type=_verbs, help="what to kill deployers at: deploy,grow,…"
+    )
     return parser.parse_args(arguments)
 
 
-def _ground(options: argparse.Namespace, directory: Path) -> Ground:
+def _verbs(text: str) -> tuple[Verb, ...]:
+    return tuple(Verb(word) for word in text.split(","))
+
+
+def _ground(options: argparse.Namespace, directory: Path) -> "OnProcesses | OnLibvirt":
     if options.backend == "libvirt":
         # imported on first use: the other backend needs no libvirt
         from proofs.sigkill.on_libvirt import on_libvirt
@@ -66,6 +80,12 @@ def _ground(options: argparse.Namespace, directory: Path) -> Ground:
     instances = directory / "instances"
     instances.mkdir()
     return OnProcesses(directory=instances, port=free_port())
+
+
+def _with_verbs(
+    ground: "OnProcesses | OnLibvirt", verbs: tuple[Verb, ...] | None
+) -> Ground:
+    return attrs.evolve(ground, verbs=verbs) if verbs else ground
 
 
 def _note(text: str) -> None:

@@ -1,6 +1,7 @@
 """What is there, seen from outside and past the library, beside what the ledger says."""
 
 import socket
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -23,8 +24,8 @@ class Census:
     problems: tuple[str, ...]
     """Contradictions between ledger, switch and fleets: never right."""
     strays: frozenset[str]
-    """Instances of no fleet of the ledger: right for a while, when a request of a dead
-    deployer took effect late."""
+    """Instances of no fleet of the ledger, or beyond their fleet's size and without
+    traffic: right for a while, when a request of a dead deployer took effect late."""
 
 
 @attrs.frozen(kw_only=True)
@@ -48,15 +49,28 @@ def take_census(site: Site) -> Census:
     """Compare everything with the ledger. Nothing is changed."""
     journal = journal_of(site)
     state, traces = journal.state, site.ground.traces()
-    known = {entry.name for entry in state.fleets}
-    named = frozenset[str]().union(*traces.values())
-    strays = frozenset(name for name in named if fleet_of(name) not in known)
+    found = look_at_switch(site)
+    strays = _strays(state, traces, {str(s["srv_name"]) for s in found.servers})
+    settled = {place: names - strays for place, names in traces.items()}
     problems = (
         *_in_ledger(state),
-        *_in_traces(state, traces),
-        *_in_switch(state, look_at_switch(site), journal.identity()),
+        *_in_traces(state, settled),
+        *_in_switch(state, found, journal.identity()),
     )
     return Census(problems=problems, strays=strays)
+
+
+def _strays(state: State, traces: Traces, members: set[str]) -> frozenset[str]:
+    sizes: dict[str, int] = {entry.name: entry.size for entry in state.fleets}
+    named = frozenset[str]().union(*traces.values())
+    counts = Counter(fleet_of(name) for name in named)
+    beyond = {fleet for fleet, size in sizes.items() if counts[fleet] > size}
+    return frozenset(
+        name
+        for name in named
+        if fleet_of(name) not in sizes
+        or (fleet_of(name) in beyond and name not in members)
+    )
 
 
 def fleet_of(instance: str) -> str:

@@ -5,22 +5,19 @@ from contextlib import nullcontext
 
 import attrs
 
-import immutable
 from immutable.model import Outcome
-from immutable.results import Deployment
 from proofs.sigkill.points import Point, Watch
-from proofs.sigkill.site import REJECT, ROLLBACK, SICK, WELL, Site
+from proofs.sigkill.site import Site
 from proofs.sigkill.taps import haproxy_tapped
-
-RECOVER = "recover"
+from proofs.sigkill.verbs import Verb, call
 
 
 @attrs.frozen(kw_only=True)
 class Order:
     """What a process is to do, and where it is to die."""
 
-    verb: str
-    mark: str
+    verb: Verb
+    mark: str = ""
     """In the configuration of the release, so that every answer tells who gave it."""
     point: Point | None = None
     meeting: int | None = None
@@ -42,24 +39,10 @@ def obey(site: Site, order: Order) -> Said:
     watch = Watch(order.verb, point=order.point, meeting=order.meeting)
     looking = haproxy_tapped(watch) if site.ground.looks_into_switch else nullcontext()
     with looking:
-        done = _do(site, order, watch)
-    error = repr(done.error) if done.error else ""
+        done = call(order.verb, site.service(watch), site.ground.image, order.mark)
     return Said(
         outcome=done.outcome,
-        error=error,
+        error=repr(done.error) if done.error else "",
         took_s=time.monotonic() - began,
         met=tuple(watch.met),
     )
-
-
-def _do(site: Site, order: Order, watch: Watch) -> Deployment:
-    service = site.service(watch)
-    match order.verb:
-        case v if v == RECOVER:
-            return immutable.recover(service)
-        case v if v == ROLLBACK:
-            return immutable.rollback(service)
-        case verb:
-            mood = SICK if verb == REJECT else WELL
-            config = {"mark": order.mark, "mood": mood}
-            return immutable.deploy(service, site.ground.image, config=config)

@@ -2,93 +2,26 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import attrs
 
 import immutable
 from immutable.model import Outcome
-from proofs.sigkill.census import journal_of, take_census
-from proofs.sigkill.deployer import RECOVER, Order, Said
-from proofs.sigkill.kills import Kill, choose
+from proofs.sigkill.census import fleet_of, journal_of, take_census
+from proofs.sigkill.deployer import Order, Said
+from proofs.sigkill.kills import Kill
 from proofs.sigkill.points import Point, snapshot_points
-from proofs.sigkill.site import DEPLOY, REJECT, ROLLBACK, Site
-from proofs.sigkill.standing import Standing, standing
+from proofs.sigkill.site import Site
+from proofs.sigkill.standing import Standing, needed_before, standing
 from proofs.sigkill.tally import Tally
 from proofs.sigkill.traffic import Traffic
+from proofs.sigkill.verbs import Verb
 from proofs.sigkill.zygote import Zygote
 
-_TRIES = 8
-"""So often a point is tried that deployers pass by; a snapshot is written by few."""
 _KILLED_AGAIN, _RECOVERED_TWICE = 0.3, 0.25
 """In such shares of the rounds."""
 _MEETINGS = range(1, 50)
 _GRACE_S = 1.0
-
-Tell = Callable[[str], None]
-
-
-@attrs.frozen(kw_only=True)
-class Aims:
-    """What a run is to do."""
-
-    count: int
-    seed: int
-    seconds: float = float("inf")
-
-
-def run(site: Site, aims: Aims, tell: Tell) -> Tally:
-    """Kill as many deployers as asked; afterwards nothing of the service is left."""
-    began = time.monotonic()
-    tally = Tally(backend=site.ground.name, asked=aims.count)
-    with started(site, aims, tally) as experiment:
-        tally.known = experiment.count()
-        tell(f"{len(tally.known)} points, {experiment.took_s}")
-        points = tally.known
-        kills = choose(points, experiment.took_s, aims.count, experiment.chance)
-        _kill_all(experiment, kills, began + aims.seconds, tell)
-        experiment.conclude()
-    tally.took_s = time.monotonic() - began
-    return tally
-
-
-def _kill_all(
-    experiment: "Experiment", kills: list[Kill], deadline: float, tell: Tell
-) -> None:
-    queue = [(kill, 1) for kill in kills]
-    while queue and time.monotonic() < deadline:
-        kill, tries = queue.pop(0)
-        if not experiment.kill(kill) and tries < _TRIES:
-            queue.append((kill.sooner(), tries + 1))
-        tell(f"{len(queue)} to go; {kill}")
-
-
-@contextmanager
-def started(site: Site, aims: Aims, tally: Tally) -> Iterator["Experiment"]:
-    """Deploy a first release and let traffic flow; at the end destroy everything."""
-    log, rate = site.directory / "traffic.log", site.ground.requests_per_second
-    try:
-        with Zygote(site) as zygote:
-            zygote.run(Order(verb=DEPLOY, mark="r0"))
-            tally.judge.allow(time.monotonic(), ["r0"], "the first release")
-            with Traffic(site.listen, log, per_second=rate) as traffic:
-                experiment = Experiment(
-                    site=site,
-                    zygote=zygote,
-                    traffic=traffic,
-                    chance=random.Random(aims.seed),
-                    tally=tally,
-                    service=site.service(),
-                )
-                experiment.undisturbed(DEPLOY)
-                yield experiment
-        immutable.destroy(site.service())
-        left = frozenset[str]().union(*site.ground.traces().values())
-        tally.leftovers |= left | site.ground.debris()
-    finally:
-        site.switch().shut_down()
-        site.ground.clear()
 
 
 @attrs.define
@@ -104,7 +37,7 @@ class Experiment:
     rounds: int = 0
     killed_at: float = 0.0
     """By the monotonic clock: when a deployer last ended."""
-    took_s: dict[str, float] = attrs.field(factory=dict)
+    took_s: dict[Verb, float] = attrs.field(factory=dict)
     strays: dict[str, float] = attrs.field(factory=dict)
     """Since when there are instances that the ledger does not answer for."""
 
@@ -114,9 +47,9 @@ class Experiment:
         for verb in self.site.ground.verbs:
             first, second = self.undisturbed(verb), self.undisturbed(verb)
             points |= set(first.met) & set(second.met)
-        return frozenset(points).union(snapshot_points(DEPLOY))
+        return frozenset(points).union(snapshot_points(self.site.ground.verbs[0]))
 
-    def undisturbed(self, verb: str) -> Said:
+    def undisturbed(self, verb: Verb) -> Said:
         """Let a verb run to its end."""
         self._prepare(verb)
         said = self._round(Kill(verb=verb))
@@ -148,34 +81,46 @@ class Experiment:
         self._look("the end")
         if self.strays:
             self._sweep()
-        self.undisturbed(DEPLOY)
+        self.undisturbed(Verb.DEPLOY)
         self.tally.leftovers |= self.site.ground.debris()
 
-    def _prepare(self, verb: str) -> None:
-        """See that a rollback finds a warm fleet of an earlier release."""
-        while verb == ROLLBACK and standing(self.site).warm is None:
-            self._round(Kill(verb=DEPLOY))
+    def _prepare(self, verb: Verb) -> None:
+        """Bring the service to where the verb always does the same."""
+        size = self.site.ground.size
+        while first := needed_before(verb, standing(self.site), size):
+            self._round(Kill(verb=first))
+        if verb is Verb.HEAL:
+            fleet, files = standing(self.site).fleet, self.site.ground.traces()
+            own = sorted(n for n in files["files"] if fleet_of(n) == fleet)
+            self.site.ground.hurt(own[0])
 
     def _round(self, kill: Kill) -> Said | None:
         self.rounds += 1
         before, began = standing(self.site), time.monotonic()
-        new = before.warm if kill.verb == ROLLBACK else f"r{self.rounds}"
+        new = self._aim(kill.verb, before)
         order = Order(verb=kill.verb, mark=new or "", point=kill.point)
         said = self.zygote.run(order, kill_after_s=kill.after_s)
         self.killed_at = time.monotonic()
         died = standing(self.site)
         if said is None:
-            self._recover(str(kill))
-        elif said.outcome is not _right(kill.verb):
+            self._recover(kill)
+        elif said.outcome is not kill.verb.right:
             self._blame(f"{kill}: undisturbed it ended {said.outcome}: {said.error}")
         self._judge(kill, before, died, new=new, began=began)
         self._look(str(kill))
         return said
 
-    def _recover(self, what: str) -> None:
+    def _aim(self, verb: Verb, before: Standing) -> str | None:
+        """Return the mark of the release that the verb makes live, or tries to."""
+        if verb is Verb.ROLLBACK:
+            return before.warm
+        is_new = verb in {Verb.DEPLOY, Verb.REJECT}
+        return f"r{self.rounds}" if is_new else before.live
+
+    def _recover(self, kill: Kill) -> None:
         while self.chance.random() < _KILLED_AGAIN:
             meeting = self.chance.choice(_MEETINGS)
-            order = Order(verb=RECOVER, mark="", meeting=meeting)
+            order = Order(verb=Verb.RECOVER, meeting=meeting)
             if self.zygote.run(order) is not None:
                 break
             self.tally.in_recovery += 1
@@ -183,9 +128,12 @@ class Experiment:
         good = done.outcome in {Outcome.LIVE, Outcome.ROLLED_BACK}
         if not good or done.warnings or done.leftovers:
             said = (done.outcome, repr(done.error), done.warnings, done.leftovers)
-            self._blame(f"recovery after {what}: {said}")
+            self._blame(f"recovery after {kill}: {said}")
         if self.chance.random() < _RECOVERED_TWICE:
-            self._recover_again(what)
+            self._recover_again(str(kill))
+        if kill.verb is Verb.HEAL:
+            # who died before beginning left everything as it was
+            immutable.heal(self.service)
 
     def _recover_again(self, what: str) -> None:
         before = journal_of(self.site).state
@@ -208,10 +156,11 @@ class Experiment:
         old, ended = before.live, after.live
         if not ended == after.routed == died.routed:
             self._blame(f"{kill}: it went from {before} by {died} to {after}")
-        if ended not in ({old} if kill.verb == REJECT else {old, new}):
+        if ended not in ({old, new} if kill.verb.moves else {old}):
             self._blame(f"{kill}: production was on {old}, and is now on {ended}")
-        self.tally.ended_new += ended == new
-        self.tally.ended_old += ended == old
+        has_moved = ended == new != old
+        self.tally.ended_new += has_moved
+        self.tally.ended_old += not has_moved
         marks = [mark for mark in (old, died.routed, ended) if mark is not None]
         judge = self.tally.judge
         judge.allow(began, marks, f"round {self.rounds}: {kill}")
@@ -243,7 +192,3 @@ class Experiment:
     @property
     def _late_s(self) -> float:
         return self.site.ground.backend(None).capabilities.late.total_seconds()
-
-
-def _right(verb: str) -> Outcome:
-    return Outcome.ROLLED_BACK if verb == REJECT else Outcome.LIVE

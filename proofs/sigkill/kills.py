@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from proofs.sigkill.points import Point
+from proofs.sigkill.verbs import Verb
 
 _RANDOM_SHARE = 8
 """At least one kill in so many comes at a random instant."""
@@ -15,7 +16,7 @@ _RANDOM_SHARE = 8
 class Kill:
     """A deployer's death: at a point, or so long after it began; with neither, none."""
 
-    verb: str
+    verb: Verb
     point: Point | None = None
     after_s: float | None = None
 
@@ -34,7 +35,7 @@ class Kill:
 
 def choose(
     points: Iterable[Point],
-    took_s: Mapping[str, float],
+    took_s: Mapping[Verb, float],
     count: int,
     chance: random.Random,
 ) -> list[Kill]:
@@ -52,13 +53,14 @@ def choose(
     known = sorted(points)
     aimed = len(known) if len(known) <= count else count - count // _RANDOM_SHARE
     kills = [
-        Kill(verb=point.verb, point=point) for point in chance.sample(known, aimed)
+        Kill(verb=Verb(point.verb), point=point)
+        for point in chance.sample(known, aimed)
     ]
     kills += [_at_random(took_s, chance) for _ in range(count - aimed)]
     chance.shuffle(kills)
     return kills
 
 
-def _at_random(took_s: Mapping[str, float], chance: random.Random) -> Kill:
+def _at_random(took_s: Mapping[Verb, float], chance: random.Random) -> Kill:
     verb = chance.choice(sorted(took_s))
     return Kill(verb=verb, after_s=chance.uniform(0, took_s[verb]))

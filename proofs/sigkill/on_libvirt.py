@@ -15,8 +15,9 @@ from immutable.protocols import Backend
 from immutable.urls import Url
 from immutable_libvirt import LibvirtBackend, open_backend
 from proofs.sigkill.points import Watch
-from proofs.sigkill.site import DEPLOY, SERVICE, Traces
+from proofs.sigkill.site import SERVICE, Traces
 from proofs.sigkill.taps import tapped
+from proofs.sigkill.verbs import Verb
 
 # A network of its own, so that nothing of it is anybody else's affair.
 _NETWORK = "immutable-sigkill"
@@ -35,7 +36,7 @@ class OnLibvirt:
     port: int = 8080
     size: int = 1
     name: str = "libvirt"
-    verbs: tuple[str, ...] = (DEPLOY,)
+    verbs: tuple[Verb, ...] = (Verb.DEPLOY,)
     requests_per_second: int = 20
     # Machines take their time: each of these points would cost a boot.
     looks_into_switch: bool = False
@@ -59,7 +60,7 @@ class OnLibvirt:
         return {
             "domains": frozenset(_domains()),
             "processes": frozenset(_processes()),
-            "directories": frozenset(directories),
+            "files": frozenset(directories),
             "overlays": frozenset(path.parent.name for path in overlays),
         }
 
@@ -70,6 +71,11 @@ class OnLibvirt:
         drafts = self._instances.glob(f".{SERVICE}-*")
         stale = {name for name in locks if name.removesuffix(".lock") not in made}
         return frozenset(stale | {path.name for path in drafts})
+
+    def hurt(self, instance: str) -> None:
+        """Kill an instance behind the library's back."""
+        machines = _open(self.pool).machines
+        machines.daemon.connection().lookupByName(instance).destroy()
 
     def clear(self) -> None:
         """Destroy whatever is left, and the network."""

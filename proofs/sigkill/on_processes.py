@@ -1,6 +1,8 @@
 """Fleets of local processes, and what can be seen of them from outside."""
 
 import json
+import os
+import signal
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -12,8 +14,9 @@ from immutable.model import Image, InstanceId
 from immutable.protocols import Backend
 from proofs.sigkill.points import Watch
 from proofs.sigkill.processes import IMAGE, NAME, SERVER, open_processes
-from proofs.sigkill.site import DEPLOY, REJECT, ROLLBACK, Traces
+from proofs.sigkill.site import Traces
 from proofs.sigkill.taps import tapped
+from proofs.sigkill.verbs import Verb
 
 _ASKED = "asking for a server"
 _DAWDLE = timedelta(seconds=1)
@@ -28,7 +31,7 @@ class OnProcesses:
     size: int = 2
     name: str = NAME
     image: Image = IMAGE
-    verbs: tuple[str, ...] = (DEPLOY, REJECT, ROLLBACK)
+    verbs: tuple[Verb, ...] = (Verb.DEPLOY, Verb.REJECT, Verb.ROLLBACK)
     requests_per_second: int = 120
     looks_into_switch: bool = True
 
@@ -57,6 +60,11 @@ class OnProcesses:
     def debris(self) -> frozenset[str]:
         """Return files that servers began and never finished."""
         return frozenset(path.name for path in self.directory.glob(".*.json.*"))
+
+    def hurt(self, instance: str) -> None:
+        """Kill an instance behind the library's back."""
+        facts = json.loads((self.directory / f"{instance}.json").read_text())
+        os.kill(facts["pid"], signal.SIGKILL)
 
     def clear(self) -> None:
         """Kill whatever is left."""

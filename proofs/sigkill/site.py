@@ -14,14 +14,16 @@ from immutable.urls import Url
 from immutable_haproxy import HAProxySwitch, open_switch
 from proofs.sigkill.points import Watch
 from proofs.sigkill.taps import TappedStore, tapped
+from proofs.sigkill.verbs import WELL, Verb
 
 SERVICE = ServiceName("sigkill")
-DEPLOY, REJECT, ROLLBACK = "deploy", "reject", "rollback"
-WELL, SICK = "well", "sick"
 _BAKE, _DRAIN, _KEEP_WARM = "100ms", "2s", "1h"
 
 Traces = Mapping[str, frozenset[str]]
-"""Where instances leave a trace → the names of those that have one there."""
+"""Where instances leave a trace → the names of those that have one there.
+
+``files`` is among the places: what is kept of the dead, too.
+"""
 
 
 class Ground(Protocol):
@@ -48,7 +50,7 @@ class Ground(Protocol):
         ...
 
     @property
-    def verbs(self) -> tuple[str, ...]:
+    def verbs(self) -> tuple[Verb, ...]:
         """Return what deployers are killed at."""
         ...
 
@@ -75,6 +77,10 @@ class Ground(Protocol):
 
         It may stay until the next deployment has made and destroyed instances.
         """
+        ...
+
+    def hurt(self, instance: str) -> None:
+        """Kill an instance behind the library's back."""
         ...
 
     def clear(self) -> None:

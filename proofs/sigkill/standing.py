@@ -1,24 +1,28 @@
-"""Which release production is on: as the ledger says, and as HAProxy says."""
+"""How the service stands: as the ledger says, and as HAProxy says."""
 
 import attrs
 
 from immutable.ledger.state import FleetEntry, State
+from immutable.model import FleetName
 from proofs.sigkill.census import journal_of, look_at_switch
 from proofs.sigkill.site import Site
+from proofs.sigkill.verbs import Verb
 
 _WHOLE = 100
 
 
 @attrs.frozen(kw_only=True)
 class Standing:
-    """The marks of releases, None where there is none."""
+    """Which releases, by their marks, None where there is none; and the live fleet."""
 
     live: str | None
     """By the ledger."""
     routed: str | None
     """By HAProxy."""
     warm: str | None
-    """Of the release to roll back to, where its fleet is still there."""
+    """The one to roll back to, where its fleet is still there."""
+    fleet: FleetName | None
+    size: int
 
 
 def standing(site: Site) -> Standing:
@@ -29,8 +33,28 @@ def standing(site: Site) -> Standing:
     """
     state = journal_of(site).state
     return Standing(
-        live=_mark(state.live), routed=_routed(site, state), warm=_mark(_warm(state))
+        live=_mark(state.live),
+        routed=_routed(site, state),
+        warm=_mark(_warm(state)),
+        fleet=state.live.name if state.live else None,
+        size=state.live.size if state.live else 0,
     )
+
+
+def needed_before(verb: Verb, now: Standing, size: int) -> Verb | None:
+    """Return what to do first, so that a verb does the same as it always does.
+
+    Args:
+        verb: what is to be done.
+        now: how the service stands.
+        size: how many instances the live fleet has, unless it has grown.
+    """
+    has_grown = now.size > size
+    if verb is Verb.SHRINK:
+        return None if has_grown else Verb.GROW
+    if has_grown:
+        return Verb.SHRINK
+    return Verb.DEPLOY if verb is Verb.ROLLBACK and now.warm is None else None
 
 
 def _routed(site: Site, state: State) -> str | None:
