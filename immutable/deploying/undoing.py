@@ -116,7 +116,7 @@ def _neither_side(scene: Scene) -> Decision:
 
 def _clear_away(scene: Scene, goal: DeployGoal) -> Decision:
     if goal.reused:
-        return _ended(scene)
+        return join_all(scene, goal.drain) or _ended(scene)
     if scene.context.backend.keeps_logs:
         scene.world.evidence(scene.fleet)
     drained_by = (scene.attempt.aborting_at or scene.now) + goal.drain
