@@ -19,7 +19,7 @@ from proofs.sigkill.taps import tapped
 from proofs.sigkill.verbs import Verb
 
 _ASKED = "asking for a server"
-_DAWDLE = timedelta(seconds=1)
+_DAWDLE = timedelta(seconds=2.5)
 
 
 @attrs.frozen(kw_only=True)

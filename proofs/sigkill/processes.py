@@ -52,7 +52,7 @@ _CAPABILITIES = Capabilities(
     guards_deletion=False,
     staleness=timedelta(),
     # a server that was asked for by a deployer that died comes to be all the same
-    late=timedelta(seconds=2),
+    late=timedelta(seconds=4),
 )
 _PATIENCE_S = 20.0
 _Row = tuple[Instance, tuple[tuple[str, str], ...]]
