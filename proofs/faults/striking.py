@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import attrs
 
+import immutable
 from immutable.errors import Contention
 from immutable.model import Outcome
 from immutable.results import Deployment
@@ -16,7 +17,7 @@ from proofs.kills.stage import Stage, Terms
 LATE = timedelta(seconds=20)
 """How late an effect may land that was given up."""
 STALENESS = timedelta(seconds=1)
-PATIENCE = timedelta(hours=6)
+PATIENCE = timedelta(hours=2)
 """Whatever happens, a call has returned by then."""
 
 
@@ -64,6 +65,9 @@ class Trial:
         outcome = _check(done, took)
         if outcome is Outcome.REFUSED and stage.truth() != before:
             raise Broken("REFUSED says that nothing was touched, but something was")
+        if outcome is Outcome.NEEDS_RECOVERY and self.scenario.is_healing:
+            # a fleet that could not be healed is left to the next who heals
+            immutable.heal(stage.service)
         self.allowed.judge(come_to_rest(stage), decided=self._decided(outcome))
         return Strike(struck=script.struck, outcome=outcome, took=took)
 

@@ -49,6 +49,8 @@ class Scenario:
     """Only a sweep brings it to its end; recovery alone does not."""
     origin: Callable[[Stage], None] | None = None
     """What the world was before the call that the scenario clears up after."""
+    is_healing: bool = False
+    """It changes the live fleet alone; what it gives up is left to `heal`."""
     is_deploy: bool = False
     """A new side is made ready and gets the traffic, or is turned back."""
 
@@ -259,18 +261,21 @@ SCENARIOS = (
         prepare=one_live,
         call=lambda stage: immutable.scale(stage.service, SIZE + 1),
         decided=_has_begun,
+        is_healing=True,
     ),
     Scenario(
         name="scale down",
         prepare=one_live,
         call=lambda stage: immutable.scale(stage.service, SIZE - 1),
         decided=_has_begun,
+        is_healing=True,
     ),
     Scenario(
         name="heal",
         prepare=_one_maimed,
         call=lambda stage: immutable.heal(stage.service),
         decided=_has_begun,
+        is_healing=True,
     ),
     Scenario(
         name="tidy an expired standby",
