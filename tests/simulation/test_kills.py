@@ -40,11 +40,9 @@ def check(tally: Tally, ran) -> None:
     [
         ("deploy over an incumbent", "compare-and-set"),
         ("rejected in the bake", "slot"),
-        ("scale down", "blind"),
         ("heal", "compare-and-set"),
         ("sweep an orphan", "slot"),
         ("destroy", "blind"),
-        ("adopt", "compare-and-set"),
     ],
 )
 def test_a_call_that_dies_anywhere_is_finished_or_undone(name, kind, ran):
@@ -59,7 +57,7 @@ def test_a_recovery_that_dies_is_recovered_from(name, kind, ran):
     """Killed in the call and again in its recovery, it is still finished or undone."""
     tally = explored(name, kind, TWICE)
     check(tally, ran)
-    assert tally.pairs > 50
+    assert tally.pairs > 20
 
 
 def test_what_a_dead_caller_has_in_flight_may_land_whenever_it_likes(ran):
