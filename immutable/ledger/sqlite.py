@@ -100,7 +100,11 @@ class SqliteStore:
             LedgerError: the records cannot be read or trusted.
         """
         with self._session():
-            return self._rows(_READ, (stream, after, max(limit, 0)))
+            rows = self._rows(_READ, (stream, after, max(limit, 0)))
+            first = max(after, 0) + 1
+            if any(number != at for at, (number, _) in enumerate(rows, start=first)):
+                raise damaged(self.path, f"records of {stream} are missing")
+        return rows
 
     def last(self, stream: str) -> tuple[int, bytes] | None:
         """Return the record with the highest number, at a cost that does not grow.
@@ -133,7 +137,8 @@ class SqliteStore:
                 if self._connection is not None:
                     self._connection.rollback()
                 raise
-            except sqlite3.Error as exc:
+            # It is Python that fails to decode a name in a damaged file.
+            except (sqlite3.Error, UnicodeDecodeError) as exc:
                 self._drop()
                 raise translate(exc, self.path) from exc
             except BaseException:

@@ -20,8 +20,10 @@ def is_busy(exc: sqlite3.Error) -> bool:
     return _code_of(exc) in _BUSY
 
 
-def translate(exc: sqlite3.Error, path: Path) -> LedgerError:
+def translate(exc: sqlite3.Error | UnicodeDecodeError, path: Path) -> LedgerError:
     """Return the ledger's error for one of SQLite's that left nothing changed."""
+    if isinstance(exc, UnicodeDecodeError):
+        return damaged(path, "a name in it is no text")
     code, where = _code_of(exc), str(path)
     if code in _BUSY:
         return LedgerLocked(

@@ -3,7 +3,8 @@
 import random
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
@@ -11,7 +12,7 @@ import attrs
 from proofs.disk.cutting import Cutter, cuts, is_hidden
 from proofs.disk.faults import KILLS, Operation
 from proofs.disk.runs import Run, Runner, running
-from proofs.disk.striking import strike_all, strike_recoveries, undisturbed
+from proofs.disk.striking import Keep, Striker, undisturbed
 from proofs.disk.tally import Tally
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a place, of which a private directory is made
@@ -44,7 +45,18 @@ def prove(asked: Asked) -> Tally:
     Raises:
         CannotProve: something is missing that is needed.
     """
-    tally = Tally(deadline=time.monotonic() + asked.seconds)
+    with proving(asked) as proof:
+        struck = proof.run.operations[:: asked.every]
+        proof.cut()
+        proof.strike(struck)
+        proof.strike_recoveries(struck)
+        proof.fill()
+    return proof.tally
+
+
+@contextmanager
+def proving(asked: Asked) -> Iterator["Proof"]:
+    """Prepare a proof in a private directory in memory, where syncs cost nothing."""
     memory = _MEMORY if _MEMORY.is_dir() else None
     with (
         tempfile.TemporaryDirectory(dir=memory) as base,
@@ -52,67 +64,78 @@ def prove(asked: Asked) -> Tally:
             Path(base), planted=asked.planted, cache_pages=asked.cache_pages
         ) as runner,
     ):
-        _Proof(runner, tally, asked).carry_out()
-    return tally
+        yield Proof(runner, asked)
 
 
-class _Proof:
-    def __init__(self, runner: Runner, tally: Tally, asked: Asked) -> None:
+class Proof:
+    """The parts of a proof, each of which adds to one tally."""
+
+    def __init__(self, runner: Runner, asked: Asked) -> None:
+        self.tally = Tally(deadline=time.monotonic() + asked.seconds)
+        self.run = undisturbed(runner, self.tally)
         self._runner = runner
-        self._tally = tally
         self._asked = asked
-        self._draw = random.Random(asked.seed)  # noqa: S311 - repeatable, no secret
-        self._cutter = Cutter(runner, tally, self._draw)
-        self._operations: tuple[Operation, ...] = ()
+        self._draw = random.Random(asked.seed)
+        self._cutter = Cutter(runner, self.tally, self._draw)
 
-    def carry_out(self) -> None:
-        run = undisturbed(self._runner, self._tally)
-        self._operations = run.operations
-        struck = run.operations[:: self._asked.every]
-        for cut in cuts([run]):
-            self._cutter.systematic(cut)
-        strike_all(self._runner, struck, self._tally, self._cut_later)
-        strike_recoveries(
-            self._runner,
-            [each for each in struck if each.changes],
-            self._tally,
-            self._cut_later,
-            self._draw,
-            each=self._asked.recovery_kills,
+    def cut(self, *, end: int | None = None) -> None:
+        """Cut the power after each operation of the run without faults.
+
+        Args:
+            end: only up to this operation.
+        """
+        for cut in cuts([self.run]):
+            if end is None or cut.operation <= end:
+                self._cutter.systematic(cut)
+
+    def strike(self, operations: Sequence[Operation]) -> None:
+        """Strike operations with every fault, and cut the power after errors."""
+        self._striker(self._cut_after_error).strike(operations)
+
+    def strike_recoveries(self, operations: Sequence[Operation]) -> None:
+        """Kill at operations, kill what goes on, and cut the power in that."""
+        striker = self._striker(self._cut_some)
+        striker.strike_recoveries(operations, each=self._asked.recovery_kills)
+
+    def _striker(self, keep: Keep) -> Striker:
+        return Striker(
+            runner=self._runner, tally=self.tally, keep=keep, draw=self._draw
         )
-        self._fill([run])
 
-    def _cut_later(self, runs: Sequence[Run]) -> None:
-        """Cut the power once or twice in what came of a strike."""
+    def fill(self) -> None:
+        """Cut the power in the run without faults until there are enough states."""
+        wanted = self._asked.states
+        for _ in range(_ROUNDS):
+            for cut in cuts([self.run]):
+                missing = wanted - self.tally.states
+                if missing <= 0 or not self.tally.in_time("power cuts"):
+                    break
+                self._cutter.by_chance(cut, min(missing, 5))
+        if self.tally.states < wanted:
+            self.tally.short.append(f"{self.tally.states} of {wanted} crash states")
+
+    def _cut_after_error(self, runs: Sequence[Run]) -> None:
         strike = runs[-1].strike
-        if strike.fault in KILLS and len(runs) == 1:
+        if strike.fault in KILLS:
+            # What it did until then, the run without faults has done, too.
             return
-        if len(runs) == 1 and is_hidden(
-            self._operations[strike.number - 1], self._operations
-        ):
-            self._tally.left_out += 1
-            return
-        chosen = self._moments(max(strike.number, 1), runs[-1].length)
-        for cut in cuts(runs, start=strike.number):
-            if cut.operation in chosen and self._tally.in_time("power cuts"):
+        if is_hidden(self.run.operations[strike.number - 1], self.run.operations):
+            self.tally.left_out += 1
+        else:
+            self._cut_some(runs)
+
+    def _cut_some(self, runs: Sequence[Run]) -> None:
+        start = max(runs[-1].strike.number, 1)
+        chosen = self._moments(start, runs[-1].length)
+        for cut in cuts(runs, start=start):
+            if cut.operation in chosen and self.tally.in_time("power cuts"):
                 self._cutter.all_lost(cut)
                 self._cutter.by_chance(cut, 1)
 
     def _moments(self, start: int, end: int) -> set[int]:
         """Return some moments soon after a strike, and one at any time."""
-        soon = range(start, min(start + _SOON, end) + 1)
-        late = range(start, end + 1)
-        chosen = self._draw.sample(soon, min(_CUTS, len(soon)))
-        return {*chosen, *self._draw.sample(late, min(1, len(late)))}
-
-    def _fill(self, runs: Sequence[Run]) -> None:
-        wanted = self._asked.states
-        for _ in range(_ROUNDS):
-            for cut in cuts(runs):
-                missing = wanted - self._tally.states
-                if missing <= 0:
-                    return
-                if not self._tally.in_time(f"{missing} of {wanted} crash states"):
-                    return
-                self._cutter.by_chance(cut, 5)
-        self._tally.short.append(f"only {self._tally.states} of {wanted} crash states")
+        soon, all_ = range(start, min(start + _SOON, end) + 1), range(start, end + 1)
+        return {
+            *self._draw.sample(soon, min(_CUTS, len(soon))),
+            *self._draw.sample(all_, min(1, len(all_))),
+        }

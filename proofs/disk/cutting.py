@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
-from proofs.disk.faults import Fault, Kind, Operation, Strike
+from proofs.disk.faults import Fault, Kind, Operation
 from proofs.disk.oracle import examine
 from proofs.disk.power import Disk, Image, put_down
 from proofs.disk.runs import Run, Runner, bounds

@@ -7,7 +7,7 @@ from proofs.disk.faults import KILLS, Fault, Kind, Operation
 from proofs.disk.runs import Run, Said
 from proofs.disk.workload import RECORDS
 
-_KILLED = -9
+KILLED = -9
 _NEEDS_SPACE = frozenset({Kind.MKDIR, Kind.MKNOD, Kind.WRITE})
 
 
@@ -26,7 +26,7 @@ def judge(run: Run, struck: Operation) -> Iterator[str]:
 
 
 def _judge_kill(run: Run, struck: Operation) -> Iterator[str]:
-    if run.status != _KILLED:
+    if run.status != KILLED:
         yield f"was not killed, but ended with {run.status}"
     last = run.operations[-1] if run.operations else None
     at = struck.number - (run.strike.fault is Fault.KILL_BEFORE)

@@ -109,3 +109,14 @@ def put_down(image: Image, directory: Path) -> None:
         else:
             path.write_bytes(content)
             path.chmod(0o600)
+
+
+def found_in(directory: Path) -> Image:
+    """Return what there is below a directory."""
+    return tuple(
+        (
+            str(path.relative_to(directory)),
+            path.read_bytes() if path.is_file() else None,
+        )
+        for path in sorted(directory.rglob("*"))
+    )

@@ -2,10 +2,11 @@
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 
 import attrs
 
-from proofs.disk.faults import KILLS, Fault, Operation, Strike
+from proofs.disk.faults import KILLS, Fault, Operation
 
 _TOLD = 20
 
@@ -33,10 +34,6 @@ class Tally:
         """How many processes were killed."""
         return sum(self.faults[fault] for fault in KILLS) + self.recoveries
 
-    def count(self, strike: Strike) -> None:
-        """Count a strike that was carried out."""
-        self.faults[strike.fault] += 1
-
     def in_time(self, what: str) -> bool:
         """Return whether there is time for more; note what is missing when not."""
         if time.monotonic() < self.deadline:
@@ -45,9 +42,7 @@ class Tally:
             self.short.append(what)
         return False
 
-    def require_kills(
-        self, operations: tuple[Operation, ...], killed: set[int]
-    ) -> None:
+    def require_kills(self, operations: Sequence[Operation], killed: set[int]) -> None:
         """Note every operation at which no process was killed."""
         for operation in operations:
             if operation.changes and operation.number not in killed:
@@ -61,12 +56,12 @@ class Tally:
         kinds = ", ".join(f"{n} {kind}" for kind, n in self.operations.most_common())
         faults = ", ".join(f"{n} {f.name}" for f, n in self.faults.most_common())
         lines = (
-            f"operations seen     {self.operations.total()} ({kinds})",
-            f"faults injected     {self.faults.total()} ({faults})",
-            f"kills               {self.kills}, {self.recoveries} of them in recovery",
-            f"crash states        {self.states}",
-            f"left out            {self.left_out} strikes that SQLite hides",
-            f"violations          {len(self.violations)}",
+            f"operations seen   {self.operations.total()} ({kinds})",
+            f"faults injected   {self.faults.total()} ({faults})",
+            f"kills             {self.kills}, {self.recoveries} of them in recovery",
+            f"crash states      {self.states}",
+            f"left out          {self.left_out} strikes that SQLite hides",
+            f"violations        {len(self.violations)}",
             *(f"  {each}" for each in self.violations[:_TOLD]),
             *(f"not done: {each}" for each in self.short[:_TOLD]),
         )

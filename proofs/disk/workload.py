@@ -32,7 +32,7 @@ class Numbered:
 
 def _records() -> tuple[Numbered, ...]:
     """Return the ledger's identity and a service's records: small, large and empty."""
-    made = random.Random(7)  # noqa: S311 - the same bytes in every process
+    made = random.Random(7)
     contents = [made.randbytes(size) for size in _SIZES_BYTES]
     service = [
         Numbered(stream=_STREAM, sequence=sequence, record=record)
