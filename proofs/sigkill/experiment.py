@@ -38,8 +38,8 @@ class Experiment:
     killed_at: float = 0.0
     """By the monotonic clock: when a deployer last ended."""
     took_s: dict[Verb, float] = attrs.field(factory=dict)
-    strays: dict[str, float] = attrs.field(factory=dict)
-    """Since when there are instances that the ledger does not answer for."""
+    strays: frozenset[str] = frozenset()
+    """Instances that the ledger does not answer for."""
 
     def count(self) -> frozenset[Point]:
         """Run each verb undisturbed, and return the points that it always meets."""
@@ -169,26 +169,26 @@ class Experiment:
             judge.hear(line)
 
     def _look(self, what: str) -> None:
-        """Take a census; what came late may stay until the next call after its time."""
-        census, now = take_census(self.site), time.monotonic()
+        """Take a census. What came late may stay: there are doubts while people die."""
+        census = take_census(self.site)
         for problem in census.problems:
             self._blame(f"after {what}: {problem}")
-        self.tally.late += len(census.strays - set(self.strays))
-        self.strays = {name: self.strays.get(name, now) for name in census.strays}
-        if now - min(self.strays.values(), default=now) > self._late_s + _GRACE_S:
-            self._sweep()
+        self.tally.late |= census.strays
+        self.strays = census.strays
 
     def _sweep(self) -> None:
         """Take away what should have gone by itself, and say so."""
         immutable.sweep(self.service)
         left = take_census(self.site).strays
-        self.tally.swept += len(set(self.strays) - left)
-        self.tally.leftovers |= set(self.strays) & left
-        self.strays = {n: since for n, since in self.strays.items() if n in left}
+        self.tally.swept |= self.strays - left
+        self.tally.leftovers |= left
 
     def _blame(self, what: str) -> None:
         self.tally.problems.append(what)
 
     @property
     def _late_s(self) -> float:
-        return self.site.ground.backend(None).capabilities.late.total_seconds()
+        """Return for how long there may be doubts after the last death."""
+        backend, switch = self.site.ground.backend(None), self.site.switch()
+        late = max(backend.capabilities.late, switch.capabilities.late)
+        return late.total_seconds()

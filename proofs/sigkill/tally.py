@@ -26,10 +26,10 @@ class Tally:
     """Deployers that ended before they were killed."""
     ended_old: int = 0
     ended_new: int = 0
-    late: int = 0
+    late: frozenset[str] = frozenset()
     """Instances that came to be after their deployer's death, and its recovery."""
-    swept: int = 0
-    """Those that stayed until `immutable.sweep` was called, beyond recovery's own."""
+    swept: frozenset[str] = frozenset()
+    """Those that stayed until somebody called `immutable.sweep`: nobody should have to."""
     leftovers: frozenset[str] = frozenset()
     problems: list[str] = attrs.field(factory=list)
     judge: Judge = attrs.field(factory=Judge)
@@ -59,6 +59,7 @@ class Tally:
             counts = f"{judge.failed} failed, {judge.strange} strange"
             yield f"{judge.sent} requests, {counts}"
         yield from judge.examples
+        yield from (f"stayed until swept: {name}" for name in sorted(self.swept))
         yield from (f"left over: {name}" for name in sorted(self.leftovers))
         yield from self.problems
 
@@ -75,7 +76,7 @@ class Tally:
         yield f"requests sent  {self.judge.sent}"
         yield f"failed         {self.judge.failed}"
         yield f"strange        {self.judge.strange}"
-        yield f"late arrivals  {self.late} ({self.swept} stayed until swept)"
+        yield f"late arrivals  {len(self.late)}, {len(self.swept)} of them stayed until swept"
         yield f"leftovers      {len(self.leftovers)}"
         yield f"took           {self.took_s:.0f} s"
         found = list(self.violations())

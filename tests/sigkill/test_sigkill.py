@@ -132,6 +132,7 @@ def test_without_recovery_it_is_noticed(
     monkeypatch.setattr(running, "choose", lambda *_: [kill])
     points = frozenset({IN_THE_MIDDLE})
     monkeypatch.setattr(Experiment, "count", lambda _: points)
+    monkeypatch.setattr(Experiment, "conclude", lambda _: None)
     tally = run(site, Aims(count=1, seed=1), silent)
     assert tally.killed_at == {IN_THE_MIDDLE}
     said = " ".join(tally.violations())
