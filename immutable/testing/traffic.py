@@ -100,9 +100,12 @@ class Traffic:
         Raises:
             Violation: it is not what the ledger says from here on.
         """
-        if self.drifted is not None or entry.outcome is Outcome.NEEDS_RECOVERY:
-            return
-        self._check_served(self.cloud.switch(self.book.service).now.routing)
+        routing = self.cloud.switch(self.book.service).now.routing
+        if self.drifted is not None and self._is_expected(routing):
+            # it was adopted, or moved back
+            self.drifted = None
+        if self.drifted is None and entry.outcome is not Outcome.NEEDS_RECOVERY:
+            self._check_served(routing)
 
     def _moved_by_person(self, before: Routing, after: Routing) -> None:
         if after.weights == before.weights:
