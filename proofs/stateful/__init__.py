@@ -1,0 +1,1 @@
+"""The public calls against a simple model, by Hypothesis."""
