@@ -7,8 +7,8 @@ from itertools import pairwise
 import attrs
 
 from proofs.kills.dooms import Death, Doom, distinct, dooms_of
-from proofs.kills.ending import Allowed, End, come_to_rest
-from proofs.kills.lives import Case, Flight, Life, live
+from proofs.kills.ending import Allowed
+from proofs.kills.lives import Case, Flight, Life, before, live
 
 FIRST = (Death.KNOWN, Death.SILENT, Death.SOON, Death.LATE)
 """How the caller may die."""
@@ -118,7 +118,7 @@ class Exploration:
         if life is not None:
             self._tally.points = len(life.points)
             self._tally.lives.append(life)
-            self._allowed = Allowed(before=self._before(), after=life.end)
+            self._allowed = Allowed(before=before(self._case), after=life.end)
         return life
 
     def every_death(self, calm: Life) -> None:
@@ -183,12 +183,6 @@ class Exploration:
             points=tuple(points[doom.at - 1] for doom in path[-1:] if points),
             message=f"{type(error).__name__}: {error}",
         )
-
-    def _before(self) -> End:
-        stage = self._case.stage(())
-        with stage.sim:
-            self._case.scenario.prepare(stage)
-            return come_to_rest(stage)
 
 
 def landings(flight: Flight, doom: Doom) -> tuple[int, ...]:

@@ -75,6 +75,15 @@ class Life:
     end: End
 
 
+def before(case: Case) -> End:
+    """Return how a world comes to rest in which the call was never made."""
+    stage = case.stage(())
+    prepare = case.scenario.origin or case.scenario.prepare
+    with stage.sim:
+        prepare(stage)
+        return come_to_rest(stage)
+
+
 def live(case: Case, path: tuple[Doom, ...], allowed: Allowed | None = None) -> Life:
     """Make a world, let processes die in it one after the other, and see how it ends.
 

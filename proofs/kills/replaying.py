@@ -1,8 +1,8 @@
 """One path of deaths once more, with its whole trace."""
 
 from proofs.kills.dooms import Doom
-from proofs.kills.ending import Allowed, come_to_rest
-from proofs.kills.lives import Case, live, live_on
+from proofs.kills.ending import Allowed
+from proofs.kills.lives import Case, before, live, live_on
 
 
 def replay(case: Case, path: tuple[Doom, ...]) -> str:
@@ -22,8 +22,4 @@ def replay(case: Case, path: tuple[Doom, ...]) -> str:
 
 def ends(case: Case) -> Allowed:
     """Return the two ends that a case may have."""
-    stage = case.stage(())
-    with stage.sim:
-        case.scenario.prepare(stage)
-        before = come_to_rest(stage)
-    return Allowed(before=before, after=live(case, ()).end)
+    return Allowed(before=before(case), after=live(case, ()).end)

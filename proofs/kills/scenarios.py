@@ -48,7 +48,7 @@ class Scenario:
     swept: bool = False
     """Only a sweep brings it to its end; recovery alone does not."""
     origin: Callable[[Stage], None] | None = None
-    """What the world was before the call that the scenario clears up after."""
+    """Makes the world as it was before what the scenario's call clears up after."""
     is_healing: bool = False
     """It changes the live fleet alone; what it gives up is left to `heal`."""
     is_deploy: bool = False
@@ -308,6 +308,7 @@ SCENARIOS = (
         call=_restore,
         decided=_always,
         again=_restore_again,
+        origin=_two,
         swept=True,
     ),
 )
