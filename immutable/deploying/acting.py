@@ -20,7 +20,15 @@ from immutable.deploying.steps import (
     subject_of,
 )
 from immutable.durations import spell
-from immutable.errors import Ambiguous, Conflict, Refused
+from immutable.errors import (
+    Ambiguous,
+    BackendError,
+    Conflict,
+    ImmutableError,
+    LedgerError,
+    Refused,
+    SequenceTaken,
+)
 from immutable.ledger.state import Attempt
 from immutable.model import LedgerId, Token, Version
 from immutable.names import token_of
@@ -29,6 +37,14 @@ from immutable.workers import Answer, Raised, Returned
 
 _QUICK = timedelta(seconds=60)
 _SLOW = timedelta(minutes=10)
+
+
+class LedgerLost(Exception):
+    """The lease cannot be kept: the effect was not begun, and nobody can write so."""
+
+    def __init__(self, error: ImmutableError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 def budget(effect: Effect) -> timedelta:
@@ -46,6 +62,7 @@ def act(engine: Engine, attempt: Attempt, effect: Effect) -> Version | None:
         Conflict: the switch has moved; nothing was changed.
         Ambiguous: it may or may not have taken effect.
         SequenceTaken: another deployer has taken over; nothing was changed.
+        LedgerLost: the lease could not be renewed; nothing was changed.
         ImmutableError: it has not taken effect.
     """
     if engine.ledger is None:
@@ -64,7 +81,12 @@ def _within_lease(
 ) -> Version | None:
     """Never begin a call that could outlive the lease: a rival may have taken over."""
     limit = budget(effect)
-    engine.journal.hold(limit)
+    try:
+        engine.journal.hold(limit)
+    except SequenceTaken:
+        raise
+    except (BackendError, LedgerError) as exc:
+        raise LedgerLost(exc) from exc
     call = functools.partial(_act, engine, effect, ledger, token)
     return _value_of(engine.host.run([call], within=limit)[0], effect, limit)
 

@@ -57,6 +57,8 @@ def adopt(engine: Engine, fleet: str | None) -> Deployment:
         engine, state = load(engine)
         admitting.check_free(state, leased=is_leased(state, engine.host))
         state = _finished(engine, state, ending=fleet is not None)
+        # one reading may be older than what is to be accepted
+        engine.host.sleep(engine.switch.capabilities.staleness, engine.stop)
         view = engine.switch.read()
         chosen = _chosen(view, fleet)
         agrees = not admitting.drift(state, view, engine.ledger)

@@ -35,6 +35,23 @@ def orphans(engine: Engine, state: State, view: SwitchView) -> tuple[FleetName, 
     )
 
 
+def torn(engine: Engine, state: State) -> FleetName | None:
+    """Return a fleet with more servers than it is to have, or with one that is no member."""
+    view = engine.switch.read()
+    kept = (state.live, state.standby)
+    return next((e.name for e in kept if e and _is_torn(engine, e, view)), None)
+
+
+def _is_torn(engine: Engine, entry: FleetEntry, view: SwitchView) -> bool:
+    found = engine.backend.fleets.observe(entry.name)
+    instances = found.instances if found else ()
+    alive = {i.id for i in instances if i.state is not InstanceState.GONE}
+    place = view.attachment_of(entry.name)
+    members = {member.instance for member in place.members} if place else alive
+    lost = set() if engine.backend.capabilities.launch_binds else alive - members
+    return len(alive) > entry.size or bool(lost)
+
+
 def tagged(engine: Engine, ledger: LedgerId) -> tuple[FleetView, ...]:
     """Return every fleet of this service that carries a ledger's id, by name."""
     return engine.backend.fleets.list(service=engine.service.name, ledger=ledger)

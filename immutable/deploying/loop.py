@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import attrs
 
 from immutable.deploying import acting, looking
+from immutable.deploying.acting import LedgerLost
 from immutable.deploying.decide import decide
 from immutable.deploying.engine import Engine
 from immutable.deploying.facts import (
@@ -115,6 +116,8 @@ class Loop:
                 self._turn(attempt)
         except SequenceTaken:
             return self._superseded()
+        except LedgerLost as exc:
+            return self._unrecorded(exc.error)
         except (LedgerError, BackendError) as exc:
             return self._unrecorded(exc)
         return self._ending()
@@ -209,7 +212,7 @@ class Loop:
         self._written = None
         try:
             self._written = acting.act(self._engine, attempt, effect)
-        except SequenceTaken:
+        except (SequenceTaken, LedgerLost):
             raise
         except Ambiguous as exc:
             return Result.UNKNOWN, exc

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from immutable.deploying.facts import FleetFact, SessionsFact, SwitchFact
+from immutable.deploying.facts import FleetFact, Reason, SessionsFact, SwitchFact
 from immutable.deploying.rules import POLL, join_all, wait_ready
 from immutable.deploying.steps import (
     Decision,
@@ -22,6 +22,11 @@ from immutable.ledger.state import FleetEntry, FleetStatus, State
 from immutable.model import FleetName, InstanceId, Outcome, Routing
 
 _PATIENCE = timedelta(seconds=5)
+_IN_USE = Reason(
+    kind="RecoveryNeeded",
+    message="what is to be retired still has traffic",
+    hint="see status(): somebody else may have moved the switch",
+)
 
 
 def scale(scene: Scene, goal: ScaleGoal) -> Decision:
@@ -99,7 +104,7 @@ def tidy(whole: Whole, goal: TidyGoal, *, exhausted: bool) -> Decision:
         return Finish(
             outcome=Outcome.NEEDS_RECOVERY,
             live=live,
-            reason=attempt.trouble,
+            reason=attempt.trouble or whole.world.stop or _IN_USE,
             leftovers=tuple(f"fleet {name}" for name in left),
         )
     return part_with(whole, unused[0], drained_by=attempt.begun_at + goal.drain)

@@ -17,7 +17,7 @@ from immutable.errors import (
     SequenceTaken,
 )
 from immutable.events import Ended, Started
-from immutable.ledger.goals import AdoptGoal, DeployGoal, Goal, TidyGoal
+from immutable.ledger.goals import AdoptGoal, DeployGoal, Goal, HealGoal, TidyGoal
 from immutable.ledger.records import Begun, TookOver
 from immutable.ledger.state import State
 from immutable.model import DeploymentId, Outcome, Release
@@ -65,10 +65,13 @@ def take_over(engine: Engine, *, leaving: bool = False) -> Deployment:
         engine: the open parts.
         leaving: when asked to stop, leave it open for the next instead of going back.
     """
-    attempt = engine.journal.append(TookOver()).attempt
-    if attempt is None:
+    began, open_ = engine.host.now(), engine.journal.state.attempt
+    if open_ is None:
         raise AssertionError("there is nothing to take over")
-    began = engine.host.now()
+    try:
+        attempt = engine.journal.append(TookOver()).attempt or open_
+    except Ambiguous as exc:
+        return _perhaps_begun(engine, open_.goal, open_.id, exc, began=began)
     if isinstance(attempt.goal, DeployGoal):
         engine = with_names(engine, attempt.goal.validators)
     engine.tell(_started(engine, attempt.goal, attempt.id, verb="recover"))
@@ -91,13 +94,42 @@ def tidy(engine: Engine, *, searching: bool = False) -> Ending | None:
     state = engine.journal.state
     if state.attempt is not None or engine.ledger is None:
         return None
+    if searching or maintaining.settled(state, engine.host.now(), engine.context.late):
+        mend(engine)
+        state = engine.journal.state
     try:
         goal = _tidy_goal(engine, state, searching=searching)
-        if goal is None:
+        if goal is None or state.attempt is not None:
             return None
         _begin(engine, goal, new_deployment(engine))
     except (Contention, BackendError, LedgerError):
         # what is due now is due at the next call, too
+        return None
+    return Loop(engine).run()
+
+
+def mend(engine: Engine) -> Ending | None:
+    """Let a known fleet have exactly its servers as members again, where it has not.
+
+    A server that was asked for by a dead deployer may come late, and so may an old list
+    of members: both are seen by whoever looks for what was in flight.
+    """
+    state = engine.journal.state
+    if state.attempt is not None or engine.ledger is None:
+        return None
+    try:
+        fleet = finding.torn(engine, state)
+        if fleet is None:
+            return None
+        service = engine.service
+        goal = HealGoal(
+            fleet=fleet,
+            unready=(),
+            ready_timeout=service.ready_timeout,
+            drain=service.drain,
+        )
+        _begin(engine, goal, new_deployment(engine))
+    except (Contention, BackendError, LedgerError):
         return None
     return Loop(engine).run()
 

@@ -144,7 +144,7 @@ def _give_up(scene: Scene) -> Decision:
     trouble = scene.attempt.trouble or scene.attempt.aborting
     reason = trouble or Reason(kind="RecoveryNeeded", message="cannot go back")
     routed = scene.attempt.routed or Routing()
-    if routed.weight_of(scene.fleet):
+    if routed.mentions(scene.fleet):
         return Pause(reason=reason, leftovers=(f"fleet {scene.fleet}",))
     return _leave(scene, reason)
 

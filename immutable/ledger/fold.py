@@ -137,8 +137,11 @@ def _begun(state: State, entry: Begun, record: Record) -> State:
     match entry.goal:
         case DeployGoal(reused=False) as goal:
             return _new_fleet(state, goal, attempt)
-        case TidyGoal(fleets=fleets):
-            return _mark(state, FleetStatus.RETIRING, *fleets)
+        case TidyGoal(fleets=fleets) as goal:
+            # what is still served is no tombstone before production is closed
+            served = {fleet for fleet, _ in goal.before.weights} if goal.closing else {}
+            closed = (name for name in fleets if name not in served)
+            return _mark(state, FleetStatus.RETIRING, *closed)
         case AdoptGoal() as goal:
             return _acquainted(state, goal, attempt)
         case _:
@@ -266,6 +269,8 @@ def _routed(state: State, attempt: Attempt, step: Route, at: datetime) -> State:
         attempt = evolved(attempt, checked_at=at)
     else:
         attempt = evolved(attempt, stage=step.stage, staged_at=at)
+    if isinstance(attempt.goal, TidyGoal):
+        state = _mark(state, FleetStatus.RETIRING, *attempt.goal.fleets)
     return evolved(_with(state, attempt), shifted_at=at)
 
 
