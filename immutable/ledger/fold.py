@@ -227,10 +227,13 @@ def _doubted(state: State, attempt: Attempt, settled: Pending, at: datetime) -> 
 
 
 def _changed(state: State, step: Effect, at: datetime) -> State:
-    """Note when a fleet's instances changed, whatever became of the call."""
+    """Note when a fleet's instances changed, whatever became of the call.
+
+    Networks deliver twice what was acknowledged once: it is looked for again, later.
+    """
     if not isinstance(step, Launch | Resize | Replace):
         return state
-    return _evolved(state, (step.fleet,), changed_at=at)
+    return evolved(_evolved(state, (step.fleet,), changed_at=at), doubted_at=at)
 
 
 def _applied(state: State, attempt: Attempt, step: Effect, at: datetime) -> State:
