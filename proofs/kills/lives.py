@@ -140,10 +140,12 @@ def live_on(
     )
 
 
-def _flight(stage: Stage, died_us: int, last: Process) -> Flight:
+def _flight(stage: Stage, died_us: int, last: Process) -> Flight | None:
     lines = [line for line in stage.sim.trace.lines if line.at_us >= died_us]
     landed = [n.at_us for n in lines if n.process == "process-1" and "late" in n.what]
     heard = [line.at_us - died_us for line in lines if line.process == last.name]
+    if not landed:
+        return None
     return Flight(landed_us=landed[-1] - died_us, instants_us=tuple(heard))
 
 
