@@ -2,16 +2,15 @@
 
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from itertools import pairwise
 
 import attrs
 
-from proofs.kills.dooms import Death, Doom, distinct, dooms_of
+from proofs.kills.dooms import FLIGHTS, Death, Doom, distinct, dooms_of
 from proofs.kills.ending import Allowed
 from proofs.kills.lives import Case, Flight, Life, before, live
 
-FIRST = (Death.KNOWN, Death.SILENT, Death.SOON, Death.LATE)
-"""How the caller may die."""
 SECOND = (Death.KNOWN, Death.SOON)
 """How a caller and whoever clears up after it may die, both."""
 
@@ -123,29 +122,44 @@ class Exploration:
 
     def every_death(self, calm: Life) -> None:
         """Let the caller die in every way."""
-        dooms = dooms_of(calm.points, FIRST)
+        dooms = dooms_of(calm.points, (Death.KNOWN, Death.SILENT)) + self._flights()
         self._tally.asked = len(dooms)
         for doom in dooms:
             if self._is_over():
                 return
-            life = self._try((doom,), calm.points)
+            life = self._try((doom,), () if doom.is_flying else calm.points)
             self._tally.kills += 1
             self._tally.killed += doom.death is Death.KNOWN
             if life is not None:
                 self._go_on(life, doom, calm)
+
+    def _flights(self) -> tuple[Doom, ...]:
+        """Return the deaths with a call in flight; what may land late is waited for."""
+        return tuple(
+            doom
+            for death in (Death.SOON, Death.LATE)
+            for doom in dooms_of(self._points(FLIGHTS[death]), (death,))
+        )
+
+    def _points(self, late: timedelta) -> tuple[str, ...]:
+        return live(attrs.evolve(self._case, late=late), ()).points
 
     def _go_on(self, life: Life, doom: Doom, calm: Life) -> None:
         if doom.death is Death.KNOWN:
             self._tally.lives.append(life)
         if self._extent.landings and doom.death is Death.LATE:
             self._every_landing(life, doom)
-        alone = self._extent.only_distinct and doom.at not in distinct(calm.points)
+        known = doom.death is Death.KNOWN
+        alone = self._extent.only_distinct and known
+        alone = alone and doom.at not in distinct(calm.points)
         if self._extent.pairs and doom.death in SECOND and not alone:
             self._every_second(life)
 
     def _every_second(self, first: Life) -> None:
         among = distinct(first.points) if self._extent.only_distinct else None
-        dooms = dooms_of(first.points, SECOND, among)
+        # what may land late is waited for, so only worlds with flights compare
+        deaths = SECOND if first.flight else (Death.KNOWN,)
+        dooms = dooms_of(first.points, deaths, among)
         self._tally.pairs_asked += len(dooms)
         for doom in dooms:
             if self._is_over():

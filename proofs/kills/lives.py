@@ -31,10 +31,12 @@ class Case:
     scenario: Scenario
     kind: Kind
     seed: int = 0
+    late: timedelta = timedelta()
+    """How late effects may land by the provider's word, where nobody dies."""
 
     def stage(self, path: tuple[Doom, ...]) -> Stage:
         """Return a world as long-winded as these deaths need."""
-        late = max((doom.late for doom in path), default=timedelta())
+        late = max((doom.late for doom in path), default=self.late)
         return Stage(Terms(kind=self.kind, seed=self.seed, late=late))
 
 
@@ -160,6 +162,8 @@ def _die(stage: Stage, name: str, work: Call, doom: Doom) -> tuple[Process, Cost
     process, _ = stage.live(name, work, kill_at=doom.at, faults=faults)
     if not process.is_killed or len(process.points) != doom.at:
         raise Broken(f"{name} did not come to crash point {doom.at}")
+    if doom.is_flying and process.points[-1].removeprefix("after:") not in EFFECTS:
+        raise Broken(f"{name} had nothing in flight at crash point {doom.at}")
     return process, _cost(stage, process, began_us)
 
 
