@@ -1,6 +1,7 @@
 """Kill deployers with SIGKILL under traffic, and see that nobody notices.
 
 python -m proofs.sigkill --backend processes|libvirt --count N --seed S [--seconds T]
+python -m proofs.sigkill --first --count N --seed S [--seconds T]
 """
 
 import argparse
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from proofs.sigkill.first import run_first
 from proofs.sigkill.on_processes import OnProcesses
 from proofs.sigkill.ports import free_port
 from proofs.sigkill.running import Aims, run
 from proofs.sigkill.site import Ground, Site
+from proofs.sigkill.tally import Tally
 from proofs.sigkill.verbs import Verb
 
 if TYPE_CHECKING:
@@ -31,16 +34,21 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     aims = Aims(count=options.count, seed=options.seed, seconds=options.seconds)
     with tempfile.TemporaryDirectory(prefix="immutable-sigkill-") as name:
-        directory = Path(name)
-        site = Site(
-            directory=directory,
-            listen=f"127.0.0.1:{free_port()}",
-            ground=_with_verbs(_ground(options, directory), options.verbs),
-        )
-        tally = run(site, aims, _note)
+        tally = _run(options, Path(name), aims)
     for line in tally.lines():
         sys.stdout.write(f"{line}\n")
     return 1 if any(tally.violations()) else 0
+
+
+def _run(options: argparse.Namespace, directory: Path, aims: Aims) -> Tally:
+    if options.first:
+        return run_first(directory, aims, _note)
+    site = Site(
+        directory=directory,
+        listen=f"127.0.0.1:{free_port()}",
+        ground=_with_verbs(_ground(options, directory), options.verbs),
+    )
+    return run(site, aims, _note)
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -63,6 +71,11 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--verbs", type=_verbs, help="what to kill deployers at: deploy,grow,…"
+    )
+    parser.add_argument(
+        "--first",
+        action="store_true",
+        help="kill first deployments, each of another service, on processes",
     )
     return parser.parse_args(arguments)
 

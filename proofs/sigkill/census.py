@@ -79,8 +79,10 @@ def fleet_of(instance: str) -> str:
 
 
 def look_at_switch(site: Site) -> SwitchFound:
-    """Ask HAProxy on its own socket, and read its files."""
+    """Ask HAProxy on its own socket, and read its files; one never set up says nothing."""
     home = site.switch_directory
+    if not (home / "settings.json").exists():
+        return SwitchFound(entries={}, stored={}, servers=(), configured=frozenset())
     listed = _ask(home / "haproxy.sock", "show servers state").partition("# ")[2]
     header, *rows = [line.split() for line in listed.splitlines() if line]
     shown = _ask(home / "haproxy.sock", "show map routing.map").splitlines()
@@ -122,7 +124,7 @@ def _in_switch(state: State, found: SwitchFound, ledger: str | None) -> Iterator
         yield f"slots for {sorted(slots)}, the ledger has {sorted(known)}"
     if entries != found.stored:
         yield "the map on disk is not the map that is served"
-    if entries.get("owner") != ledger:
+    if entries and entries.get("owner") != ledger:
         yield f"the switch obeys {entries.get('owner')}, not {ledger}"
     if "preview" in entries:
         yield f"{entries['preview']} is still previewed"

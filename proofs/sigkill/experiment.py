@@ -64,10 +64,8 @@ class Experiment:
         said = self._round(kill)
         if said is not None:
             self.tally.missed += 1
-        elif kill.point is not None:
-            self.tally.killed_at.add(kill.point)
         else:
-            self.tally.at_random += 1
+            self.tally.count(kill)
         return said is None
 
     def conclude(self) -> None:
@@ -99,7 +97,7 @@ class Experiment:
         before, began = standing(self.site), time.monotonic()
         new = self._aim(kill.verb, before)
         order = Order(verb=kill.verb, mark=new or "", point=kill.point)
-        said = self.zygote.run(order, kill_after_s=kill.after_s)
+        said = self.zygote.run(self.site, order, kill_after_s=kill.after_s)
         self.killed_at = time.monotonic()
         died = standing(self.site)
         if said is None:
@@ -121,7 +119,7 @@ class Experiment:
         while self.chance.random() < _KILLED_AGAIN:
             meeting = self.chance.choice(_MEETINGS)
             order = Order(verb=Verb.RECOVER, meeting=meeting)
-            if self.zygote.run(order) is not None:
+            if self.zygote.run(self.site, order) is not None:
                 break
             self.tally.in_recovery += 1
         done = immutable.recover(self.service)

@@ -63,8 +63,8 @@ def started(site: Site, aims: Aims, tally: Tally) -> Iterator[Experiment]:
     """Deploy a first release and let traffic flow; at the end destroy everything."""
     log, rate = site.directory / "traffic.log", site.ground.requests_per_second
     try:
-        with Zygote(site) as zygote:
-            zygote.run(Order(verb=Verb.DEPLOY, mark="r0"))
+        with Zygote() as zygote:
+            zygote.run(site, Order(verb=Verb.DEPLOY, mark="r0"))
             tally.judge.allow(time.monotonic(), ["r0"], "the first release")
             with Traffic(site.listen, log, per_second=rate) as traffic:
                 experiment = Experiment(

@@ -60,6 +60,8 @@ def needed_before(verb: Verb, now: Standing, size: int) -> Verb | None:
 def _routed(site: Site, state: State) -> str | None:
     entries = look_at_switch(site).entries
     slots = {entries.get(str(share)) for share in range(_WHOLE)}
+    if slots == {None}:
+        return None
     fleets = {entries.get(f"fleet.{slot}") for slot in slots}
     marks = {_mark(entry) for entry in state.fleets if entry.name in fleets}
     if len(slots) != 1 or len(marks) != 1:

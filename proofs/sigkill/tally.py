@@ -4,10 +4,12 @@ from collections.abc import Iterator
 
 import attrs
 
+from proofs.sigkill.kills import Kill
 from proofs.sigkill.points import Point
 from proofs.sigkill.traffic import Judge
 
 _LINES = 25
+_EXAMPLES = 3
 
 
 @attrs.define
@@ -17,6 +19,7 @@ class Tally:
     backend: str
     asked: int
     """So many kills were to be made."""
+    has_traffic: bool = True
     known: frozenset[Point] = frozenset()
     killed_at: set[Point] = attrs.field(factory=set)
     at_random: int = 0
@@ -34,6 +37,13 @@ class Tally:
     problems: list[str] = attrs.field(factory=list)
     judge: Judge = attrs.field(factory=Judge)
     took_s: float = 0.0
+
+    def count(self, kill: Kill) -> None:
+        """Count a kill that was made."""
+        if kill.point is None:
+            self.at_random += 1
+        else:
+            self.killed_at.add(kill.point)
 
     @property
     def kills(self) -> int:
@@ -54,14 +64,16 @@ class Tally:
         judge = self.judge
         if self.kills < self.asked:
             yield f"{self.kills} kills of {self.asked} that were asked for"
-        yield from (f"never killed: {point}" for point in self.never_killed)
-        if judge.failed or judge.strange or not judge.sent:
+        if judge.failed or judge.strange or (self.has_traffic and not judge.sent):
             counts = f"{judge.failed} failed, {judge.strange} strange"
             yield f"{judge.sent} requests, {counts}"
         yield from judge.examples
         yield from (f"stayed until swept: {name}" for name in sorted(self.swept))
         yield from (f"left over: {name}" for name in sorted(self.leftovers))
         yield from self.problems
+        if missed := self.never_killed:
+            some = "; ".join(str(point) for point in missed[:_EXAMPLES])
+            yield f"{len(missed)} points were never killed, such as {some}"
 
     def lines(self) -> Iterator[str]:
         """Yield the report."""

@@ -1,13 +1,13 @@
 """Stand before the parts of a service and tell a watch of every effect, on both sides."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar, cast
 from unittest import mock
 
 from immutable.protocols import LedgerStore
-from immutable_haproxy import controller, fence, storage
+from immutable_haproxy import controller, fence, installing, settings, storage
 from immutable_haproxy.runtime import Conversation
 from proofs.sigkill.points import Watch
 
@@ -102,9 +102,8 @@ def haproxy_tapped(watch: Watch) -> Iterator[None]:
         replace(path, text)
         watch.meet(f"haproxy writes {path.name}", "after")
 
-    with (
-        mock.patch.object(Conversation, "ask", asked),
-        mock.patch.object(fence, "replace", replaced),
-        mock.patch.object(controller, "replace", replaced),
-    ):
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(Conversation, "ask", asked))
+        for module in (controller, fence, installing, settings):
+            stack.enter_context(mock.patch.object(module, "replace", replaced))
         yield

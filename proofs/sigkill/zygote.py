@@ -27,10 +27,6 @@ _BOOT = "from proofs.sigkill.zygote import main; main({})"
 class Zygote:
     """Runs deployers, one at a time, each in a process of its own."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
-        self._said = site.directory / "said"
-
     def __enter__(self) -> Self:
         """Start the process that all others are forked from."""
         self._link, theirs = Pipe()
@@ -53,15 +49,19 @@ class Zygote:
         self._link.close()
         self._process.wait(_PATIENCE_S)
 
-    def run(self, order: Order, *, kill_after_s: float | None = None) -> Said | None:
+    def run(
+        self, site: Site, order: Order, *, kill_after_s: float | None = None
+    ) -> Said | None:
         """Let a deployer work and return what it says, None when it was killed.
 
         Args:
+            site: where.
             order: what it is to do, and where to die by its own hand.
             kill_after_s: when it is killed by ours.
         """
-        self._said.unlink(missing_ok=True)
-        self._link.send((self._site, order, self._said))
+        path = site.directory / "said"
+        path.unlink(missing_ok=True)
+        self._link.send((site, order, path))
         handle = os.pidfd_open(self._link.recv())
         if not select.select([handle], [], [], kill_after_s or _PATIENCE_S)[0]:
             signal.pidfd_send_signal(handle, signal.SIGKILL)
@@ -71,7 +71,7 @@ class Zygote:
             return None
         if status:
             raise RuntimeError(f"a deployer ended with status {status}: {order}")
-        said: Said = pickle.loads(self._said.read_bytes())  # noqa: S301 - our own child wrote it
+        said: Said = pickle.loads(path.read_bytes())  # noqa: S301 - our own child wrote it
         return said
 
 

@@ -93,7 +93,7 @@ def test_a_point_that_was_never_killed_fails_the_run():
     tally.judge.sent = 1
     assert list(tally.violations()) == [
         "19 kills of 20 that were asked for",
-        f"never killed: {POINTS[0]}",
+        f"1 points were never killed, such as {POINTS[0]}",
     ]
     tally.killed_at.add(POINTS[0])
     assert list(tally.violations()) == []
