@@ -112,9 +112,9 @@ def test_missing_record_is_noticed(sound: bytes, path: Path) -> None:
 
 def test_names_that_are_no_text(sound: bytes, path: Path) -> None:
     """A name that Python cannot decode is damage like any other."""
-    at = sound.index(b"WITHOUT ROWID")
+    at = sound.index(b"(stream, sequence)")
     content = bytearray(sound)
-    content[at] ^= 0x80
+    content[at + 12] ^= 0x80
     _put(path, bytes(content))
     assert set(_calls(path)) == {"NotALedger"}
 

@@ -116,6 +116,13 @@ def test_too_many_open_files(tmp_path: Path, free: int) -> None:
 
     It is not called a matter of permissions either.
     """
-    command = [sys.executable, "-c", CROWDED, str(tmp_path / "ledger.db"), str(free)]
+    command = [
+        sys.executable,
+        "-P",
+        "-c",
+        CROWDED,
+        str(tmp_path / "ledger.db"),
+        str(free),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("LedgerError\n", "")
