@@ -6,7 +6,7 @@ import sys
 PROOFS = {
     "simulate": "schedules of 2 to 4 deployers, per kind of switch",
     "kills": "a kill at every point, and every kill inside every recovery",
-    "faults": "every call × every fault × first, twice, always",
+    "faults": "every call by every fault by first, twice, always",
     "stateful": "the public calls against a simple model, by Hypothesis",
     "linearize": "histories of the switch register",
     "disk": "SQLite under failing, torn and full disks",
