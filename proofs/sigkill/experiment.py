@@ -35,8 +35,8 @@ class Experiment:
     tally: Tally
     service: immutable.Service
     rounds: int = 0
-    killed_at: float = 0.0
-    """By the monotonic clock: when a deployer last ended."""
+    doubted_at: float = 0.0
+    """By the monotonic clock: after the last recovery."""
     took_s: dict[Verb, float] = attrs.field(factory=dict)
     strays: frozenset[str] = frozenset()
     """Instances that the ledger does not answer for."""
@@ -73,7 +73,7 @@ class Experiment:
 
         What the dead left half done may stay until the next deployment.
         """
-        since = time.monotonic() - self.killed_at
+        since = time.monotonic() - self.doubted_at
         time.sleep(max(self._late_s + _GRACE_S - since, 0))
         immutable.recover(self.service)
         self._look("the end")
@@ -98,12 +98,12 @@ class Experiment:
         new = self._aim(kill.verb, before)
         order = Order(verb=kill.verb, mark=new or "", point=kill.point)
         said = self.zygote.run(self.site, order, kill_after_s=kill.after_s)
-        self.killed_at = time.monotonic()
         died = standing(self.site)
         if said is None:
             self._recover(kill)
         elif said.outcome is not kill.verb.right:
             self._blame(f"{kill}: undisturbed it ended {said.outcome}: {said.error}")
+        self.doubted_at = time.monotonic()
         self._judge(kill, before, died, new=new, began=began)
         self._look(str(kill))
         return said
