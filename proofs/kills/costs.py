@@ -7,8 +7,12 @@ import attrs
 from proofs.kills.exploring import Tally
 from proofs.kills.lives import Cost, Life
 
+FENCE = 2
+"""Calls that make sure that nothing in flight moves the switch: a reading, a write."""
 OBSERVATION = 3
-"""Calls that look at everything once: the switch, the fleet, and its health."""
+"""Calls that look at the fleet and its health anew, as of now."""
+SEARCH = 3
+"""Calls that look for what nobody answers for, beside one for each known fleet."""
 
 
 @attrs.frozen(kw_only=True)
