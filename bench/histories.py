@@ -16,6 +16,7 @@ from immutable.deploying.steps import (
     Route,
 )
 from immutable.host import ThisHost
+from immutable.ledger.codec import sealed, unsealed
 from immutable.ledger.format import found
 from immutable.ledger.goals import DeployGoal, TidyGoal
 from immutable.ledger.journal import SNAPSHOT_EVERY, Journal
@@ -112,10 +113,11 @@ class _Template:
 
     def __init__(self, record: bytes) -> None:
         # The keys are sorted: these two are the last of the record itself.
-        self._head = record[: record.rindex(b'"sequence":')]
+        text = unsealed(record).decode()
+        self._head = text[: text.rindex('"sequence":')]
 
     def at(self, sequence: int, snapshot: int) -> bytes:
-        return b'%s"sequence":%d,"snapshot":%d}' % (self._head, sequence, snapshot)
+        return sealed(f'{self._head}"sequence":{sequence},"snapshot":{snapshot}}}')
 
 
 def _begun() -> list[bytes]:

@@ -1,7 +1,9 @@
 """Records as JSON and back: every record states its schema, and strangers are refused."""
 
 import functools
+import hashlib
 import json
+import uuid
 from datetime import datetime, timedelta
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -9,20 +11,22 @@ from typing import TYPE_CHECKING
 from immutable.deploying import steps
 from immutable.errors import LedgerTooNew, NotALedger
 from immutable.ledger import goals, records
+from immutable.model import LedgerId
 
 if TYPE_CHECKING:
     from cattrs import Converter
 
 SIZE_LIMIT_BYTES = 1 << 20
 """No record of ours comes near; a larger one was written by somebody else."""
+_DIGEST_CHARS = 16
 _KEPT = 1024
 """So many records are kept decoded: watchers read the same ones over and over."""
 
 
 def encode(record: records.Record) -> bytes:
-    """Return a record as one line of JSON."""
+    """Return a record as one line: a digest, and JSON."""
     data = _converter().unstructure(record)
-    return json.dumps(data, separators=(",", ":"), sort_keys=True).encode()
+    return sealed(json.dumps(data, separators=(",", ":"), sort_keys=True))
 
 
 @functools.lru_cache(maxsize=_KEPT)
@@ -33,10 +37,8 @@ def decode(data: bytes) -> records.Record:
         LedgerTooNew: it states a schema that this version does not know.
         NotALedger: it is something else, or is damaged.
     """
-    if len(data) > SIZE_LIMIT_BYTES:
-        raise _damaged("is far too long")
     try:
-        fields = json.loads(data)
+        fields = json.loads(unsealed(data))
         schema = fields["schema"]
     except (ValueError, TypeError, KeyError) as exc:
         raise _damaged("is no record") from exc
@@ -46,6 +48,54 @@ def decode(data: bytes) -> records.Record:
             hint="upgrade immutable-deploy",
         )
     return _structure(fields)
+
+
+def encode_identity(identity: LedgerId) -> bytes:
+    """Return the ledger's own id as a record of its own."""
+    return sealed(json.dumps({"schema": records.SCHEMA, "ledger": identity}))
+
+
+def decode_identity(data: bytes) -> LedgerId:
+    """Return the id that `encode_identity` wrote.
+
+    Raises:
+        LedgerTooNew: it states a schema that this version does not know.
+        NotALedger: it is something else, or is damaged.
+    """
+    try:
+        fields = json.loads(unsealed(data))
+        schema, identity = int(fields["schema"]), str(uuid.UUID(fields["ledger"]))
+    except (ValueError, TypeError, KeyError, AttributeError) as exc:
+        raise NotALedger("the ledger's identity is damaged") from exc
+    if schema > records.SCHEMA:
+        raise LedgerTooNew(
+            f"the ledger has schema {schema}", hint="upgrade immutable-deploy"
+        )
+    return LedgerId(identity)
+
+
+def sealed(text: str) -> bytes:
+    """Return text behind its digest: stores check pages, if anything, but not records."""
+    data = text.encode()
+    return b" ".join((_digest(data), data))
+
+
+def unsealed(data: bytes) -> bytes:
+    """Return the text of a record, as it was sealed.
+
+    Raises:
+        NotALedger: it does not match its digest.
+    """
+    if len(data) > SIZE_LIMIT_BYTES:
+        raise _damaged("is far too long")
+    digest, _, text = data.partition(b" ")
+    if digest != _digest(text):
+        raise _damaged("does not match its digest")
+    return text
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).hexdigest()[:_DIGEST_CHARS].encode()
 
 
 def _structure(fields: object) -> records.Record:

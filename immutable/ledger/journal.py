@@ -1,6 +1,5 @@
 """One service's stream in a ledger store: load the state, append by compare-and-set."""
 
-import json
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
@@ -10,15 +9,13 @@ from immutable.errors import (
     Ambiguous,
     BackendError,
     LedgerError,
-    LedgerTooNew,
     NotALedger,
     SequenceTaken,
 )
 from immutable.host import Host
-from immutable.ledger.codec import decode, encode
+from immutable.ledger.codec import decode, decode_identity, encode, encode_identity
 from immutable.ledger.fold import fold
 from immutable.ledger.records import (
-    SCHEMA,
     Entry,
     Finished,
     Paused,
@@ -63,6 +60,11 @@ class Journal:
         self.state = State()
         for record in self._records(after=max(after, 0)):
             self.state = fold(self.state, record)
+        if last and self.state.sequence < last[0]:
+            raise NotALedger(
+                f"records after {self.state.sequence} are missing; the last is {last[0]}",
+                hint="it is left as it is; restore the ledger from a copy",
+            )
         return self.state
 
     def history(self) -> Iterator[Record]:
@@ -74,7 +76,7 @@ class Journal:
         found = retrying(
             lambda: self._store.read(_IDENTITY, after=0, limit=1), host=self._host
         )
-        return _identity(found[0][1]) if found else None
+        return decode_identity(found[0][1]) if found else None
 
     def found_identity(self) -> LedgerId:
         """Return the ledger's own id, founding the ledger when it is new."""
@@ -128,8 +130,7 @@ class Journal:
         Raises:
             SequenceTaken: the ledger has an identity already.
         """
-        record = {"schema": SCHEMA, "ledger": identity}
-        self._store.append(_IDENTITY, 1, json.dumps(record).encode())
+        self._store.append(_IDENTITY, 1, encode_identity(identity))
 
     def _record(self, entry: Entry, lease: timedelta) -> Record:
         now, sequence = self._host.now(), self.state.sequence + 1
@@ -198,16 +199,3 @@ def _checked(sequence: int, data: bytes) -> Record:
     if record.sequence != sequence:
         raise NotALedger(f"record {sequence} says it is {record.sequence}")
     return record
-
-
-def _identity(data: bytes) -> LedgerId:
-    try:
-        fields = json.loads(data)
-        schema, identity = int(fields["schema"]), str(uuid.UUID(fields["ledger"]))
-    except (ValueError, TypeError, KeyError, AttributeError) as exc:
-        raise NotALedger("the ledger's identity is damaged") from exc
-    if schema > SCHEMA:
-        raise LedgerTooNew(
-            f"the ledger has schema {schema}", hint="upgrade immutable-deploy"
-        )
-    return LedgerId(identity)

@@ -196,7 +196,16 @@ def draw_mix(chance: Chance, calls: tuple[str, ...]) -> Mix:
 
 _READING = (0.0, 0.01, 0.05, 0.2)
 _CHANGING = (0.0, 0.05, 0.1, 0.25, 0.6)
-_LEVELS = {"ledger.append": (0.0, 0.0, 0.02, 0.1, 0.25)}
+_SELDOM = (0.0, 0.0, 0.0, 0.02)
+_LEVELS = {
+    "ledger.append": (0.0, 0.0, 0.02, 0.1, 0.25),
+    # these fail a call before it has begun, which is soon told
+    "backend.preflight": _SELDOM,
+    "images.find": _SELDOM,
+    "ledger.last": _SELDOM,
+    "ledger.read": _SELDOM,
+    "switch.preflight": _SELDOM,
+}
 """How many calls go wrong altogether; one of these is drawn for each call."""
 
 

@@ -4,7 +4,6 @@ Everything is as the engine would have left it, so that schedules need not spend
 time on first deployments in which nothing goes wrong.
 """
 
-import json
 import uuid
 from types import MappingProxyType
 
@@ -13,8 +12,8 @@ import attrs
 from immutable.deploying import admitting
 from immutable.deploying.admitting import Wish
 from immutable.deploying.view import Context, spec_of
-from immutable.ledger.codec import encode
-from immutable.ledger.records import SCHEMA, Begun, Entry, Finished, Record
+from immutable.ledger.codec import decode_identity, encode, encode_identity
+from immutable.ledger.records import Begun, Entry, Finished, Record
 from immutable.ledger.state import FleetEntry, State
 from immutable.model import (
     WHOLE,
@@ -72,10 +71,9 @@ def _identity(sim: Simulation) -> LedgerId:
     """Return the ledger's identity; it is founded when it has none."""
     found = sim.store.records(_IDENTITY)
     if found:
-        return LedgerId(json.loads(found[0][1])["ledger"])
+        return decode_identity(found[0][1])
     ledger = LedgerId(str(uuid.UUID(sim.here.unique())))
-    record = json.dumps({"schema": SCHEMA, "ledger": ledger}).encode()
-    sim.store.plant(_request(sim), _IDENTITY, 1, record)
+    sim.store.plant(_request(sim), _IDENTITY, 1, encode_identity(ledger))
     return ledger
 
 

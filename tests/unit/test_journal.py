@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from immutable import errors
 from immutable.deploying.facts import Reason
 from immutable.ledger import owner
-from immutable.ledger.codec import decode, encode
+from immutable.ledger.codec import decode, encode, sealed, unsealed
 from immutable.ledger.fold import fold
 from immutable.ledger.goals import TidyGoal
 from immutable.ledger.journal import SNAPSHOT_EVERY, Journal
@@ -114,9 +114,33 @@ def test_a_newer_schema_is_refused():
     """A record of a later schema is refused and left alone."""
     store = MemoryStore()
     journal(store).append(Renewed())
-    data = store.records["service/shop"][0].replace(b'"schema":1', b'"schema":2')
+    text = unsealed(store.records["service/shop"][0])
+    newer = text.replace(b'"schema":1', b'"schema":2').decode()
     with pytest.raises(errors.LedgerTooNew):
-        decode(data)
+        decode(sealed(newer))
+
+
+def test_one_flipped_bit_is_noticed():
+    """Every bit of a record counts, those of its digest too."""
+    store = MemoryStore()
+    journal(store).append(Renewed())
+    data = store.records["service/shop"][0]
+    for place in range(len(data) * 8):
+        flipped = bytearray(data)
+        flipped[place // 8] ^= 1 << place % 8
+        with pytest.raises(errors.NotALedger):
+            decode(bytes(flipped))
+
+
+def test_records_that_are_missing_at_the_end_are_noticed():
+    """The last number says how many there must be."""
+    store = MemoryStore()
+    writer = journal(store)
+    writer.append(Renewed())
+    writer.append(Renewed())
+    store.last = lambda stream, rows=store.last: (3, rows(stream)[1])
+    with pytest.raises(errors.NotALedger):
+        journal(store).load()
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"schema":1}', b"\xff", b"null"])
