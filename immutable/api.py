@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from immutable import host, registry
-from immutable.deploying import operations, running
+from immutable.deploying import looking, operations, running
 from immutable.deploying.engine import Engine
 from immutable.deploying.interrupting import Asked, uninterrupted
 from immutable.deploying.opening import open_engine, with_validators
@@ -313,7 +313,7 @@ def _deploy(
     """Find or build the image, then deploy it; look at the switch before a long build."""
     began = engine.host.now()
     try:
-        engine.switch.preflight()
+        looking.ask(engine, engine.switch.preflight)
         image = _image(engine.backend, subject, engine.tell)
     except BackendError as exc:
         return running.refused(engine, "deploy", exc, began=began)

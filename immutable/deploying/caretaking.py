@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from immutable.deploying import admitting, finding, operations, running
+from immutable.deploying import admitting, finding, looking, operations, running
 from immutable.deploying.engine import Engine
 from immutable.deploying.entering import is_leased, load
 from immutable.errors import BackendError, Contention, LedgerError, Refused
@@ -59,7 +59,7 @@ def adopt(engine: Engine, fleet: str | None) -> Deployment:
         state = _finished(engine, state, ending=fleet is not None)
         # one reading may be older than what is to be accepted
         engine.host.sleep(engine.switch.capabilities.staleness, engine.stop)
-        view = engine.switch.read()
+        view = looking.read_switch(engine)
         chosen = _chosen(view, fleet)
         agrees = not admitting.drift(state, view, engine.ledger)
         if agrees and chosen == (state.live.name if state.live else None):
@@ -108,7 +108,7 @@ def _lost(engine: Engine, state: State) -> tuple[SwitchView, LedgerId]:
             f"the ledger has {state.sequence} records: it is not lost",
             hint="adopt() accepts what the switch does",
         )
-    view = engine.switch.read()
+    view = looking.read_switch(engine)
     if view.owner is None:
         raise Refused("the switch obeys no ledger: there is nothing to restore")
     if engine.ledger not in {None, view.owner}:
@@ -186,7 +186,7 @@ def _adopt_goal(
 ) -> AdoptGoal:
     entry = state.fleet(fleet) if fleet else None
     if fleet and entry is None:
-        found = engine.backend.fleets.observe(fleet)
+        found = looking.observe(engine, fleet)
         if found is None:
             raise Refused(f"fleet {fleet} serves, but {engine.backend.name} lacks it")
         entry = finding.entry_of(engine, found)

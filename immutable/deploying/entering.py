@@ -2,7 +2,7 @@
 
 import attrs
 
-from immutable.deploying import admitting
+from immutable.deploying import admitting, looking
 from immutable.deploying.engine import Engine
 from immutable.deploying.running import take_over
 from immutable.errors import Contention, Unsupported
@@ -34,11 +34,11 @@ def enter(engine: Engine) -> tuple[Engine, State, SwitchView]:
                 f"an earlier {finished.verb} could not be finished: {finished.error}",
                 hint="recover() tries again; adopt(service, fleet=…) ends it",
             )
-    view = engine.switch.read()
+    view = looking.read_switch(engine)
     if admitting.drift(state, view, engine.ledger):
         # one reading may be older than what this ledger wrote last
         engine.host.sleep(engine.switch.capabilities.staleness, engine.stop)
-        view = engine.switch.read()
+        view = looking.read_switch(engine)
     admitting.check_drift(state, view, engine.ledger)
     return engine, state, view
 
@@ -66,13 +66,16 @@ def preflight(engine: Engine, state: State, goal: DeployGoal) -> tuple[str, ...]
         BackendError: the backend says why it cannot be.
     """
     _check_capabilities(engine, goal)
-    engine.switch.preflight()
+    looking.ask(engine, engine.switch.preflight)
     need = Need(
         service=engine.service.name,
         new_instances=admitting.new_instances(state, goal),
         image=goal.release.image,
     )
-    return (*_doubts(engine), *engine.backend.preflight(need))
+    return (
+        *_doubts(engine),
+        *looking.ask(engine, lambda: engine.backend.preflight(need)),
+    )
 
 
 def _check_capabilities(engine: Engine, goal: DeployGoal) -> None:

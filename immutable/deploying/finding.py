@@ -2,6 +2,7 @@
 
 import json
 
+from immutable.deploying import looking
 from immutable.deploying.engine import Engine
 from immutable.errors import Refused
 from immutable.ledger.state import FleetEntry, FleetStatus, State
@@ -37,13 +38,13 @@ def orphans(engine: Engine, state: State, view: SwitchView) -> tuple[FleetName, 
 
 def torn(engine: Engine, state: State) -> FleetName | None:
     """Return a fleet with more servers than it is to have, or with one that is no member."""
-    view = engine.switch.read()
+    view = looking.read_switch(engine)
     kept = (state.live, state.standby)
     return next((e.name for e in kept if e and _is_torn(engine, e, view)), None)
 
 
 def _is_torn(engine: Engine, entry: FleetEntry, view: SwitchView) -> bool:
-    found = engine.backend.fleets.observe(entry.name)
+    found = looking.observe(engine, entry.name)
     instances = found.instances if found else ()
     alive = {i.id for i in instances if i.state is not InstanceState.GONE}
     place = view.attachment_of(entry.name)
@@ -54,7 +55,8 @@ def _is_torn(engine: Engine, entry: FleetEntry, view: SwitchView) -> bool:
 
 def tagged(engine: Engine, ledger: LedgerId) -> tuple[FleetView, ...]:
     """Return every fleet of this service that carries a ledger's id, by name."""
-    return engine.backend.fleets.list(service=engine.service.name, ledger=ledger)
+    fleets, service = engine.backend.fleets, engine.service.name
+    return looking.ask(engine, lambda: fleets.list(service=service, ledger=ledger))
 
 
 def entry_of(engine: Engine, fleet: FleetView) -> FleetEntry:
@@ -81,7 +83,8 @@ def _release(engine: Engine, fleet: FleetView, tags: dict[str, str]) -> Release:
     told = next((i for i in fleet.instances if i.document and i.image), None)
     if told is None or not told.document or not told.image:
         raise _unreadable(fleet, "no instance says what it was launched from")
-    image = engine.backend.images.find(told.image)
+    wanted = told.image
+    image = looking.ask(engine, lambda: engine.backend.images.find(wanted))
     if image is None:
         raise _unreadable(fleet, f"image {told.image} is gone")
     try:

@@ -1,7 +1,9 @@
 """Reading one fact of the world. Nothing here changes anything."""
 
 import functools
+from collections.abc import Callable
 from datetime import timedelta
+from typing import TypeVar
 
 from immutable.deploying.engine import Engine
 from immutable.deploying.facts import (
@@ -18,10 +20,11 @@ from immutable.deploying.retrying import retrying
 from immutable.durations import spell
 from immutable.errors import InvalidInput, Unavailable
 from immutable.ledger.state import State
-from immutable.model import FleetName, Target, Verdict
+from immutable.model import FleetName, FleetView, SwitchView, Target, Verdict
 from immutable.validators.run import run_validators
 from immutable.workers import Raised, Returned
 
+_T = TypeVar("_T")
 PATIENCE = timedelta(seconds=60)
 """How long a reading may take."""
 EVIDENCE_BYTES = 16_384
@@ -30,16 +33,30 @@ EVIDENCE_BYTES = 16_384
 
 def look(engine: Engine, state: State, fact: Fact) -> Value:
     """Return what the world says, repeating the reading where the backend allows it."""
-    return retrying(
-        lambda: _bounded(engine, state, fact), host=engine.host, stop=engine.stop
-    )
-
-
-def _bounded(engine: Engine, state: State, fact: Fact) -> Value:
     limit = PATIENCE
     if isinstance(fact, VerdictsFact):
         limit += engine.service.validator_timeout
-    call = functools.partial(_look, engine, state, fact)
+    return ask(engine, functools.partial(_look, engine, state, fact), limit=limit)
+
+
+def ask(engine: Engine, call: Callable[[], _T], *, limit: timedelta = PATIENCE) -> _T:
+    """Return what a reading returns: bounded, and repeated where the backend allows it."""
+    return retrying(
+        lambda: _bounded(engine, call, limit), host=engine.host, stop=engine.stop
+    )
+
+
+def read_switch(engine: Engine) -> SwitchView:
+    """Return how the switch routes now."""
+    return ask(engine, engine.switch.read)
+
+
+def observe(engine: Engine, fleet: FleetName) -> FleetView | None:
+    """Return a fleet as it is now, or None when nothing of it exists."""
+    return ask(engine, functools.partial(engine.backend.fleets.observe, fleet))
+
+
+def _bounded(engine: Engine, call: Callable[[], _T], limit: timedelta) -> _T:
     match engine.host.run([call], within=limit)[0]:
         case Returned(value):
             return value

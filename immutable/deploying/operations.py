@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import attrs
 
-from immutable.deploying import admitting, finding, maintaining, running
+from immutable.deploying import admitting, finding, looking, maintaining, running
 from immutable.deploying.admitting import Wish
 from immutable.deploying.engine import Engine
 from immutable.deploying.entering import enter, is_leased, load, preflight
@@ -107,7 +107,7 @@ def heal(engine: Engine, *, timeout: timedelta | None) -> Deployment:
     try:
         engine, state, switch = enter(engine)
         live = _live(state)
-        view = engine.backend.fleets.observe(live.name)
+        view = looking.observe(engine, live.name)
         unready = _unready(engine, live)
         if not unready and _is_whole(engine, live, view, switch):
             running.tidy(engine)
@@ -187,7 +187,7 @@ def plan(engine: Engine, image: Image, options: Options) -> Plan:
     """
     engine, state = load(engine)
     admitting.check_free(state, leased=state.attempt is not None)
-    view = engine.switch.read()
+    view = looking.read_switch(engine)
     admitting.check_drift(state, view, engine.ledger)
     release = _release(engine, state, image, options)
     wish = Wish(
@@ -231,7 +231,8 @@ def _from_history(engine: Engine) -> tuple[Release, ...]:
 def _make_live(
     engine: Engine, state: State, wish: Wish, options: Options
 ) -> Deployment:
-    if engine.backend.images.find(wish.release.image.id) is None:
+    wanted = wish.release.image.id
+    if looking.ask(engine, lambda: engine.backend.images.find(wanted)) is None:
         raise BackendError(
             f"image {wish.release.image.id} is gone",
             hint="build it again from its recipe",
@@ -275,7 +276,7 @@ def _live(state: State) -> FleetEntry:
 
 
 def _scale_goal(engine: Engine, live: FleetEntry, size: int) -> ScaleGoal:
-    view = engine.backend.fleets.observe(live.name)
+    view = looking.observe(engine, live.name)
     return ScaleGoal(
         fleet=live.name,
         size=size,
@@ -288,13 +289,12 @@ def _scale_goal(engine: Engine, live: FleetEntry, size: int) -> ScaleGoal:
 
 def _check_room(engine: Engine, live: FleetEntry, more: int) -> None:
     image = live.release.image
-    engine.backend.preflight(
-        Need(service=engine.service.name, new_instances=max(more, 0), image=image)
-    )
+    need = Need(service=engine.service.name, new_instances=max(more, 0), image=image)
+    looking.ask(engine, lambda: engine.backend.preflight(need))
 
 
 def _unready(engine: Engine, live: FleetEntry) -> tuple[InstanceId, ...]:
-    probes = engine.switch.health(live.name)
+    probes = looking.ask(engine, lambda: engine.switch.health(live.name))
     return tuple(p.instance for p in probes if p.health is Health.UNREADY)
 
 
@@ -327,7 +327,7 @@ def _plan(
     *,
     done: bool,
 ) -> Plan:
-    seen = (engine.backend.fleets.observe(entry.name) for entry in state.fleets)
+    seen = (looking.observe(engine, entry.name) for entry in state.fleets)
     model = Model(view, tuple(fleet for fleet in seen if fleet is not None))
     warnings = () if done else preflight(engine, state, goal)
     ahead = (

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from immutable.deploying import admitting, finding, maintaining
+from immutable.deploying import admitting, finding, looking, maintaining
 from immutable.deploying.engine import Engine
 from immutable.deploying.loop import Ending, Loop
 from immutable.deploying.opening import with_names
@@ -140,7 +140,7 @@ def _tidy_goal(engine: Engine, state: State, *, searching: bool) -> TidyGoal | N
     fleets = maintaining.due(state, now)
     if not (fleets or settles or searching):
         return None
-    view = engine.switch.read()
+    view = looking.read_switch(engine)
     # somebody else's routing keeps what it names, however long that takes
     fleets = tuple(name for name in fleets if not view.routing.mentions(name))
     if settles or searching:
