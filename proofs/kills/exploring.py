@@ -11,9 +11,6 @@ from proofs.kills.dooms import FLIGHTS, Death, Doom, distinct, dooms_of
 from proofs.kills.ending import Allowed
 from proofs.kills.lives import Case, Flight, Life, before, live
 
-SECOND = (Death.KNOWN, Death.SOON)
-"""How a caller and whoever clears up after it may die, both."""
-
 
 @attrs.frozen(kw_only=True)
 class Failure:
@@ -50,6 +47,8 @@ class Tally:
     """Instants in the recoveries at which a dead caller's last call can land."""
     landings: int = 0
     """Of them, those that were tried."""
+    is_cut: bool = False
+    """Time was over before everything was tried."""
     failures: list[Failure] = attrs.field(factory=list)
     seconds: float = 0.0
     lives: list[Life] = attrs.field(factory=list)
@@ -60,7 +59,7 @@ class Tally:
         """Return whether nothing was left out."""
         tried = (self.killed, self.kills, self.pairs, self.landings)
         asked = (self.points, self.asked, self.pairs_asked, self.landings_asked)
-        return bool(self.points) and tried == asked
+        return bool(self.points) and tried == asked and not self.is_cut
 
 
 def never() -> bool:
@@ -122,65 +121,89 @@ class Exploration:
 
     def every_death(self, calm: Life) -> None:
         """Let the caller die in every way."""
-        dooms = dooms_of(calm.points, (Death.KNOWN, Death.SILENT)) + self._flights()
-        self._tally.asked = len(dooms)
+        late = {death: self._points(late) for death, late in FLIGHTS.items()}
+        self._kill(calm.points, dooms_of(calm.points, (Death.KNOWN, Death.SILENT)))
+        for death in (Death.SOON, Death.LATE):
+            # what may land late is waited for, so that the points are others
+            self._kill(late[death], dooms_of(late[death], (death,)))
+        if self._extent.pairs:
+            self._every_second_in_flight(late[Death.SOON])
+
+    def _points(self, late: timedelta) -> tuple[str, ...]:
+        life = self._try((), late=late)
+        return life.points if life else ()
+
+    def _kill(self, points: tuple[str, ...], dooms: tuple[Doom, ...]) -> None:
+        self._tally.asked += len(dooms)
         for doom in dooms:
-            if self._is_over():
+            if self._is_cut():
                 return
-            life = self._try((doom,), () if doom.is_flying else calm.points)
+            life = self._try((doom,), points)
             self._tally.kills += 1
             self._tally.killed += doom.death is Death.KNOWN
             if life is not None:
-                self._go_on(life, doom, calm)
+                self._go_on(life, doom, points)
 
-    def _flights(self) -> tuple[Doom, ...]:
-        """Return the deaths with a call in flight; what may land late is waited for."""
-        return tuple(
-            doom
-            for death in (Death.SOON, Death.LATE)
-            for doom in dooms_of(self._points(FLIGHTS[death]), (death,))
-        )
-
-    def _points(self, late: timedelta) -> tuple[str, ...]:
-        return live(attrs.evolve(self._case, late=late), ()).points
-
-    def _go_on(self, life: Life, doom: Doom, calm: Life) -> None:
+    def _go_on(self, life: Life, doom: Doom, points: tuple[str, ...]) -> None:
         if doom.death is Death.KNOWN:
             self._tally.lives.append(life)
         if self._extent.landings and doom.death is Death.LATE:
             self._every_landing(life, doom)
-        known = doom.death is Death.KNOWN
-        alone = self._extent.only_distinct and known
-        alone = alone and doom.at not in distinct(calm.points)
-        if self._extent.pairs and doom.death in SECOND and not alone:
-            self._every_second(life)
+        if not self._extent.pairs or doom.at not in self._chosen(points):
+            return
+        if doom.death is Death.KNOWN:
+            self._every_second(life, (Death.KNOWN,))
+        elif doom.death is Death.SOON:
+            self._every_second(life, (Death.KNOWN, Death.SOON))
 
-    def _every_second(self, first: Life) -> None:
-        among = distinct(first.points) if self._extent.only_distinct else None
-        # what may land late is waited for, so only worlds with flights compare
-        deaths = SECOND if first.flight else (Death.KNOWN,)
-        dooms = dooms_of(first.points, deaths, among)
+    def _every_second_in_flight(self, points: tuple[str, ...]) -> None:
+        """Let a recovery die with a call in flight after a death that left none."""
+        for doom in dooms_of(points, (Death.KNOWN,), self._chosen(points)):
+            if self._is_cut():
+                return
+            life = self._try((doom,), points, late=FLIGHTS[Death.SOON])
+            if life is not None:
+                self._every_second(life, (Death.SOON,))
+
+    def _every_second(self, first: Life, deaths: tuple[Death, ...]) -> None:
+        dooms = dooms_of(first.points, deaths, self._chosen(first.points))
         self._tally.pairs_asked += len(dooms)
         for doom in dooms:
-            if self._is_over():
+            if self._is_cut():
                 return
             self._try((*first.path, doom), first.points)
             self._tally.pairs += 1
 
+    def _chosen(self, points: tuple[str, ...]) -> frozenset[int]:
+        """Return the numbers of the points at which pairs begin and end."""
+        if self._extent.only_distinct:
+            return distinct(points)
+        return frozenset(range(1, len(points) + 1))
+
     def _every_landing(self, life: Life, doom: Doom) -> None:
         if life.flight is None:
-            return
+            raise AssertionError("nothing was in flight")
         dooms = [Doom(doom.at, Death.TIMED, us) for us in landings(life.flight, doom)]
         self._tally.landings_asked += len(dooms)
         for timed in dooms:
-            if self._is_over():
+            if self._is_cut():
                 return
             self._try((timed,))
             self._tally.landings += 1
 
-    def _try(self, path: tuple[Doom, ...], points: tuple[str, ...] = ()) -> Life | None:
+    def _is_cut(self) -> bool:
+        self._tally.is_cut = self._tally.is_cut or self._is_over()
+        return self._tally.is_cut
+
+    def _try(
+        self,
+        path: tuple[Doom, ...],
+        points: tuple[str, ...] = (),
+        late: timedelta = timedelta(),
+    ) -> Life | None:
+        case = attrs.evolve(self._case, late=late)
         try:
-            return live(self._case, path, self._allowed)
+            return live(case, path, self._allowed)
         # a violation, a broken promise, or whatever the code under test may raise
         except Exception as exc:  # noqa: BLE001 - each is a finding, and the rest goes on
             self._tally.failures.append(self._failure(path, points, exc))

@@ -32,11 +32,11 @@ class Case:
     kind: Kind
     seed: int = 0
     late: timedelta = timedelta()
-    """How late effects may land by the provider's word, where nobody dies."""
+    """How late effects may land by the provider's word, at the least."""
 
     def stage(self, path: tuple[Doom, ...]) -> Stage:
         """Return a world as long-winded as these deaths need."""
-        late = max((doom.late for doom in path), default=self.late)
+        late = max((self.late, *(doom.late for doom in path)))
         return Stage(Terms(kind=self.kind, seed=self.seed, late=late))
 
 
@@ -142,12 +142,12 @@ def live_on(
     )
 
 
-def _flight(stage: Stage, died_us: int, last: Process) -> Flight | None:
+def _flight(stage: Stage, died_us: int, last: Process) -> Flight:
     lines = [line for line in stage.sim.trace.lines if line.at_us >= died_us]
     landed = [n.at_us for n in lines if n.process == "process-1" and "late" in n.what]
     heard = [line.at_us - died_us for line in lines if line.process == last.name]
     if not landed:
-        return None
+        raise Broken("what was in flight has never landed")
     return Flight(landed_us=landed[-1] - died_us, instants_us=tuple(heard))
 
 
