@@ -9,18 +9,16 @@ status is 1 when something broke, or when a cell was left out or did not strike.
 """
 
 import argparse
-import multiprocessing
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
-import attrs
-
 from immutable.testing.registers import KINDS, Kind
-from proofs.faults.cells import Cell
-from proofs.faults.scenarios import SCENARIOS
+from proofs.faults.scenarios import SCENARIOS, named
 from proofs.faults.striking import prepare, stage_of
-from proofs.faults.trying import Broke, Tally, every, strike_all
+from proofs.faults.tasks import Task
+from proofs.faults.trying import Broke, Tally
+from proofs.kills.parallel import run_all
 from proofs.kills.scenarios import Scenario
 
 _SHOWN = 8
@@ -28,37 +26,6 @@ _HEADER = (
     f"{'scenario':26} {'switch':16} {'calls':>6} {'cells':>11} {'struck':>7} "
     f"{'broken':>7} {'longest':>9} {'seconds':>8}  told"
 )
-
-
-@attrs.frozen(kw_only=True)
-class Task:
-    """One scenario's matrix, by names, so that another process can be told of it."""
-
-    scenario: str
-    kind: Kind
-    seed: int
-    brief: bool
-    until: float
-
-    def run(self) -> Tally:
-        """Strike the matrix."""
-        return strike_all(
-            named(self.scenario),
-            self.kind,
-            seed=self.seed,
-            chosen=is_basic if self.brief else every,
-            is_over=lambda: time.monotonic() > self.until,
-        )
-
-
-def named(name: str) -> Scenario:
-    """Return the scenario with this name."""
-    return next(scenario for scenario in SCENARIOS if scenario.name == name)
-
-
-def is_basic(cell: Cell) -> bool:
-    """Return whether a cell strikes a call where it is made first."""
-    return not cell.skip
 
 
 def main() -> int:
@@ -75,7 +42,7 @@ def main() -> int:
         for kind in kinds
         for name in names
     ]
-    return _judge(list(_shown(_run(tasks, asked.processes))))
+    return _judge(list(_shown(run_all(tasks, asked.processes))))
 
 
 def _arguments() -> argparse.Namespace:
@@ -88,15 +55,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--brief", action="store_true")
     parser.add_argument("--cell")
     return parser.parse_args()
-
-
-def _run(tasks: Sequence[Task], processes: int) -> Iterator[Tally]:
-    if processes == 1:
-        yield from map(Task.run, tasks)
-        return
-    # a fresh interpreter for each: a fork would take over greenlets that are not its own
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        yield from pool.imap(Task.run, tasks)
 
 
 def _shown(tallies: Iterable[Tally]) -> Iterator[Tally]:

@@ -53,3 +53,8 @@ SCENARIOS = (
         origin=one_live,
     ),
 )
+
+
+def named(name: str) -> Scenario:
+    """Return the scenario with this name."""
+    return next(scenario for scenario in SCENARIOS if scenario.name == name)

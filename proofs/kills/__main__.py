@@ -13,47 +13,25 @@ is 1 when something broke, or when a point was left out.
 
 import argparse
 import functools
-import multiprocessing
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
-import attrs
-
-from immutable.testing.registers import KINDS, Kind
+from immutable.testing.registers import KINDS
 from proofs.kills import costs
 from proofs.kills.dooms import parse
-from proofs.kills.exploring import Extent, Failure, Tally, explore
+from proofs.kills.exploring import Extent, Failure, Tally
 from proofs.kills.lives import Case
+from proofs.kills.parallel import run_all
 from proofs.kills.replaying import replay
-from proofs.kills.scenarios import SCENARIOS, Scenario
+from proofs.kills.scenarios import SCENARIOS, named
+from proofs.kills.tasks import Task
 
 _SHOWN = 5
 _HEADER = (
     f"{'scenario':26} {'switch':16} {'points':>7} {'killed':>7} {'kills':>11} "
     f"{'pairs':>15} {'landings':>11} {'broken':>7} {'seconds':>8}"
 )
-
-
-@attrs.frozen(kw_only=True)
-class Task:
-    """One case, by names, so that another process can be told of it."""
-
-    scenario: str
-    kind: Kind
-    seed: int
-    extent: Extent
-    until: float
-
-    def run(self) -> Tally:
-        """Explore the case."""
-        case = Case(scenario=named(self.scenario), kind=self.kind, seed=self.seed)
-        return explore(case, self.extent, is_over=lambda: time.monotonic() > self.until)
-
-
-def named(name: str) -> Scenario:
-    """Return the scenario with this name."""
-    return next(scenario for scenario in SCENARIOS if scenario.name == name)
 
 
 def main() -> int:
@@ -74,7 +52,7 @@ def main() -> int:
         for kind in kinds
         for name in names
     ]
-    tallies = list(_shown(_run(tasks, asked.processes)))
+    tallies = list(_shown(run_all(tasks, asked.processes)))
     if asked.costs:
         print(f"\n{costs.HEADER}", *map(costs.spell, tallies), sep="\n")
     return _judge(tallies)
@@ -93,15 +71,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--costs", action="store_true")
     parser.add_argument("--path")
     return parser.parse_args()
-
-
-def _run(tasks: Sequence[Task], processes: int) -> Iterator[Tally]:
-    if processes == 1:
-        yield from map(Task.run, tasks)
-        return
-    # a fresh interpreter for each: a fork would take over greenlets that are not its own
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        yield from pool.imap(Task.run, tasks)
 
 
 def _shown(tallies: Iterable[Tally]) -> Iterator[Tally]:

@@ -312,3 +312,8 @@ SCENARIOS = (
         swept=True,
     ),
 )
+
+
+def named(name: str) -> Scenario:
+    """Return the scenario with this name."""
+    return next(scenario for scenario in SCENARIOS if scenario.name == name)
