@@ -10,6 +10,7 @@ change. The exit status is 1 after a violation, or when fewer ran than were aske
 """
 
 import argparse
+import gc
 import logging
 import multiprocessing
 import sys
@@ -88,6 +89,8 @@ class Share:
     def run(self) -> dict[Kind, Tally]:
         """Run them, as far as time allows."""
         logging.disable(logging.CRITICAL)
+        # nearly everything that a schedule makes is dropped as soon as it ends
+        gc.set_threshold(50_000)
         tallies = {kind: Tally(switch=kind) for kind in self.kinds}
         for seed in self.seeds:
             for tally in tallies.values():

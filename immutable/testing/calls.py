@@ -96,6 +96,8 @@ def times(fault: Fault | None, now_us: int, late_us: int, chance: Chance) -> Tim
         chance: what to draw from.
     """
     takes_us = usual(chance)
+    if fault is None:
+        return Times(now_us + takes_us // 2, now_us + takes_us)
     if fault in _BEFORE:
         return Times(None, now_us + takes_us)
     if fault is Fault.SLOW:

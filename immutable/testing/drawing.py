@@ -81,7 +81,7 @@ def draw_hazards(chance: Chance) -> Hazards:
     return Hazards(
         chance=chance,
         death=chance.choice((0.0, 0.01, 0.01, 0.03)),
-        pause=chance.choice((0.0, 0.0, 0.005)),
+        pause=chance.choice((0.0, 0.0, 0.005, 0.02)),
     )
 
 

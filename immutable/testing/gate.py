@@ -75,6 +75,7 @@ class Gate:
         land: Callable[[Request], _T],
         kind: str = "",
         once: bool = False,
+        compare: Callable[[], None] = lambda: None,
     ) -> _T:
         """Pass through what is to change something.
 
@@ -84,6 +85,7 @@ class Gate:
             land: changes the truth, in one instant.
             kind: what kind of record this writes, where it does.
             once: it is never delivered a second time.
+            compare: what the caller looks at in the instant before it sends.
         """
         before, after = _points(call, kind)
         doomed = self._pass(before, sending=True)
@@ -91,6 +93,7 @@ class Gate:
         possible = EFFECTS if late_us else _PUNCTUAL_EFFECTS
         fault = self._fault(call, _DELIVERED_ONCE if once and late_us else possible)
         request = self._request(call, about)
+        compare()
         self.sent(request)
         landing = Landing(request, land, self.scheduler.fail)
         self._deliver(landing, fault, late_us, doomed=doomed)

@@ -6,8 +6,8 @@
 can make a slot. The highest slot serves, so that a late write lands below and moves
 nothing. Places carry no version, but one that the highest slot names stays.
 
-``blind``: the version is compared before the write is sent and never again; a late one
-lands whenever it lands.
+``blind``: the version is compared in the instant in which the write is sent and never
+again; a late one lands whenever it lands.
 """
 
 from typing import Literal

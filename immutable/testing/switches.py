@@ -65,7 +65,6 @@ class SimulatedSwitch:
         expected: Version,
     ) -> Version:
         """Give a fleet its place."""
-        check(self._past.now, expected, sending=True)
         return self._gate.effect(
             "switch.attach",
             fleet,
@@ -73,6 +72,7 @@ class SimulatedSwitch:
             owner,
             expected,
             once=self._is_blind,
+            compare=lambda: check(self._past.now, expected, sending=True),
             land=lambda request: self._put(
                 request,
                 registers.attached(self._past.now, fleet, health, owner, expected),
@@ -101,13 +101,13 @@ class SimulatedSwitch:
 
     def write(self, routing: Routing, *, owner: LedgerId, expected: Version) -> Version:
         """Set the routing in one step, as this kind of switch does."""
-        check(self._past.now, expected, sending=True)
         return self._gate.effect(
             "switch.write",
             routing,
             owner,
             expected,
             once=self._is_blind,
+            compare=lambda: check(self._past.now, expected, sending=True),
             land=lambda request: self._write(request, routing, owner, expected),
         )
 
@@ -121,13 +121,13 @@ class SimulatedSwitch:
         self, fleet: FleetName, *, owner: LedgerId, expected: Version
     ) -> Version:
         """Take away the fleet's place."""
-        check(self._past.now, expected, sending=True)
         return self._gate.effect(
             "switch.detach",
             fleet,
             owner,
             expected,
             once=self._is_blind,
+            compare=lambda: check(self._past.now, expected, sending=True),
             land=lambda request: self._put(
                 request, registers.detached(self._past.now, fleet, owner, expected)
             ),

@@ -1,13 +1,23 @@
+import textwrap
 from datetime import timedelta
 
 import pytest
 
 import immutable
+import immutable.testing
 from immutable import host
 from immutable.errors import InvalidInput, NotEnough
 from immutable.host import Never
 from immutable.model import FleetName, InstanceState, Outcome, Token
-from immutable.testing import Clock, Killed, Provider, Script, Simulation, route
+from immutable.testing import (
+    Clock,
+    Killed,
+    Provider,
+    Script,
+    Simulation,
+    route,
+    simulation,
+)
 from immutable.testing.planting import plant
 from immutable.testing.registers import KINDS
 from immutable.testing.scheduling import EPOCH, Endless
@@ -347,3 +357,13 @@ def test_retries_are_spread_by_virtual_time():
         done = immutable.deploy(service, sim.image("app"))
     assert done.outcome is Outcome.LIVE
     assert sim.gate.calls["switch.attach"] == 4
+
+
+@pytest.mark.parametrize("module", [immutable.testing, simulation])
+def test_the_documented_example_runs(module):
+    """What the documentation shows works as it stands there."""
+    lines = (module.__doc__ or "").splitlines()
+    example = textwrap.dedent("\n".join(x for x in lines if x.startswith("    ")))
+    namespace: dict[str, object] = {"immutable": immutable}
+    exec(example, namespace)  # noqa: S102 - our own documentation
+    assert namespace["done"].outcome is Outcome.LIVE
