@@ -20,7 +20,8 @@ from proofs.sigkill.zygote import Zygote
 
 _KILLED_AGAIN, _RECOVERED_TWICE = 0.3, 0.25
 """In such shares of the rounds."""
-_MEETINGS = range(1, 50)
+_MEETINGS = 40
+"""So many points recovery meets at most; most of them in its first steps."""
 _GRACE_S = 1.0
 
 
@@ -101,6 +102,7 @@ class Experiment:
         died = standing(self.site)
         if said is None:
             self._recover(kill)
+            self.tally.recovered(has_moved=standing(self.site).live != before.live)
         elif said.outcome is not kill.verb.right:
             self._blame(f"{kill}: undisturbed it ended {said.outcome}: {said.error}")
         self.doubted_at = time.monotonic()
@@ -117,7 +119,7 @@ class Experiment:
 
     def _recover(self, kill: Kill) -> None:
         while self.chance.random() < _KILLED_AGAIN:
-            meeting = self.chance.choice(_MEETINGS)
+            meeting = 1 + int(_MEETINGS * self.chance.random() ** 2)
             order = Order(verb=Verb.RECOVER, meeting=meeting)
             if self.zygote.run(self.site, order) is not None:
                 break
@@ -156,9 +158,6 @@ class Experiment:
             self._blame(f"{kill}: it went from {before} by {died} to {after}")
         if ended not in ({old, new} if kill.verb.moves else {old}):
             self._blame(f"{kill}: production was on {old}, and is now on {ended}")
-        has_moved = ended == new != old
-        self.tally.ended_new += has_moved
-        self.tally.ended_old += not has_moved
         marks = [mark for mark in (old, died.routed, ended) if mark is not None]
         judge = self.tally.judge
         judge.allow(began, marks, f"round {self.rounds}: {kill}")

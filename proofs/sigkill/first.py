@@ -94,8 +94,7 @@ def _judge(zygote: Zygote, site: Site, tally: Tally) -> Iterator[str]:
     if done.outcome not in _GOOD or done.warnings or done.leftovers:
         yield f"recovery ended {done.outcome}: {done.error!r} {done.leftovers}"
     after = standing(site)
-    tally.ended_new += after.live is not None
-    tally.ended_old += after.live is None
+    tally.recovered(has_moved=after.live is not None)
     if not died.routed == after.routed == after.live:
         yield f"it went from {died} to {after}"
     yield from take_census(site).problems

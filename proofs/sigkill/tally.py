@@ -45,6 +45,11 @@ class Tally:
         else:
             self.killed_at.add(kill.point)
 
+    def recovered(self, *, has_moved: bool) -> None:
+        """Count a recovery by the side that it ended on."""
+        self.ended_new += has_moved
+        self.ended_old += not has_moved
+
     @property
     def kills(self) -> int:
         """Return how many deployers were killed, recoveries aside."""
