@@ -592,7 +592,7 @@ def test_the_verdict_in_words():
         unknown(0, "1", "green"),
         wrote(1, 2, "1", "blue", "2"),
         read(3, 4, "green", "3"),
-        read(5, 6, "blue", "2"),
+        read(3, 6, "blue", "2"),
     ]
     history = [operation(f"p{number}", row) for number, row in enumerate(rows)]
     assert str(check(history, start=SMALL, step=compare_and_set)).split("\n") == [
@@ -819,9 +819,11 @@ def test_what_a_failed_write_leaves_in_the_history(error, left):
     world.faults["write"] = [error]
     with pytest.raises(type(error)):
         switch.write(GREEN, owner=OWNER, expected="1")
-    assert [(o.answer, o.returned) for o in history.operations()] == [
-        (None, None)
-    ] * left
+    left_open = [(o.answer, o.returned) for o in history.operations()]
+    assert left_open == [(None, None)] * left
+    refused = history.refused()
+    assert [type(o.call) for o in refused] == [Write] * (1 - left)
+    assert all(o.returned > o.called for o in refused)
 
 
 def test_a_call_under_way_has_no_answer_yet():
