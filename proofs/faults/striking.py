@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import attrs
 
-import immutable
 from immutable.errors import Contention
 from immutable.model import Outcome
 from immutable.results import Deployment
@@ -65,9 +64,8 @@ class Trial:
         outcome = _check(done, took)
         if outcome is Outcome.REFUSED and stage.truth() != before:
             raise Broken("REFUSED says that nothing was touched, but something was")
-        if outcome is Outcome.NEEDS_RECOVERY and self.scenario.is_healing:
-            # a fleet that could not be healed is left to the next who heals
-            immutable.heal(stage.service)
+        if outcome is Outcome.NEEDS_RECOVERY and self.scenario.afterwards:
+            self.scenario.afterwards(stage)
         self.allowed.judge(come_to_rest(stage), decided=self._decided(outcome))
         return Strike(struck=script.struck, outcome=outcome, took=took)
 

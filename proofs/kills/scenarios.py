@@ -49,8 +49,8 @@ class Scenario:
     """Only a sweep brings it to its end; recovery alone does not."""
     origin: Callable[[Stage], None] | None = None
     """Makes the world as it was before what the scenario's call clears up after."""
-    is_healing: bool = False
-    """It changes the live fleet alone; what it gives up is left to `heal`."""
+    afterwards: Call | None = None
+    """What a person calls who was told NEEDS_RECOVERY, where recovery is not the way on."""
     is_deploy: bool = False
     """A new side is made ready and gets the traffic, or is turned back."""
 
@@ -178,6 +178,14 @@ def _deploy_by_steps(stage: Stage) -> Deployment:
     return stage.deploy("b", service=service)
 
 
+def _heal(stage: Stage) -> Deployment:
+    return immutable.heal(stage.service)
+
+
+def _destroy(stage: Stage) -> Deployment:
+    return immutable.destroy(stage.service)
+
+
 def _restore(stage: Stage) -> Deployment:
     return immutable.restore_ledger(stage.service)
 
@@ -261,21 +269,21 @@ SCENARIOS = (
         prepare=one_live,
         call=lambda stage: immutable.scale(stage.service, SIZE + 1),
         decided=_has_begun,
-        is_healing=True,
+        afterwards=_heal,
     ),
     Scenario(
         name="scale down",
         prepare=one_live,
         call=lambda stage: immutable.scale(stage.service, SIZE - 1),
         decided=_has_begun,
-        is_healing=True,
+        afterwards=_heal,
     ),
     Scenario(
         name="heal",
         prepare=_one_maimed,
-        call=lambda stage: immutable.heal(stage.service),
+        call=_heal,
         decided=_has_begun,
-        is_healing=True,
+        afterwards=_heal,
     ),
     Scenario(
         name="tidy an expired standby",
@@ -293,8 +301,9 @@ SCENARIOS = (
     Scenario(
         name="destroy",
         prepare=_two,
-        call=lambda stage: immutable.destroy(stage.service),
+        call=_destroy,
         decided=_has_begun,
+        afterwards=_destroy,
     ),
     Scenario(
         name="adopt",
