@@ -1,0 +1,27 @@
+"""Every planted bug, by what it breaks."""
+
+from proofs.mutants.catchers import Catcher, Faults, Kills, Schedules
+from proofs.mutants.mutant import Mutant
+from proofs.mutants.table import (
+    deciding,
+    fencing,
+    journal,
+    proving,
+    retiring,
+    undoing,
+)
+
+MUTANTS: tuple[Mutant, ...] = (
+    *journal.MUTANTS,
+    *fencing.MUTANTS,
+    *proving.MUTANTS,
+    *undoing.MUTANTS,
+    *retiring.MUTANTS,
+    *deciding.MUTANTS,
+)
+CONTROL: tuple[Catcher, ...] = (
+    Schedules(60),
+    Kills("deploy over an incumbent"),
+    Faults("rollback, warm", "slot"),
+)
+"""What is tried on the source as it is: nobody must notice anything."""
