@@ -158,8 +158,7 @@ def try_again(again: tuple[str, ...]) -> str:
         case ("kill", kind, scenario, path):
             return _noticed(lambda: _kill_again(_kind(kind), scenario, path))
         case ("fault", kind, name, cell):
-            scenario = _named(struck.SCENARIOS, name)
-            trials = dict(_trials(scenario, _kind(kind)))
+            trials = dict(_trials(_named(struck.SCENARIOS, name), _kind(kind)))
             wanted = next((c for c in trials if c and str(c) == cell), None)
             return _noticed(trials[wanted])
         case ("stateful", examples, steps):

@@ -7,6 +7,7 @@ import attrs
 
 import immutable
 from immutable import Outcome, errors
+from immutable.model import FleetSpec
 from immutable.strategies import BlueGreen
 from immutable.testing import people
 from immutable.testing.faults import Script
@@ -171,11 +172,11 @@ def smaller_fleet() -> None:
     with world.sim:
         immutable.scale(world.service, 1).raise_for_outcome()
     line = world.lines("fleets.resize")[-1]
-    spec, removed, _ = line.about
-    place = (
-        world.sim.cloud.switch(world.service.name).at(line.at_us).place_of(spec.name)
-    )
-    members = {member.instance for member in place.members}
+    spec, removed = line.about[:2]
+    if not isinstance(spec, FleetSpec) or not isinstance(removed, tuple):
+        raise TypeError(f"this is no resize: {line}")
+    place = world.sim.cloud.switch("shop").at(line.at_us).place_of(spec.name)
+    members = {member.instance for member in place.members} if place else set()
     expect(members & set(removed), set(), "members that are gone")
 
 
