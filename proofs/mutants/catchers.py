@@ -162,7 +162,8 @@ def try_again(again: tuple[str, ...]) -> str:
             wanted = next((c for c in trials if c and str(c) == cell), None)
             return _noticed(trials[wanted])
         case ("stateful", examples, steps):
-            return str(Stateful(int(examples), int(steps)).hunt())
+            found = Stateful(int(examples), int(steps)).hunt()
+            return found.what if isinstance(found, Catch) else ""
         case ("scene", name):
             return _noticed(SCENES[name])
     raise AssertionError(f"nobody tries {again}")
