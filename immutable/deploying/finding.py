@@ -49,8 +49,7 @@ def _is_torn(engine: Engine, entry: FleetEntry, view: SwitchView) -> bool:
     alive = {i.id for i in instances if i.state is not InstanceState.GONE}
     place = view.attachment_of(entry.name)
     members = {member.instance for member in place.members} if place else alive
-    lost = set() if engine.backend.capabilities.launch_binds else alive - members
-    return len(alive) > entry.size or bool(lost)
+    return len(alive) > entry.size or bool(alive - members)
 
 
 def tagged(engine: Engine, ledger: LedgerId) -> tuple[FleetView, ...]:

@@ -17,6 +17,7 @@ from immutable.deploying.engine import Engine
 from immutable.deploying.facts import (
     EvidenceFact,
     Fact,
+    HealthFact,
     Reason,
     SwitchFact,
     Value,
@@ -46,6 +47,7 @@ from immutable.errors import (
     LedgerError,
     RecoveryNeeded,
     SequenceTaken,
+    Unavailable,
 )
 from immutable.events import Ended
 from immutable.host import Never
@@ -154,8 +156,10 @@ class Loop:
     def _look(self, step: Look, attempt: Attempt) -> None:
         self._renew()
         self.calls += 1
+        asked_at = self._engine.host.now()
         try:
             value = looking.look(self._engine, self._journal.state, step.fact)
+            _check_age(step.fact, self._engine.host.now() - asked_at)
         except ImmutableError as exc:
             self._look_failed(step, exc, attempt)
             return
@@ -326,6 +330,13 @@ class Loop:
     def _collected(self) -> tuple[InstanceLog, ...]:
         fleets = [f.fleet for f in self._world.facts if isinstance(f, EvidenceFact)]
         return tuple(log for fleet in fleets for log in self._world.evidence(fleet))
+
+
+def _check_age(fact: Fact, took: timedelta) -> None:
+    """Refuse a proof of readiness that was old when it came: the process may have slept."""
+    if isinstance(fact, HealthFact) and took > PROMPT:
+        message = f"the health of {fact.fleet} took more than {spell(PROMPT)} to read"
+        raise Unavailable(message, operation="switch.health", resource=fact.fleet)
 
 
 def _too_late() -> DeadlineExceeded:

@@ -76,7 +76,8 @@ def _complete(scene: Scene, goal: HealGoal) -> Decision | None:
     if len(scene.alive()) > size:
         return let_go(scene, size, goal.drain)
     began = scene.attempt.launched_at or scene.attempt.begun_at
-    return join_all(scene, goal.drain) or wait_ready(scene, began + goal.ready_timeout)
+    joining = join_all(scene, goal.drain, even_bound=True)
+    return joining or wait_ready(scene, began + goal.ready_timeout)
 
 
 def due(state: State, now: datetime) -> tuple[FleetName, ...]:

@@ -109,7 +109,7 @@ def heal(engine: Engine, *, timeout: timedelta | None) -> Deployment:
         live = _live(state)
         view = looking.observe(engine, live.name)
         unready = _unready(engine, live)
-        if not unready and _is_whole(engine, live, view, switch):
+        if not unready and _is_whole(live, view, switch):
             running.tidy(engine)
             return running.nothing_to_do(engine, "heal", began=began)
         goal = HealGoal(
@@ -298,16 +298,13 @@ def _unready(engine: Engine, live: FleetEntry) -> tuple[InstanceId, ...]:
     return tuple(p.instance for p in probes if p.health is Health.UNREADY)
 
 
-def _is_whole(
-    engine: Engine, live: FleetEntry, view: FleetView | None, switch: SwitchView
-) -> bool:
+def _is_whole(live: FleetEntry, view: FleetView | None, switch: SwitchView) -> bool:
     """Return whether a fleet has exactly its instances, all alive, all members."""
     instances = view.instances if view else ()
     alive = {i.id for i in instances if i.state is not InstanceState.GONE}
     place = switch.attachment_of(live.name)
     members = {member.instance for member in place.members} if place else set()
-    joined = engine.backend.capabilities.launch_binds or members == alive
-    return joined and len(alive) == len(instances) == live.size
+    return members == alive and len(alive) == len(instances) == live.size
 
 
 def _check_head(state: State, view: SwitchView, head: Head | None) -> None:

@@ -132,10 +132,16 @@ def join(scene: Scene, goal: DeployGoal) -> Decision | None:
     return join_all(scene, goal.drain)
 
 
-def join_all(scene: Scene, drain: timedelta) -> Decision | None:
-    """Make the attachment's members exactly the living instances."""
+def join_all(
+    scene: Scene, drain: timedelta, *, even_bound: bool = False
+) -> Decision | None:
+    """Make the attachment's members exactly the living instances.
+
+    Where launching binds them there is nothing to do, except to mend (``even_bound``).
+    """
     attachment = scene.world.switch().attachment_of(scene.fleet)
-    if scene.context.backend.launch_binds or attachment is None:
+    bound = scene.context.backend.launch_binds and not even_bound
+    if bound or attachment is None:
         return None
     if set(attachment.members) == set(scene.members()):
         return None

@@ -65,8 +65,8 @@ def draw_provider(chance: Chance, switch: Kind) -> Provider:
     """Draw what the provider is like."""
     return Provider(
         switch=switch,
-        staleness=timedelta(seconds=chance.choice((0, 0, 2, 20))),
-        late=timedelta(seconds=chance.choice((0, 30, 300))),
+        staleness=timedelta(seconds=chance.choice((0, 2, 20))),
+        late=timedelta(seconds=chance.choice((0, 30, 300, 300))),
         launch_binds=one_in(5, chance),
         guards_deletion=one_in(3, chance),
         counts=one_in(5, chance),

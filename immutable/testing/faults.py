@@ -207,6 +207,15 @@ _LEVELS = {
     "switch.preflight": _SELDOM,
 }
 """How many calls go wrong altogether; one of these is drawn for each call."""
+_WEIGHTS = {
+    Fault.ERROR_AFTER: 2.0,
+    Fault.LATE: 4.0,
+    Fault.DUPLICATED: 2.0,
+    Fault.STALE: 4.0,
+    Fault.THROTTLED: 0.5,
+    Fault.REFUSED: 0.5,
+}
+"""Kinds that leave doubts behind find more, and are drawn more often."""
 
 
 def _draw_rates(
@@ -215,7 +224,11 @@ def _draw_rates(
     reading = call in READINGS
     level = chance.choice(_LEVELS.get(call, _READING if reading else _CHANGING))
     possible = READS if reading else EFFECTS
-    parts = {fault: chance.random() for fault in kinds if fault in possible}
+    parts = {
+        fault: chance.random() * _WEIGHTS.get(fault, 1.0)
+        for fault in kinds
+        if fault in possible
+    }
     total = sum(parts.values())
     if not level or not total:
         return {}
