@@ -6,6 +6,7 @@ Deploy, rollback, scale, heal, retirement and recovery all run here.
 """
 
 import logging
+from collections import Counter
 from datetime import datetime, timedelta
 
 import attrs
@@ -66,7 +67,7 @@ from immutable.ledger.state import Attempt
 from immutable.model import InstanceLog, Outcome, Routing, SwitchView, Version
 
 LOOKS = 3
-"""So many readings may fail in a row before the loop gives up on going back, too."""
+"""So many readings of one fact may fail in a row before the loop gives up on going back, too."""
 PROMPT = timedelta(seconds=5)
 """How soon traffic must be moved after the readings that it rests upon."""
 _LEFT = Reason(kind="Cancelled", message="left open, for the next to go on")
@@ -102,7 +103,7 @@ class Loop:
         self._deadline = deadline
         self._world = World(now=engine.host.now())
         self.teller = Teller(engine.tell, engine.host)
-        self._failed_looks = 0
+        self._failed_looks: Counter[Fact] = Counter()
         self._paused = False
         self._cause: BaseException | None = None
         self._written: Version | None = None
@@ -163,7 +164,7 @@ class Loop:
         except ImmutableError as exc:
             self._look_failed(step, exc, attempt)
             return
-        self._failed_looks = 0
+        del self._failed_looks[step.fact]
         self._learn(step.fact, value)
         self.teller.looked(step.fact, value)
 
@@ -173,13 +174,12 @@ class Loop:
             self._world = self._world.learn(step.fact, ())
             return
         self._cause = error
-        self._failed_looks += 1
-        if self._failed_looks < LOOKS:
-            self._engine.host.sleep(
-                timedelta(seconds=self._failed_looks), self._engine.stop
-            )
+        self._failed_looks[step.fact] += 1
+        failed = self._failed_looks[step.fact]
+        if failed < LOOKS:
+            self._engine.host.sleep(timedelta(seconds=failed), self._engine.stop)
             return
-        self._failed_looks = 0
+        self._failed_looks.clear()
         if attempt.aborting is None and attempt.unfenced_at is None:
             self._turn_back(reason_of(error))
         else:

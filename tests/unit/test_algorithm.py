@@ -514,3 +514,17 @@ def test_a_rollback_onto_a_warm_standby_has_the_size_that_was_asked_for(stage, s
     (live,) = dict(stage.world.routing.weights)
     assert len(stage.world.fleets[live].instances) == size
     assert len(stage.world.places[live]) == size
+
+
+def test_a_reading_that_always_fails_is_given_up_among_others_that_work(stage):
+    """What can be read in between does not make up for what cannot."""
+    stage.deploy("one")
+    clock = stage.world.clock
+
+    def lost() -> None:
+        stage.world.faults["observe"] = [boom(errors.Unavailable)] * 10_000
+
+    clock.at_times.append((clock.now() + timedelta(seconds=2), lost))
+    done = stage.deploy("two")
+    assert done.outcome in {Outcome.ROLLED_BACK, Outcome.NEEDS_RECOVERY}
+    assert len(stage.world.calls) < 1000
