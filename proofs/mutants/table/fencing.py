@@ -74,6 +74,8 @@ MUTANTS = (
         "applied=world.switch().routing == wanted)",
         "applied=True)",
         Kills(_INCUMBENT),
+        redundant="the next look at the switch disagrees with what was believed to be "
+        "routed, and the deployment turns back",
     ),
     planted(
         "what is in doubt is never there",
