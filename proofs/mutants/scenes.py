@@ -75,6 +75,9 @@ def old_side_is_dead() -> None:
     world.deploy("a")
     for server in world.live_servers():
         world.sim.kill_server(server)
+    with world.sim:
+        # longer than any proof of readiness may be old
+        world.sim.wait("10s")
     world.deploy("b", rejected="live", outcome=Outcome.ROLLED_BACK)
     settle(world.sim, world.service)
 
