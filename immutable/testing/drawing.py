@@ -29,6 +29,7 @@ from immutable.testing.planting import plant
 from immutable.testing.programs import Action, Program
 from immutable.testing.provider import Provider
 from immutable.testing.registers import Kind
+from immutable.testing.scheduling import Clock
 from immutable.testing.servers import Behaviour, Fleet, born
 from immutable.testing.simulation import Simulation
 
@@ -59,6 +60,7 @@ _STARTS = (1, 1, 10, 100, 900)
 """Within how many seconds a process begins."""
 _PATIENCE: tuple[tuple[int, ...], ...] = ((), (10,), (10, 100, 900))
 """Within how many seconds it tries again what was refused."""
+_NAP = timedelta(minutes=4)
 
 
 def draw_provider(chance: Chance, switch: Kind) -> Provider:
@@ -70,16 +72,26 @@ def draw_provider(chance: Chance, switch: Kind) -> Provider:
         launch_binds=one_in(5, chance),
         guards_deletion=one_in(3, chance),
         counts=one_in(5, chance),
+        preview=not one_in(8, chance),
+        weighted=not one_in(8, chance),
+        keeps_logs=not one_in(8, chance),
+        capacity=chance.randrange(4, 12) if one_in(10, chance) else None,
         settle=timedelta(seconds=chance.choice((0, 0, 0, 15))),
         drains_in=timedelta(seconds=chance.choice((0, 0, 0.5))),
         sickness=chance.choice((0.0, 0.0, 0.0, 0.05)),
     )
 
 
-def draw_hazards(chance: Chance) -> Hazards:
-    """Draw how dangerous life is for processes."""
+def draw_hazards(chance: Chance, provider: Provider) -> Hazards:
+    """Draw how dangerous life is for processes.
+
+    A blind switch lets through whoever slept between comparing and sending. What it
+    states as ``late`` has to cover that sleep, and the request on its way: half each.
+    """
+    blind = provider.switch == "blind"
     return Hazards(
         chance=chance,
+        longest=provider.late / 2 if blind else _NAP,
         death=chance.choice((0.0, 0.01, 0.01, 0.03)),
         pause=chance.choice((0.0, 0.0, 0.005, 0.02)),
     )
@@ -96,10 +108,13 @@ class DrawnPolicy:
 
     chance: Chance
     outcomes: Counter[str] = attrs.field(factory=Counter)
+    wrong_clocks: bool = False
+    """The processes' clocks are up to five minutes apart from virtual time."""
     _images: int = 0
 
     def __call__(self, sim: Simulation) -> None:
         """Set the world up."""
+        self.wrong_clocks = one_in(4, self.chance)
         add_bystanders(sim)
         service = self._service(sim)
         for _ in range(self.chance.choice((0, 1, 1, 1, 2, 2))):
@@ -131,7 +146,14 @@ class DrawnPolicy:
         actions = tuple(self._action(sim) for _ in range(self.chance.choice((1, 1, 2))))
         pauses = tuple(self._soon(span) for span in self.chance.choice(_PATIENCE))
         program = Program(sim, service, actions, self.outcomes, pauses)
-        sim.spawn(name, program, after=self._soon(self.chance.choice(_STARTS)))
+        after = self._soon(self.chance.choice(_STARTS))
+        sim.spawn(name, program, after=after, clock=self._clock(sim))
+
+    def _clock(self, sim: Simulation) -> Clock:
+        """Draw a clock; how long ago others moved traffic is not told by wrong ones."""
+        if sim.cloud.provider.settle or not self.wrong_clocks:
+            return Clock()
+        return Clock(ahead=timedelta(seconds=self.chance.random() * 600 - 300))
 
     def _action(self, sim: Simulation) -> Action:
         verb = self.chance.choices(tuple(_VERBS), tuple(_VERBS.values()))[0]

@@ -84,7 +84,10 @@ def prepare(
     (policy or drawn)(sim)
     if faults:
         sim.set_faults(draw_mix(seeded(seed, "faults"), (*CHANGES, *READINGS)))
-        sim.set_hazards(draw_hazards(seeded(seed, "hazards")))
+        provider = sim.cloud.provider
+        sim.set_hazards(draw_hazards(seeded(seed, "hazards"), provider))
+        if switch == "blind":
+            sim.gate.late_us //= 2
     return sim, drawn.outcomes
 
 
