@@ -232,6 +232,8 @@ def test_cancelling_the_task_goes_back(service, world):
 def test_ctrl_c_goes_back_and_is_raised(service, world):
     """An interrupt while waiting ends clean, and then interrupts the program."""
     world.boot = timedelta(days=1)
+    # a shell that starts programs in the background has them ignore it
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def interrupt():
         while not world.places:
@@ -243,6 +245,7 @@ def test_ctrl_c_goes_back_and_is_raised(service, world):
     with pytest.raises(KeyboardInterrupt, match="rolled back"):
         immutable.deploy(service, world.image("one"))
     thread.join()
+    signal.signal(signal.SIGINT, before)
     assert not world.inventory()
 
 
