@@ -82,6 +82,16 @@ def old_side_is_dead() -> None:
     settle(world.sim, world.service)
 
 
+def readings_that_are_old() -> None:
+    """What a deployment has routed itself is no drift, though it is shown late."""
+    world = World(Provider(staleness="20s"))
+    world.deploy("a")
+    with world.sim:
+        world.sim.wait("1m")
+    world.sim.set_faults([Script("stale", "switch.read", times=None)])
+    world.deploy("b")
+
+
 def what_a_failed_deploy_says() -> None:
     """Check: what was destroyed has left its logs."""
     world = World()
@@ -214,6 +224,7 @@ SCENES: dict[str, Callable[[], object]] = {
     "a launch whose answer is lost": launch_whose_answer_is_lost,
     "a validator that cannot decide": validator_that_cannot_decide,
     "the old side is dead": old_side_is_dead,
+    "readings that are old": readings_that_are_old,
     "what a failed deploy says of itself": what_a_failed_deploy_says,
     "a caller who asks to stop": caller_who_asks_to_stop,
     "a launch that comes when all is over": launch_that_comes_when_all_is_over,

@@ -30,6 +30,7 @@ MUTANTS = (
         _RULES,
         "    if unsettled := not_yet_shown(scene):\n        return unsettled\n    message",
         "    message",
+        Scene("readings that are old"),
         Schedules(150),
     ),
     planted(
