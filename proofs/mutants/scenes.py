@@ -83,7 +83,7 @@ def old_side_is_dead() -> None:
 
 
 def readings_that_are_old() -> None:
-    """What a deployment has routed itself is no drift, though it is shown late."""
+    """Check: what a deployment has routed itself is no drift, though it is shown late."""
     world = World(Provider(staleness="20s"))
     world.deploy("a")
     with world.sim:
