@@ -38,6 +38,8 @@ class Request:
     about: tuple[object, ...]
     process: Process
     sent_us: int
+    slept_us: int = 0
+    """How long the process was stopped after it had decided to send."""
 
 
 @attrs.define(eq=False)

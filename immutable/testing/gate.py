@@ -88,11 +88,13 @@ class Gate:
             compare: what the caller looks at in the instant before it sends.
         """
         before, after = _points(call, kind)
+        asked_us = self.scheduler.now_us
         doomed = self._pass(before, sending=True)
         late_us = self.ledger_late_us if kind else self.late_us
         possible = EFFECTS if late_us else _PUNCTUAL_EFFECTS
         fault = self._fault(call, _DELIVERED_ONCE if once and late_us else possible)
         request = self._request(call, about)
+        request.slept_us = request.sent_us - asked_us
         compare()
         self.sent(request)
         landing = Landing(request, land, self.scheduler.fail)

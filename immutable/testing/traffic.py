@@ -35,6 +35,8 @@ class Traffic:
     """What a person has routed, while it is not what the ledger expects."""
     drifted_at: int = 0
     """The ledger's last record when the person did so."""
+    _left: Routing = attrs.field(factory=Routing, init=False)
+    """What was routed before a person began to meddle."""
     _span_us: int = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -91,7 +93,10 @@ class Traffic:
             if switch.now.routing.mentions(fleet.name):
                 message = f"{fleet.name} is destroyed, and has traffic of {service}"
                 raise self.judge.condemn("destroyed", message)
-            if switch.now.place_of(fleet.name):
+            place = switch.now.place_of(fleet.name)
+            # where places are not compared, an empty one may come late, and does no harm
+            compared = switch.now.kind == "compare-and-set"
+            if place is not None and (place.joined or compared):
                 message = f"{fleet.name} is destroyed, and has a place at {service}"
                 raise self.judge.condemn("destroyed", message)
 
@@ -102,7 +107,7 @@ class Traffic:
             Violation: it is not what the ledger says from here on.
         """
         routing = self.cloud.switch(self.book.service).now.routing
-        if self.drifted is not None and self._is_expected(routing):
+        if self.drifted is not None and dict(routing.weights) == _live(self.book.state):
             # it was adopted, or moved back
             self.drifted = None
         if self.drifted is None and entry.outcome is not Outcome.NEEDS_RECOVERY:
@@ -111,30 +116,35 @@ class Traffic:
     def _moved_by_person(self, before: Routing, after: Routing) -> None:
         if after.weights == before.weights:
             return
-        if self._is_expected(after):
+        if self.drifted is None:
+            self._left = before
+        if after.weights == self._left.weights or self._is_intended(after):
             self.drifted = None
             return
         self.drifted = after
         self.drifted_at = self.book.state.sequence
 
-    def _is_expected(self, routing: Routing) -> bool:
-        """Return whether this is what the ledger says is served."""
+    def _is_intended(self, routing: Routing) -> bool:
+        """Return whether the open deployment was going to route just so.
+
+        Who does what was intended cannot be told from who intended it.
+        """
         attempt = self.book.state.attempt
-        for doubted in (attempt.pending, attempt.suspect) if attempt else ():
-            # who does just what was intended cannot be told from who intended it
-            step = doubted.step if doubted else None
-            if isinstance(step, Route) and step.routing.weights == routing.weights:
-                return True
-        if attempt is not None and attempt.routed is not None:
-            return routing.weights == attempt.routed.weights
-        return dict(routing.weights) == _live(self.book.state)
+        doubted = (attempt.pending, attempt.suspect) if attempt else ()
+        steps = [pending.step for pending in doubted if pending]
+        return any(
+            isinstance(step, Route) and step.routing.weights == routing.weights
+            for step in steps
+        )
 
     def _check_proof(self, request: Request, fleet: FleetName, after: Register) -> None:
         entry = self.book.state.fleet(fleet)
         if entry is None:
             message = f"{fleet} gets traffic, and the ledger does not know it"
             raise self.judge.condemn("unknown", message)
-        span_us = max(request.sent_us - self._span_us, 0), self.cloud.now_us
+        # nobody who is stopped can look again
+        asked_us = request.sent_us - request.slept_us
+        span_us = max(asked_us - self._span_us, 0), self.cloud.now_us
         service = self.book.service
         measure = self._measure(fleet)(self.cloud, service, entry)
         ready = most(measure, self.cloud, service, span_us)
