@@ -37,6 +37,7 @@ class Traffic:
     """The ledger's last record when the person did so."""
     _left: Routing = attrs.field(factory=Routing, init=False)
     """What was routed before a person began to meddle."""
+    _meddled: bool = attrs.field(default=False, init=False)
     _span_us: int = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -107,9 +108,12 @@ class Traffic:
             Violation: it is not what the ledger says from here on.
         """
         routing = self.cloud.switch(self.book.service).now.routing
-        if self.drifted is not None and dict(routing.weights) == _live(self.book.state):
-            # it was adopted, or moved back
+        if dict(routing.weights) == _live(self.book.state):
+            # as it should be: it was adopted, or moved back
             self.drifted = None
+        elif self._meddled and entry.outcome is Outcome.NEEDS_RECOVERY:
+            # what a person did while it worked is left alone, and said
+            self.drifted = routing
         if self.drifted is None and entry.outcome is not Outcome.NEEDS_RECOVERY:
             self._check_served(routing)
 
@@ -118,17 +122,24 @@ class Traffic:
             return
         if self.drifted is None:
             self._left = before
-        if after.weights == self._left.weights or self._is_intended(after):
+        self._meddled = True
+        if self._is_expected(after):
             self.drifted = None
             return
         self.drifted = after
         self.drifted_at = self.book.state.sequence
 
-    def _is_intended(self, routing: Routing) -> bool:
-        """Return whether the open deployment was going to route just so.
+    def _is_expected(self, routing: Routing) -> bool:
+        """Return whether the engine cannot see that it was a person who routed this.
 
-        Who does what was intended cannot be told from who intended it.
+        It is what was routed before, or what is live, or what it was going to route.
         """
+        live = dict(routing.weights) == _live(self.book.state)
+        return (
+            live or routing.weights == self._left.weights or self._is_intended(routing)
+        )
+
+    def _is_intended(self, routing: Routing) -> bool:
         attempt = self.book.state.attempt
         doubted = (attempt.pending, attempt.suspect) if attempt else ()
         steps = [pending.step for pending in doubted if pending]
