@@ -23,7 +23,7 @@ SLICE = range(900_000, 900_150)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_slice_of_schedules_breaks_no_rule(kind):
+def test_a_slice_of_schedules_breaks_no_rule(kind, ran):
     """So many schedules run, with deaths, every fault and every ending among them."""
     reports = [run_schedule(seed, kind) for seed in SLICE]
     faults, outcomes, rests = Counter(), Counter(), Counter()
@@ -32,6 +32,8 @@ def test_a_slice_of_schedules_breaks_no_rule(kind):
         outcomes += Counter(name.split(" ", 1)[1] for name in report.outcomes)
         rests.update(rest.how for rest in report.rests)
     assert len(reports) == len(SLICE)
+    kills = sum(report.kills for report in reports)
+    ran(f"schedules: {kind}: {len(reports)}, {kills} kills, {faults.total()} faults")
     assert sum(report.kills for report in reports) > len(SLICE) / 2
     assert {fault for fault in Fault if kind != "blind"} <= {*faults, Fault.DUPLICATED}
     assert set(Outcome) <= set(outcomes)
