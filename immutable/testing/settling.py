@@ -57,7 +57,10 @@ def settle(sim: Simulation, service: Service) -> Rest:
 
 def _settle(sim: Simulation, service: Service) -> Rest:
     book = sim.oracles.books[service.name]
-    beyond = sim.cloud.provider.late + sim.cloud.provider.staleness + _PAUSE
+    provider = sim.cloud.provider
+    # what a clock that is ahead has dated is due later
+    ahead = max(process.clock.ahead for process in sim.scheduler.processes)
+    beyond = provider.late + provider.staleness + ahead + _PAUSE
     rounds = 0
     for work in (immutable.recover, immutable.sweep):
         sim.wait(beyond)
