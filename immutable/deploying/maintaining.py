@@ -16,7 +16,7 @@ from immutable.deploying.steps import (
     Route,
     Wait,
 )
-from immutable.deploying.view import FRESH, Scene, Whole
+from immutable.deploying.view import Scene, Whole
 from immutable.ledger.goals import HealGoal, ScaleGoal, TidyGoal
 from immutable.ledger.state import FleetEntry, FleetStatus, State
 from immutable.model import FleetName, InstanceId, Outcome, Routing
@@ -137,20 +137,14 @@ def part_with(whole: Whole, fleet: FleetName, *, drained_by: datetime) -> Decisi
 def _destroy(whole: Whole, fleet: FleetName) -> Decision:
     """Destroy what has no place, proven by the provider or by a write of our own.
 
-    Only where places are compared, too, does that write prove it; else look once more.
+    Where places are not compared, a reading without one proves nothing; taking away what
+    is not there does no harm.
     """
-    if whole.context.backend.guards_deletion:
+    if whole.context.backend.guards_deletion or fleet in whole.attempt.unplaced:
         return Retire(fleet=fleet)
-    if fleet in whole.attempt.unplaced:
-        compared = whole.context.switch.fencing == "compare-and-set"
-        view = whole.world.switch(fresh=None if compared else FRESH)
-        placed = view.attachment_of(fleet) is not None
-        return (
-            Detach(fleet=fleet, expected=view.version)
-            if placed
-            else Retire(fleet=fleet)
-        )
     view = whole.world.switch()
+    if whole.context.switch.fencing != "compare-and-set":
+        return Detach(fleet=fleet, expected=view.version)
     return Fence(
         fleet=fleet, routing=view.routing, expected=view.version, unplaced=True
     )
