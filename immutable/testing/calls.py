@@ -28,6 +28,7 @@ _BEFORE = frozenset({Fault.REFUSED, Fault.THROTTLED, Fault.ERROR_BEFORE})
 _UNKNOWN = frozenset(
     {Fault.ERROR_BEFORE, Fault.ERROR_AFTER, Fault.TIMEOUT_AFTER, Fault.LATE}
 )
+_LATER = frozenset({Fault.LATE, Fault.DUPLICATED})
 
 
 @attrs.define(eq=False)
@@ -98,19 +99,21 @@ def times(fault: Fault | None, now_us: int, late_us: int, chance: Chance) -> Tim
         chance: what to draw from.
     """
     takes_us = usual(chance)
-    if fault is None:
-        return Times(now_us + takes_us // 2, now_us + takes_us)
-    if fault in _BEFORE:
-        return Times(None, now_us + takes_us)
-    if fault is Fault.SLOW:
-        takes_us = _between(_SLOW_US, chance)
     land_us, answer_us = now_us + takes_us // 2, now_us + takes_us
+    if fault in _BEFORE:
+        return Times(None, answer_us)
     if fault is Fault.TIMEOUT_AFTER:
         return Times(land_us, now_us + _between(_SILENCE_US, chance))
-    if fault is Fault.LATE:
-        return Times(answer_us + _between((1, late_us), chance), answer_us)
-    if fault is Fault.DUPLICATED:
-        return Times(land_us, answer_us, answer_us + _between((1, late_us), chance))
+    if fault is Fault.SLOW:
+        # the way there is slow, or the way back; it lands as late as is stated, at most
+        slow_us = _between(_SLOW_US, chance)
+        within_us = max(min(slow_us, late_us), takes_us // 2)
+        return Times(now_us + _between((0, within_us), chance), now_us + slow_us)
+    if fault in _LATER:
+        later_us = answer_us + _between((1, max(late_us - takes_us, 2)), chance)
+        if fault is Fault.LATE:
+            return Times(later_us, answer_us)
+        return Times(land_us, answer_us, later_us)
     return Times(land_us, answer_us)
 
 

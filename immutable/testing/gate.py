@@ -89,8 +89,8 @@ class Gate:
         """
         before, after = _points(call, kind)
         asked_us = self.scheduler.now_us
-        doomed = self._pass(before, sending=True)
         late_us = self.ledger_late_us if kind else self.late_us
+        doomed = self._pass(before, sending=late_us > 0)
         possible = EFFECTS if late_us else _PUNCTUAL_EFFECTS
         fault = self._fault(call, _DELIVERED_ONCE if once and late_us else possible)
         request = self._request(call, about)

@@ -132,12 +132,9 @@ class Traffic:
     def _is_expected(self, routing: Routing) -> bool:
         """Return whether the engine cannot see that it was a person who routed this.
 
-        It is what was routed before, or what is live, or what it was going to route.
+        It is what was routed before, or what it was going to route.
         """
-        live = dict(routing.weights) == _live(self.book.state)
-        return (
-            live or routing.weights == self._left.weights or self._is_intended(routing)
-        )
+        return routing.weights == self._left.weights or self._is_intended(routing)
 
     def _is_intended(self, routing: Routing) -> bool:
         attempt = self.book.state.attempt
@@ -197,9 +194,11 @@ class Traffic:
             return
         attempt = self.book.state.attempt
         adopting = attempt is not None and isinstance(attempt.goal, AdoptGoal)
+        # whoever has a write of its own in doubt takes this for what was before it
+        restored = dict(self.drifted.weights) == _live(self.book.state)
         blind = self.cloud.provider.switch == "blind"
         knew = intent is not None and intent.record.sequence > self.drifted_at
-        if adopting or (blind and not knew):
+        if adopting or restored or (blind and not knew):
             self.drifted = None
             return
         message = f"a person routed {spell(self.drifted)}; it became {spell(routing)}"
