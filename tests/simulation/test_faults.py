@@ -20,9 +20,11 @@ LATE = timedelta(seconds=100)
 MINUTE_US = 60_000_000
 
 
-def world(fault: Fault | str, call: str, **fields: object) -> Simulation:
+def world(
+    fault: Fault | str, call: str, *, ledger_late: str = "0s", **fields: object
+) -> Simulation:
     """Return a world in which one call goes wrong."""
-    provider = Provider(late=LATE, staleness="20s")
+    provider = Provider(late=LATE, staleness="20s", ledger_late=ledger_late)
     return Simulation(1, provider=provider, faults=[Script(fault, call, **fields)])
 
 
@@ -214,13 +216,14 @@ def test_a_mix_strikes_as_often_as_it_says():
     assert mix.choose("switch.read", process="p", possible=READS) is None
 
 
-def test_a_call_that_takes_too_long_is_left_behind():
-    """What `Host.run` gives up still lands, while the caller has gone on."""
-    sim = world("slow", "ledger.append")
+@pytest.mark.parametrize(("ledger_late", "at_once"), [("100s", 0), ("0s", 1)])
+def test_a_call_that_takes_too_long_is_left_behind(ledger_late, at_once):
+    """What `Host.run` gives up still lands, as late as the provider states at most."""
+    sim = world("slow", "ledger.append", ledger_late=ledger_late)
     [answer] = sim.here.run([lambda: append(sim)], within=timedelta(seconds=1))
     assert answer is None
     assert sim.scheduler.now_us < 1_100_000
-    assert stored(sim) == 0
+    assert stored(sim) == at_once
     sim.wait("90s")
     assert stored(sim) == 1
 
