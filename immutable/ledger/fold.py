@@ -1,6 +1,6 @@
 """From one state to the next: pure, total, and deaf to records after an ending."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from immutable.deploying.steps import (
     Attach,
@@ -41,6 +41,8 @@ from immutable.model import FleetName, Outcome, Release
 
 RELEASES_KEPT = 50
 """So many releases that were live stay in the state; older ones are in history."""
+CLOCKS_APART = timedelta(minutes=10)
+"""By so much, at most, the clocks of two deployers may differ."""
 PERMANENT = frozenset(
     {
         "Unsupported",
@@ -61,7 +63,7 @@ def fold(state: State, record: Record) -> State:
     elif state.attempt is not None:
         state = _during(state, state.attempt, record)
     elif isinstance(entry, Begun):
-        state = _begun(state, entry, record)
+        state = _begun(_redated(state, record), entry, record)
     elif isinstance(entry, Restored):
         state = _restored(state, entry)
     snapshot = record.sequence if isinstance(entry, Snapshot) else state.snapshot
@@ -83,7 +85,7 @@ def _during(state: State, attempt: Attempt, record: Record) -> State:
         case Settled() as entry:
             return _settled(state, attempt, entry, record.at)
         case TookOver():
-            return _taken_over(state, attempt, record.at)
+            return _taken_over(_redated(state, record), attempt, record.at)
         case Aborting() as entry:
             return _aborting(state, attempt, entry, record.at)
         case Finished() as entry:
@@ -92,6 +94,14 @@ def _during(state: State, attempt: Attempt, record: Record) -> State:
             return _paused(state, attempt, entry, record.at)
         case Renewed() | Begun() | Restored() | Snapshot():
             return state
+
+
+def _redated(state: State, record: Record) -> State:
+    """Count from the clock of whoever goes on: clocks are not believed to the minute."""
+    shifted, at = state.shifted_at, record.at
+    if shifted is None or record.by == state.owner or abs(at - shifted) > CLOCKS_APART:
+        return state
+    return evolved(state, shifted_at=at)
 
 
 def _taken_over(state: State, attempt: Attempt, at: datetime) -> State:

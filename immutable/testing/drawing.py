@@ -150,8 +150,8 @@ class DrawnPolicy:
         sim.spawn(name, program, after=after, clock=self._clock(sim))
 
     def _clock(self, sim: Simulation) -> Clock:
-        """Draw a clock; how long ago others moved traffic is not told by wrong ones."""
-        if sim.cloud.provider.settle or not self.wrong_clocks:
+        """Draw a clock: the right one, mostly."""
+        if not self.wrong_clocks:
             return Clock()
         return Clock(ahead=timedelta(seconds=self.chance.random() * 600 - 300))
 

@@ -14,8 +14,9 @@ from immutable.ledger import owner
 from immutable.ledger.codec import decode, encode, sealed, unsealed
 from immutable.ledger.fold import fold
 from immutable.ledger.goals import TidyGoal
-from immutable.ledger.journal import SNAPSHOT_EVERY, Journal
+from immutable.ledger.journal import LEASE, SNAPSHOT_EVERY, Journal
 from immutable.ledger.records import Aborting, Begun, Finished, Renewed, TookOver
+from immutable.ledger.state import State
 from immutable.model import DeploymentId, FleetName, Outcome, ServiceName
 
 SHOP = ServiceName("shop")
@@ -178,3 +179,21 @@ def test_times_are_aware():
     record = decode(store.records["service/shop"][0])
     assert record.at == datetime(2026, 1, 1, tzinfo=UTC)
     assert record.at.utcoffset() == timedelta()
+
+
+@pytest.mark.parametrize(
+    ("by", "after", "dated"),
+    [("other", 5, 5), ("other", -5, -5), ("other", 11, 0), ("first", 5, 0)],
+)
+def test_a_shift_is_dated_by_the_clock_of_whoever_goes_on(by, after, dated):
+    """Clocks are minutes apart at most: settling is counted by one's own."""
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    store, clock = MemoryStore(), FakeClock()
+    writer = Journal(store, SHOP, clock)
+    record = attrs.evolve(
+        writer._record(Begun(deployment=DeploymentId("d"), goal=GOAL), LEASE),
+        at=began + timedelta(minutes=after),
+        by=by,
+    )
+    state = fold(State(shifted_at=began, owner="first"), record)
+    assert state.shifted_at == began + timedelta(minutes=dated)
