@@ -19,19 +19,31 @@ if TYPE_CHECKING:
 SIZE_LIMIT_BYTES = 1 << 20
 """No record of ours comes near; a larger one was written by somebody else."""
 _DIGEST_CHARS = 16
+_JSON = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
 _KEPT = 1024
 """So many records are kept decoded: watchers read the same ones over and over."""
+_known: dict[bytes, records.Record] = {}
 
 
 def encode(record: records.Record) -> bytes:
     """Return a record as one line: a digest, and JSON."""
-    data = _converter().unstructure(record)
-    return sealed(json.dumps(data, separators=(",", ":"), sort_keys=True))
+    data = sealed(_JSON.encode(_converter().unstructure(record)))
+    _keep(data, record)
+    return data
 
 
-@functools.lru_cache(maxsize=_KEPT)
 def decode(data: bytes) -> records.Record:
-    """Return the record that `encode` wrote.
+    """Return the record that `encode` wrote; a known one is not looked at again.
+
+    Raises:
+        LedgerTooNew: it states a schema that this version does not know.
+        NotALedger: it is something else, or is damaged.
+    """
+    return _known.get(data) or _keep(data, decode_anew(data))
+
+
+def decode_anew(data: bytes) -> records.Record:
+    """Return what the bytes themselves say, whoever wrote them.
 
     Raises:
         LedgerTooNew: it states a schema that this version does not know.
@@ -92,6 +104,14 @@ def unsealed(data: bytes) -> bytes:
     if digest != _digest(text):
         raise _damaged("does not match its digest")
     return text
+
+
+def _keep(data: bytes, record: records.Record) -> records.Record:
+    if len(_known) >= _KEPT:
+        # dearer to keep in order of use than to fill again
+        _known.clear()
+    _known[data] = record
+    return record
 
 
 def _digest(data: bytes) -> bytes:

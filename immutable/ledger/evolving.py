@@ -13,9 +13,8 @@ else:
     def evolved(value: object, **changes: object) -> object:
         """Return a copy of a value with some fields changed."""
         copied = object.__new__(type(value))
-        fields = copied.__dict__
-        fields.update(value.__dict__)
-        fields.update(changes)
+        # past the class's own, which refuses: it is frozen
+        object.__setattr__(copied, "__dict__", value.__dict__ | changes)
         return copied
 
 

@@ -1,5 +1,6 @@
 """One service's stream in a ledger store: load the state, append by compare-and-set."""
 
+import math
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
@@ -48,6 +49,7 @@ class Journal:
         self._host = host
         self.state = State()
         self.appended = 0
+        self._identity: LedgerId | None = None
 
     def load(self) -> State:
         """Read the state anew, from the latest snapshot on.
@@ -56,11 +58,13 @@ class Journal:
             LedgerError: the ledger cannot be read or trusted.
         """
         last = retrying(lambda: self._store.last(self._stream), host=self._host)
-        after = decode(last[1]).snapshot - 1 if last else 0
         self.state = State()
-        for record in self._records(after=max(after, 0)):
+        if last is None:
+            return self.state
+        after = max(decode(last[1]).snapshot - 1, 0)
+        for record in self._records(after=after, until=last[0]):
             self.state = fold(self.state, record)
-        if last and self.state.sequence < last[0]:
+        if self.state.sequence < last[0]:
             raise NotALedger(
                 f"records after {self.state.sequence} are missing; the last is {last[0]}",
                 hint="it is left as it is; restore the ledger from a copy",
@@ -72,11 +76,13 @@ class Journal:
         return self._records(after=0)
 
     def identity(self) -> LedgerId | None:
-        """Return the ledger's own id, None when nothing was ever written."""
-        found = retrying(
-            lambda: self._store.read(_IDENTITY, after=0, limit=1), host=self._host
-        )
-        return decode_identity(found[0][1]) if found else None
+        """Return the ledger's own id, which never changes; None when it has none yet."""
+        if self._identity is None:
+            found = retrying(
+                lambda: self._store.read(_IDENTITY, after=0, limit=1), host=self._host
+            )
+            self._identity = decode_identity(found[0][1]) if found else None
+        return self._identity
 
     def found_identity(self) -> LedgerId:
         """Return the ledger's own id, founding the ledger when it is new."""
@@ -188,8 +194,9 @@ class Journal:
             host=self._host,
         )
 
-    def _records(self, *, after: int) -> Iterator[Record]:
-        while page := self._read(after=after, limit=_PAGE):
+    def _records(self, *, after: int, until: float = math.inf) -> Iterator[Record]:
+        """Yield the records after a number: at least to another, if there are so many."""
+        while after < until and (page := self._read(after=after, limit=_PAGE)):
             yield from (_checked(sequence, data) for sequence, data in page)
             after = page[-1][0]
 

@@ -39,13 +39,13 @@ class Judge:
     def __init__(
         self, seed: int, trace: Trace, remember: Callable[[Violation], None]
     ) -> None:
-        self._seed = seed
+        self.seed = seed
         self._trace = trace
         self._remember = remember
 
     def condemn(self, rule: str, message: str) -> Violation:
         """Return the violation to raise; whoever catches it does not make it undone."""
         tail = self._trace.tail()
-        violation = Violation(rule, message, seed=self._seed, tail=tail)
+        violation = Violation(rule, message, seed=self.seed, tail=tail)
         self._remember(violation)
         return violation

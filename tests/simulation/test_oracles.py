@@ -11,7 +11,7 @@ from immutable.deploying import admitting
 from immutable.deploying.admitting import Wish
 from immutable.deploying.steps import Detach, Fence, Launch, Retire, Route
 from immutable.errors import Ambiguous, LedgerError
-from immutable.ledger.codec import encode
+from immutable.ledger.codec import decode_anew, encode
 from immutable.ledger.goals import TidyGoal
 from immutable.ledger.records import (
     Begun,
@@ -31,7 +31,7 @@ from immutable.model import (
     Token,
 )
 from immutable.results import Deployment
-from immutable.testing import Provider, Script, Simulation, Violation, route
+from immutable.testing import Provider, Script, Simulation, Violation, books, route
 from immutable.testing.drawing import add_bystanders
 from immutable.testing.planting import plant
 from immutable.testing.programs import Action, perform
@@ -556,3 +556,16 @@ def test_the_engine_cannot_swallow_a_violation(monkeypatch):
     service = sim.service("shop")
     with sim, broken("tags"):
         immutable.deploy(service, sim.image("app"))
+
+
+def test_codec_a_record_that_reads_otherwise_than_it_was_written(world, monkeypatch):
+    """In every sixteenth simulation the bytes are compared with what was encoded."""
+
+    def lossy(data: bytes) -> Record:
+        return attrs.evolve(decode_anew(data), nonce="another")
+
+    world.roll_back()
+    monkeypatch.setattr(books, "decode_anew", lossy)
+    monkeypatch.setattr(world.sim.judge, "seed", 16)
+    with broken("codec"):
+        world.write(Renewed())
