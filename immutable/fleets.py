@@ -26,6 +26,7 @@ from immutable.model import (
     digest_of,
 )
 from immutable.protocols import Machines, MachineSpec
+from immutable.shapes import check_machines
 
 _HASH_CHARS = 8
 
@@ -47,6 +48,10 @@ class MachineFleets:
 
     machines: Machines
     max_parallel: int = 8
+
+    def __attrs_post_init__(self) -> None:
+        """Check the servers' methods now, and not in the middle of a launch."""
+        check_machines(self.machines)
 
     def launch(self, spec: FleetSpec, *, token: Token) -> None:
         """Create what is missing of the fleet; servers that are gone do not count.

@@ -1,29 +1,42 @@
 """The backend author's page: what a backend must do, and what it may rely on.
 
-A backend is an object with five parts: ``images``, ``fleets``, ``logs``, a way to open
-its own ``switch``, and ``capabilities`` that say which algorithm the engine may choose.
+A backend is an object with three parts, ``images``, ``fleets`` and ``logs``, the address
+of its own switch, and ``capabilities`` that say which algorithm the engine may choose.
 Nothing is inherited; whatever has these methods is a backend. The docstrings are the
-contract. Everything here is synchronous and must be safe to call from several threads.
+contract, and `immutable.testing.conformance` checks it clause by clause. Begin with
+``docs/howto/write-a-backend.md``; `immutable.authoring` has what most backends need.
+
+A provider that only has single servers implements `Machines`, three methods, and
+`immutable.fleets.MachineFleets` makes `Fleets` of it.
 
 Common to every operation:
 
-- *Errors.* Translate the provider's errors into `immutable.errors`, with the cause kept
-  (``raise … from exc``). Set ``retryable=True`` only where the provider states that the
-  call had no effect and may be repeated. Raise `Ambiguous` where it may have had effect.
-- *Tokens.* Every creation takes a token and repeats safely: the same token again finds
-  and returns what the first call made.
+- *Given* names what the engine has made sure of, *Then* what must be true on return, and
+  *Again* what the same call does a second time: after a crash the engine repeats what it
+  cannot know, with the same arguments and the same token.
+- *Tokens* name one mutation, 32 hexadecimal digits. The same token again finds and
+  returns what the first call made; another token is another mutation.
 - *Absolute values.* No operation toggles or increments.
-- *Absence.* Returning None or leaving something out of a list says "it is not there".
+- *Absence.* Returning None, or leaving something out of a list, says "it is not there":
+  for a time of `Capabilities.staleness` after a change the engine does not believe it.
   When you cannot tell, raise.
+- *Time.* A call may block. The engine gives up a reading after 60 s, a write to the switch
+  after 60 s and a change of a fleet after 10 min; what was given up may take effect for
+  `Capabilities.late` longer, and not after that.
+- *Errors* are those of `immutable.errors`, with the provider's as cause. Set ``retryable``
+  only where it states that the call had no effect and may be repeated; raise `Ambiguous`
+  where it may have had. Any operation may raise `Unavailable` and `PermissionDenied`.
 - *Tags.* Everything that is created carries the given tags, readable without the ledger.
+- *Threads.* Everything is synchronous, and safe to call from several threads.
 """
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Literal, Protocol
+from typing import Protocol
 
 import attrs
 
+from immutable.capabilities import Capabilities, Need, SwitchCapabilities
 from immutable.images.recipe import Recipe
 from immutable.model import (
     Endpoint,
@@ -53,71 +66,22 @@ PROTOCOL_VERSION = 1
 """Raised whenever a backend written for the earlier number could go wrong."""
 
 
-@attrs.frozen(kw_only=True)
-class Capabilities:
-    """What a backend can do. Absent means refused by planning, before any effect."""
-
-    builds_images: bool
-    """`Images.build` works; without it only existing images can be deployed."""
-    launch_binds: bool
-    """Launching puts instances into the attachment; otherwise the engine joins them."""
-    keeps_logs: bool
-    """`Logs.read` answers for instances that are gone."""
-    reachable_elsewhere: bool
-    """Another machine can manage the same resources (a cloud, not a local hypervisor)."""
-    guards_deletion: bool
-    """The provider itself refuses to destroy a fleet that the switch still names."""
-    staleness: timedelta
-    """How old a reading may be: something new may be missing for so long, or something
-    that is gone still be shown."""
-    late: timedelta
-    """How long after a call was made, by a caller that has died or given up waiting, it
-    may still take effect."""
-
-
-@attrs.frozen(kw_only=True)
-class SwitchCapabilities:
-    """What a switch can do; chooses between whole and weighted shifts, and the fence."""
-
-    fencing: Literal["compare-and-set", "slot", "blind"]
-    """How a stale writer is refused. ``blind``: it is not, and the engine must wait."""
-    weighted: bool
-    """Weights other than 0 and 100 are honoured."""
-    preview: bool
-    """A fleet without weight can be reached on the preview route."""
-    counts_sessions: bool
-    """`Switch.sessions` returns a number rather than None."""
-    settle: timedelta
-    """How long after an acknowledged write older routings may still be served."""
-    staleness: timedelta
-    """How old a reading may be. A write that expects an old version is refused."""
-    late: timedelta
-    """How long after a write was sent it may still take effect; see ``fencing``."""
-
-
-@attrs.frozen(kw_only=True)
-class Need:
-    """What a deployment is going to use at its peak, for `Backend.preflight`."""
-
-    service: ServiceName
-    new_instances: int
-    """Instances that will be created beside everything that runs now."""
-    image: Image | None
-    """The image they boot from; None when it has yet to be built."""
-
-
 class Images(Protocol):
     """Bootable artefacts: found by exact id, built from recipes, never changed."""
 
     def find(self, image: ImageId) -> Image | None:
         """Return the image with exactly this id, or None when there is none.
 
-        Never resolves names, aliases or "latest".
+        Never resolves names, aliases or "latest". The digest covers every byte that an
+        instance can boot from: the same id has the same digest for ever.
         """
         ...
 
     def build(self, recipe: Recipe, *, on_output: Callable[[str], None]) -> Image:
-        """Build a recipe and return its image; one that exists is returned unbuilt.
+        """Build a recipe and return its image. Called only if `Capabilities.builds_images`.
+
+        Then: `find` returns it, whole; no failed or killed build is ever found.
+        Again: a recipe of the same digest is returned unbuilt; two at once build once.
 
         Args:
             recipe: what to build. Its digest decides whether work is needed at all.
@@ -125,6 +89,7 @@ class Images(Protocol):
 
         Raises:
             MissingFiles: the recipe names files that are not there.
+            Unsupported: this provider cannot do what a layer asks for.
             NotEnough: the image would not fit; checked before building.
             BuildFailed: a layer failed; the message holds the last lines of its output.
         """
@@ -139,10 +104,14 @@ class Fleets(Protocol):
     """Groups of servers, each launched from one release and retired whole."""
 
     def launch(self, spec: FleetSpec, *, token: Token) -> None:
-        """Create the fleet with ``spec.size`` instances, or complete one begun before.
+        """Create the fleet, or complete one that was begun before.
 
-        Returns when every instance is requested, not when it is ready: readiness is
-        what the switch sees. Repeat-safe: afterwards there are ``spec.size`` instances.
+        Given: the fleet has its place at the switch; ``spec.place`` names it, and where
+        `Capabilities.launch_binds` each instance becomes a member of it.
+        Then: ``spec.size`` instances are requested, each of ``spec.image``, handed
+        ``spec.document`` at boot, carrying ``spec.tags``, and seen by `observe`. Do not
+        wait until they are ready: readiness is what the switch sees.
+        Again: what is missing is created; there are never more than ``spec.size``.
 
         Raises:
             NotEnough: the provider has no room. What was created stays, tagged.
@@ -152,30 +121,48 @@ class Fleets(Protocol):
     def observe(self, fleet: FleetName) -> FleetView | None:
         """Return the fleet as it is now, or None when nothing of it exists.
 
-        Costs a bounded number of provider calls, however many instances there are.
+        Instances come in order of id, each once, with the digest, image and document
+        that the provider says it was launched with; dead ones as ``GONE`` for as long as
+        anything of them is left. Costs provider calls by pages, not by instances.
         """
         ...
 
     def resize(
         self, spec: FleetSpec, *, remove: tuple[InstanceId, ...], token: Token
     ) -> None:
-        """Make the fleet ``spec.size`` instances, destroying those in ``remove`` first."""
+        """Destroy exactly the instances in ``remove``, then bring the fleet to its size.
+
+        Given: the switch has let go of those in ``remove``.
+        Then: as `launch`. No other instance is destroyed, whatever ``spec.size`` says.
+        Again: ids that are gone already are no error; nothing is created twice.
+        """
         ...
 
     def replace(self, spec: FleetSpec, *, instance: InstanceId, token: Token) -> None:
-        """Destroy one instance and bring the fleet back to ``spec.size``."""
+        """Destroy one instance, and dead ones, and bring the fleet back to its size.
+
+        Then: as `launch`. The new instance has an id that no other ever had.
+        Again: the same token replaces once.
+        """
         ...
 
     def retire(self, fleet: FleetName, *, token: Token) -> None:
         """Destroy the fleet and all that belongs to it, except its logs.
 
-        Precondition: it is detached from the switch. A fleet that is already gone is no
-        error. Returns when nothing of it is left.
+        Given: it has no place at the switch.
+        Then: nothing of it is left, and `observe` returns None.
+        Again: a fleet that is gone, or never was, is no error.
+
+        Raises:
+            Ambiguous: something may be left; called again, it goes on.
         """
         ...
 
     def list(self, *, service: ServiceName, ledger: LedgerId) -> tuple[FleetView, ...]:
-        """Return every fleet with these tags, found without the ledger, by name."""
+        """Return every fleet with these two tags and no other, by name.
+
+        Found by tags alone, without the ledger: half-made fleets, too.
+        """
         ...
 
 
@@ -184,24 +171,34 @@ class MachineSpec:
     """One server to create: its name within the provider, and the fleet it belongs to."""
 
     name: str
+    """At most 40 of ``[a-z0-9-]``, and its `InstanceId`: the same for ever for the same
+    fleet, token and index."""
     fleet: FleetSpec
 
 
 class Machines(Protocol):
-    """For providers that only know single servers; `immutable.fleets` makes fleets of them.
+    """Single servers; `immutable.fleets.MachineFleets` makes fleets of them.
 
-    Deterministic names are the idempotency: ``create`` with a name that exists, carrying
-    the same tags, returns what is there.
+    Names are the idempotency: one is never used for anything else.
     """
 
     def create(self, spec: MachineSpec) -> Instance:
-        """Create a server with the spec's name, tags and image, or return that one."""
+        """Create a server with the spec's name, tags, image and document.
+
+        Then: `list` shows it. Do not wait until it has booted.
+        Again: a server of this name that carries the same tags is returned as it is.
+
+        Raises:
+            Taken: the name is in use by something that is not ours.
+            NotEnough: there is no room; nothing is left of this server.
+        """
         ...
 
     def list(self) -> tuple[tuple[Instance, tuple[tuple[str, str], ...]], ...]:
         """Return every server that carries ``immutable-…`` tags, each with its tags.
 
-        Servers that died are listed as ``GONE`` as long as anything of them is left.
+        Servers that died are listed as ``GONE`` as long as anything of them is left,
+        half-made ones as ``PENDING``.
         """
         ...
 
@@ -211,7 +208,11 @@ class Machines(Protocol):
 
 
 class Switch(Protocol):
-    """What decides which fleet gets the traffic. One switch serves one service."""
+    """What decides which fleet gets the traffic. One switch serves one service.
+
+    It keeps the routing, places, its owner, and a version that moves with every write
+    that `SwitchCapabilities.fencing` compares.
+    """
 
     @property
     def capabilities(self) -> SwitchCapabilities:
@@ -222,7 +223,7 @@ class Switch(Protocol):
         """Check that the switch is there, or could be set up; no effect.
 
         Raises:
-            Unavailable, PermissionDenied, Taken: and nothing was touched.
+            Taken: somebody else holds what it needs.
         """
         ...
 
@@ -245,10 +246,13 @@ class Switch(Protocol):
         owner: LedgerId,
         expected: Version,
     ) -> Version:
-        """Give a fleet its place, without traffic. One that has a place keeps it.
+        """Give a fleet its place, without traffic, and return the version.
+
+        Again: one that has a place keeps it, with its members.
 
         Raises:
-            Conflict: the version is no longer ``expected``; nothing was changed.
+            Conflict: the version is no longer ``expected``; nothing was changed. Only
+                where places are compared.
             NotEnough: no place is free.
         """
         ...
@@ -260,7 +264,7 @@ class Switch(Protocol):
 
         A member that leaves gets no new requests at once and is removed when its last
         session ends, or after ``drain``. Members count as ready only after a probe
-        passed.
+        passed. Those that stay are not disturbed.
 
         Raises:
             Conflict: the fleet has no place here (any more).
@@ -268,16 +272,24 @@ class Switch(Protocol):
         ...
 
     def health(self, fleet: FleetName) -> tuple[Probe, ...]:
-        """Return one probe for each member, by the switch's own latest passed check."""
+        """Return one probe for each member, by the switch's own latest passed check.
+
+        ``UNKNOWN`` until the first check; empty for a fleet without a place.
+        """
         ...
 
     def write(self, routing: Routing, *, owner: LedgerId, expected: Version) -> Version:
         """Set the whole routing in one atomic step and return the new version.
 
-        Returns when the routing is served and would survive a restart of the switch.
+        Given: every fleet it mentions has a place.
+        Then: it is served, and would survive a restart of the switch.
+        Again: with the old ``expected`` it is refused, as any other stale write.
 
         Raises:
-            Conflict: the version is no longer ``expected``; nothing was changed.
+            Conflict: the version is no longer ``expected``, or a fleet has no place;
+                nothing was changed.
+            Unsupported: weights or a preview that the capabilities do not declare;
+                nothing was changed.
             Ambiguous: it may or may not be served; read to know.
         """
         ...
@@ -289,11 +301,11 @@ class Switch(Protocol):
     def detach(
         self, fleet: FleetName, *, owner: LedgerId, expected: Version
     ) -> Version:
-        """Take away the fleet's place. One without a place is no error.
+        """Take away the fleet's place and return the version. None there is no error.
 
         Raises:
-            Conflict: the version is no longer ``expected``, or the fleet has weight or
-                is previewed; nothing was changed.
+            Conflict: the fleet has weight or is previewed, or the version is no longer
+                ``expected`` where places are compared; nothing was changed.
         """
         ...
 
@@ -302,7 +314,11 @@ class Logs(Protocol):
     """What instances said, readable after they are gone."""
 
     def read(self, fleet: FleetName, *, tail_bytes: int) -> tuple[InstanceLog, ...]:
-        """Return the end of each instance's console and journal, in order of id."""
+        """Return the end of each instance's console and journal, in order of id.
+
+        Empty for a fleet that nobody knows, and for dead instances where
+        `Capabilities.keeps_logs` is not declared.
+        """
         ...
 
 
@@ -344,27 +360,12 @@ class Backend(Protocol):
         ...
 
     def preflight(self, need: Need) -> tuple[str, ...]:
-        """Check that the need can be met; return warnings, one line each.
+        """Check that the need can be met; return warnings, one line each. No effect.
 
         Raises:
-            Unavailable, PermissionDenied, NotEnough, Taken: and nothing was touched.
+            NotEnough: there would be no room at the deployment's peak.
+            Taken: somebody else holds a name or address that is needed.
         """
-        ...
-
-
-class OpenBackend(Protocol):
-    """What the entry point group ``immutable.backends`` names: URL in, backend out."""
-
-    def __call__(self, url: Url) -> Backend:
-        """Return the backend; parse the URL, raise `InvalidInput`, do no I/O."""
-        ...
-
-
-class OpenSwitch(Protocol):
-    """What the entry point group ``immutable.switches`` names."""
-
-    def __call__(self, url: Url, *, service: ServiceName, port: int) -> Switch:
-        """Return the service's switch; parse the URL, raise `InvalidInput`, no I/O."""
         ...
 
 
@@ -380,7 +381,9 @@ class LedgerStore(Protocol):
     """Numbered records in named streams; put-if-absent is all that is asked of a store."""
 
     def append(self, stream: str, sequence: int, record: bytes) -> None:
-        """Store a record durably under a number that nobody has used.
+        """Store a record, at most 1 MiB, under a number that nobody has used.
+
+        Then: it survives a power cut. Of two at once with one number, one is stored.
 
         Raises:
             SequenceTaken: the number is in use; nothing was changed.

@@ -5,16 +5,11 @@ from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from typing import cast
 
+from immutable.entry_points import OpenBackend, OpenSwitch
 from immutable.errors import InvalidInput, UnknownScheme, Unsupported
 from immutable.model import ServiceName
-from immutable.protocols import (
-    PROTOCOL_VERSION,
-    Backend,
-    LedgerStore,
-    OpenBackend,
-    OpenSwitch,
-    Switch,
-)
+from immutable.protocols import PROTOCOL_VERSION, Backend, LedgerStore, Switch
+from immutable.shapes import check_backend, check_ledger, check_switch
 from immutable.urls import Url
 
 BACKENDS = "immutable.backends"
@@ -38,22 +33,31 @@ def open_backend(address: str | Backend) -> Backend:
 def open_switch(
     address: str | Switch | None, backend: Backend, service: ServiceName, *, port: int
 ) -> Switch:
-    """Return the switch at an address, the object itself, or the backend's own."""
+    """Return the switch at an address, the object itself, or the backend's own.
+
+    Raises:
+        UnknownScheme: nothing installed answers to it; says what to install.
+        Unsupported: it is no switch; says what is missing.
+    """
     if address is not None and not isinstance(address, str):
+        check_switch(address)
         return address
     url = (
         backend.default_switch(service, port=port)
         if address is None
         else Url.parse(address)
     )
-    return cast("OpenSwitch", _load(SWITCHES, url.scheme))(
+    opened = cast("OpenSwitch", _load(SWITCHES, url.scheme))(
         url, service=service, port=port
     )
+    check_switch(opened)
+    return opened
 
 
 def open_ledger(address: str | LedgerStore | None, service: ServiceName) -> LedgerStore:
     """Return the ledger store at an address, the object itself, or the user's own."""
     if address is not None and not isinstance(address, str):
+        check_ledger(address)
         return address
     # imported on first use: sqlite3 is not needed to describe a service
     from immutable.ledger.sqlite import default_ledger_path, open_sqlite
@@ -80,6 +84,7 @@ def _compatible(backend: Backend) -> Backend:
             f"backend {backend.name} speaks protocol {version}, this core {PROTOCOL_VERSION}",
             hint="install matching versions of immutable-deploy and its backends",
         )
+    check_backend(backend)
     return backend
 
 

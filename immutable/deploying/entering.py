@@ -2,6 +2,7 @@
 
 import attrs
 
+from immutable.capabilities import Need
 from immutable.deploying import admitting, looking
 from immutable.deploying.engine import Engine
 from immutable.deploying.running import take_over
@@ -10,7 +11,6 @@ from immutable.host import Host
 from immutable.ledger.goals import DeployGoal
 from immutable.ledger.state import State
 from immutable.model import WHOLE, SwitchView
-from immutable.protocols import Need
 
 
 def enter(engine: Engine) -> tuple[Engine, State, SwitchView]:

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import attrs
 
+from immutable.capabilities import Need
 from immutable.deploying import admitting, finding, looking, maintaining, running
 from immutable.deploying.admitting import Wish
 from immutable.deploying.engine import Engine
@@ -25,7 +26,6 @@ from immutable.model import (
     ReleaseNumber,
     SwitchView,
 )
-from immutable.protocols import Need
 from immutable.results import Deployment, Plan
 from immutable.service import Options, check_size
 

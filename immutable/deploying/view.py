@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import attrs
 
+from immutable.capabilities import Capabilities, SwitchCapabilities
 from immutable.deploying.facts import World
 from immutable.ledger.state import Attempt, FleetEntry, State
 from immutable.model import (
@@ -19,7 +20,6 @@ from immutable.model import (
     ServiceName,
     Tags,
 )
-from immutable.protocols import Capabilities, SwitchCapabilities
 
 FRESH = timedelta(seconds=1)
 """How old a reading may be that a switch write relies upon."""
@@ -90,10 +90,9 @@ class Scene(Whole):
 
     def members(self) -> tuple[Member, ...]:
         """Return the living instances that have an address, as the switch is to know them."""
+        port = self.entry.release.health.port
         return tuple(
-            Member(
-                instance=i.id, address=i.address, port=self.entry.release.health.port
-            )
+            Member(instance=i.id, address=i.address, port=i.port or port)
             for i in self.alive()
             if i.address is not None
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from immutable.capabilities import Capabilities, Need
 from immutable.errors import NotEnough
 from immutable.images.recipe import Recipe
 from immutable.model import (
@@ -14,7 +15,7 @@ from immutable.model import (
     ServiceName,
     digest_of,
 )
-from immutable.protocols import PROTOCOL_VERSION, Capabilities, Need
+from immutable.protocols import PROTOCOL_VERSION
 from immutable.testing.cloud import Cloud
 from immutable.testing.fleets import SimulatedFleets
 from immutable.testing.gate import Gate

@@ -58,6 +58,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 import attrs
 
+from immutable.capabilities import SwitchCapabilities
 from immutable.errors import Ambiguous, Conflict, ImmutableError
 from immutable.model import (
     Endpoint,
@@ -70,7 +71,7 @@ from immutable.model import (
     SwitchView,
     Version,
 )
-from immutable.protocols import Switch, SwitchCapabilities
+from immutable.protocols import Switch
 
 _C = TypeVar("_C")
 _A = TypeVar("_A")

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import attrs
 
+from immutable.capabilities import Capabilities, SwitchCapabilities
 from immutable.durations import duration
-from immutable.protocols import Capabilities, SwitchCapabilities
 from immutable.testing.registers import Kind
 
 _NONE = timedelta()

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from immutable.capabilities import SwitchCapabilities
 from immutable.errors import Conflict
 from immutable.model import (
     Attachment,
@@ -16,7 +17,6 @@ from immutable.model import (
     SwitchView,
     Version,
 )
-from immutable.protocols import SwitchCapabilities
 from immutable.testing import registers
 from immutable.testing.calls import Request
 from immutable.testing.cloud import Cloud

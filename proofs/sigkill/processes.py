@@ -17,6 +17,7 @@ from pathlib import Path
 
 import attrs
 
+from immutable.capabilities import Capabilities, Need
 from immutable.errors import Ambiguous, BackendError
 from immutable.fleets import MachineFleets
 from immutable.images.recipe import Recipe
@@ -32,13 +33,7 @@ from immutable.model import (
     ServiceName,
     digest_of,
 )
-from immutable.protocols import (
-    PROTOCOL_VERSION,
-    Capabilities,
-    Machines,
-    MachineSpec,
-    Need,
-)
+from immutable.protocols import PROTOCOL_VERSION, Machines, MachineSpec
 from immutable.urls import Url
 
 NAME = "processes"

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 
+from immutable.capabilities import Capabilities, Need, SwitchCapabilities
 from immutable.errors import Conflict, ImmutableError, SequenceTaken
 from immutable.host import Stop
 from immutable.model import (
@@ -38,7 +39,6 @@ from immutable.model import (
     digest_of,
     pairs,
 )
-from immutable.protocols import Capabilities, Need, SwitchCapabilities
 from immutable.urls import Url
 from immutable.workers import Raised, Returned
 

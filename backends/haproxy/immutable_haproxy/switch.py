@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import attrs
 
+from immutable.capabilities import SwitchCapabilities
 from immutable.model import (
     Attachment,
     Endpoint,
@@ -18,7 +19,6 @@ from immutable.model import (
     SwitchView,
     Version,
 )
-from immutable.protocols import SwitchCapabilities
 from immutable.urls import Url
 from immutable_haproxy import members as running
 from immutable_haproxy.config import HAProxyConfig

@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import attrs
 
+from immutable.capabilities import Capabilities, Need
 from immutable.errors import Unsupported
 from immutable.fleets import MachineFleets
 from immutable.model import ServiceName
-from immutable.protocols import PROTOCOL_VERSION, Capabilities, Need
+from immutable.protocols import PROTOCOL_VERSION
 from immutable.urls import Url
 from immutable_libvirt import preflight
 from immutable_libvirt.config import LibvirtConfig

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import libvirt
 
+from immutable.capabilities import Need
 from immutable.errors import BackendError, NotEnough, PermissionDenied, Unavailable
-from immutable.protocols import Need
 from immutable_libvirt import network
 from immutable_libvirt.addresses import capacity_of
 from immutable_libvirt.config import LibvirtConfig

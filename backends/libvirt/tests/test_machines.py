@@ -11,6 +11,7 @@ import attrs
 import libvirt
 import pytest
 
+from immutable.capabilities import Need
 from immutable.errors import InvalidInput, NotEnough, Taken, UnknownImage
 from immutable.fleets import member_name
 from immutable.model import (
@@ -29,7 +30,7 @@ from immutable.model import (
     Token,
     digest_of,
 )
-from immutable.protocols import MachineSpec, Need
+from immutable.protocols import MachineSpec
 from immutable_libvirt import LibvirtBackend
 from immutable_libvirt.xml import add, parse, text_of
 

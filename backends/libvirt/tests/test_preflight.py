@@ -7,9 +7,9 @@ import attrs
 import libvirt
 import pytest
 
+from immutable.capabilities import Need
 from immutable.errors import NotEnough, PermissionDenied, Taken
 from immutable.model import ServiceName
-from immutable.protocols import Need
 from immutable_libvirt import LibvirtBackend, network, preflight
 from immutable_libvirt.config import LibvirtConfig
 
