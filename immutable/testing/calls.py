@@ -21,6 +21,7 @@ LEDGER = "ledger."
 """What the names of calls to the ledger's store begin with."""
 _SECOND_US = 1_000_000
 _TAKES_US = (1_000, 20_000)
+"""How long a call takes with which nothing goes wrong."""
 _SILENCE_US = (5 * _SECOND_US, 70 * _SECOND_US)
 """How long a caller waits for an answer that is lost."""
 _SLOW_US = (2 * _SECOND_US, 90 * _SECOND_US)
@@ -84,11 +85,6 @@ class Times(NamedTuple):
     again_us: int | None = None
 
 
-def usual(chance: Chance) -> int:
-    """Draw how long a call takes with which nothing goes wrong."""
-    return _TAKES_US[0] + int(chance.random() * (_TAKES_US[1] - _TAKES_US[0]))
-
-
 def times(fault: Fault | None, now_us: int, late_us: int, chance: Chance) -> Times:
     """Draw how long a call takes.
 
@@ -98,8 +94,10 @@ def times(fault: Fault | None, now_us: int, late_us: int, chance: Chance) -> Tim
         late_us: how late what was given up may land.
         chance: what to draw from.
     """
-    takes_us = usual(chance)
+    takes_us = _between(_TAKES_US, chance)
     land_us, answer_us = now_us + takes_us // 2, now_us + takes_us
+    if fault is None:
+        return Times(land_us, answer_us)
     if fault in _BEFORE:
         return Times(None, answer_us)
     if fault is Fault.TIMEOUT_AFTER:

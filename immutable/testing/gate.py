@@ -178,14 +178,23 @@ class Gate:
         except Killed:
             self._note_death(process, point)
             raise
-        if self.hazards is None or process is self.scheduler.main:
+        hazards = self.hazards
+        if hazards is None or process is self.scheduler.main:
             return False
-        return self._befall(process, point, self.hazards, sending=sending)
+        drawn = hazards.chance.random()
+        if hazards.death <= drawn <= 1 - hazards.pause:
+            return False
+        return self._befall(process, point, hazards, drawn, sending=sending)
 
     def _befall(
-        self, process: Process, point: str, hazards: Hazards, *, sending: bool
+        self,
+        process: Process,
+        point: str,
+        hazards: Hazards,
+        drawn: float,
+        *,
+        sending: bool,
     ) -> bool:
-        drawn = hazards.chance.random()
         if drawn < hazards.death:
             process.is_known_dead = hazards.chance.random() < hazards.known
             if sending and hazards.chance.random() < hazards.sending:

@@ -103,14 +103,10 @@ class Scheduler:
 
     def advance(self, when_us: int) -> bool:
         """Move on to an instant, if nobody else is due before it; return whether."""
-        if not self.is_free(when_us):
+        if self._heap and self._heap[0][0] <= when_us:
             return False
         self.now_us = max(when_us, self.now_us)
         return True
-
-    def is_free(self, until_us: int) -> bool:
-        """Return whether nobody else is due until then."""
-        return not self._heap or self._heap[0][0] > until_us
 
     def wait_until(self, when_us: int) -> None:
         """Let the current process wait; everybody who is due before goes first.

@@ -58,13 +58,14 @@ class SimulatedStore:
 
     def _rows(self, stream: str, after: int) -> tuple[tuple[int, bytes], ...]:
         rows = self._streams.get(stream, {})
-        return tuple(
-            (number, rows[number]) for number in sorted(rows) if number > after
-        )
+        return tuple([(n, rows[n]) for n in sorted(rows) if n > after])
 
     def _last(self, stream: str) -> tuple[int, bytes] | None:
         rows = self._streams.get(stream)
-        return (max(rows), rows[max(rows)]) if rows else None
+        if not rows:
+            return None
+        latest = max(rows)
+        return latest, rows[latest]
 
     def _land(
         self, request: Request, stream: str, sequence: int, record: bytes
