@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import attrs
 
+from immutable.authoring.tagging import is_tagged
 from immutable.errors import Ambiguous
 from immutable.model import (
     FleetName,
@@ -102,8 +103,11 @@ class MachineFleets:
 
     def list(self, *, service: ServiceName, ledger: LedgerId) -> tuple[FleetView, ...]:
         """Return every fleet that carries these tags, by name."""
-        wanted = {("immutable-service", service), ("immutable-ledger", ledger)}
-        return _views(row for row in self.machines.list() if wanted <= set(row[1]))
+        return _views(
+            row
+            for row in self.machines.list()
+            if is_tagged(row[1], service=service, ledger=ledger)
+        )
 
     def _members(self, fleet: FleetName) -> tuple[Instance, ...]:
         return tuple(i for i, _ in self.machines.list() if i.fleet == fleet)
