@@ -55,8 +55,27 @@ PERMANENT = frozenset(
 )
 
 
+_KEPT = 4096
+_known: dict[tuple[int, int], tuple[State, Record, State]] = {}
+"""By the identities of a state and a record: as long as they are here, nobody else's."""
+
+
 def fold(state: State, record: Record) -> State:
-    """Return the state after one more record."""
+    """Return the state after one more record.
+
+    Whoever reads a ledger folds the same records over and over, so that what comes of
+    these very objects is kept.
+    """
+    key = id(state), id(record)
+    known = _known.get(key)
+    if known is None:
+        if len(_known) >= _KEPT:
+            _known.clear()
+        _known[key] = known = state, record, _folded(state, record)
+    return known[2]
+
+
+def _folded(state: State, record: Record) -> State:
     entry = record.entry
     if isinstance(entry, Snapshot):
         state = entry.state

@@ -25,7 +25,7 @@ from immutable.ledger.records import (
     Snapshot,
     TookOver,
 )
-from immutable.ledger.state import State
+from immutable.ledger.state import EMPTY, State
 from immutable.model import LedgerId, ServiceName
 from immutable.protocols import LedgerStore
 
@@ -47,7 +47,7 @@ class Journal:
         self._store = store
         self._stream = f"service/{service}"
         self._host = host
-        self.state = State()
+        self.state = EMPTY
         self.appended = 0
         self._identity: LedgerId | None = None
 
@@ -58,7 +58,7 @@ class Journal:
             LedgerError: the ledger cannot be read or trusted.
         """
         last = retrying(lambda: self._store.last(self._stream), host=self._host)
-        self.state = State()
+        self.state = EMPTY
         if last is None:
             return self.state
         after = max(decode(last[1]).snapshot - 1, 0)

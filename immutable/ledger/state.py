@@ -156,3 +156,7 @@ class State:
 
     def _first(self, status: FleetStatus) -> FleetEntry | None:
         return next((entry for entry in self.fleets if entry.status == status), None)
+
+
+EMPTY = State()
+"""What no records add up to."""

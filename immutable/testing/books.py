@@ -15,7 +15,7 @@ from immutable.ledger.records import (
     Snapshot,
     TookOver,
 )
-from immutable.ledger.state import Attempt, FleetStatus, State
+from immutable.ledger.state import EMPTY, Attempt, FleetStatus, State
 from immutable.model import DeploymentId, FleetName
 from immutable.testing.violations import Judge
 
@@ -38,7 +38,7 @@ class Book:
 
     judge: Judge
     service: str
-    state: State = attrs.field(factory=State)
+    state: State = EMPTY
     holder: str = ""
     """Who has begun or taken over the open attempt."""
     ended: set[DeploymentId] = attrs.field(factory=set)
