@@ -1,0 +1,75 @@
+"""A subject that has been opened: its backend, and the images that were found or built."""
+
+import threading
+from typing import cast
+from weakref import WeakKeyDictionary
+
+from immutable import registry
+from immutable.images.recipe import Recipe
+from immutable.model import Image, ImageId, ServiceName
+from immutable.protocols import Backend, Switch
+from immutable.testing.conformance.case import Terms
+from immutable.testing.conformance.subject import Bootable, Subject
+
+_opened: "WeakKeyDictionary[Subject, Opened]" = WeakKeyDictionary()
+_PROBE = ServiceName("kit-terms")
+
+
+class Opened:
+    """What all cases of one subject share."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self._backend = (
+            None if subject.backend is None else registry.open_backend(subject.backend)
+        )
+        self._images: dict[int, Image] = {}
+        self._lock = threading.Lock()
+        self.terms = Terms(
+            subject=subject,
+            backend=self._backend.capabilities if self._backend else None,
+            switch=self.open_switch(_PROBE).capabilities,
+        )
+
+    @property
+    def backend(self) -> Backend:
+        """Return the backend."""
+        if self._backend is None:
+            raise AssertionError("this subject has no backend: use switch_cases()")
+        return self._backend
+
+    def open_switch(self, service: ServiceName) -> Switch:
+        """Open a service's switch, anew where the subject can."""
+        asked = self.subject.switch
+        address = asked(service) if callable(asked) else asked
+        if not isinstance(address, str) and address is not None:
+            return address
+        # only asked for an address when the subject names none
+        backend = cast("Backend", self._backend)
+        return registry.open_switch(address, backend, service, port=self.subject.port)
+
+    def image(self, which: Bootable | None) -> Image:
+        """Return an image, building or finding it once."""
+        if which is None:
+            raise AssertionError("the subject names no such image")
+        with self._lock:
+            if id(which) not in self._images:
+                self._images[id(which)] = self._resolve(which)
+            return self._images[id(which)]
+
+    def _resolve(self, which: Bootable) -> Image:
+        if isinstance(which, Image):
+            return which
+        if isinstance(which, Recipe):
+            return self.backend.images.build(which, on_output=lambda _line: None)
+        found = self.backend.images.find(ImageId(which))
+        if found is None:
+            raise AssertionError(f"the backend has no image {which!r}")
+        return found
+
+
+def opened(subject: Subject) -> Opened:
+    """Open a subject, once."""
+    if subject not in _opened:
+        _opened[subject] = Opened(subject)
+    return _opened[subject]

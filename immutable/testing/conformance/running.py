@@ -1,0 +1,105 @@
+"""Running one case against one subject, and what became of it."""
+
+import enum
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import attrs
+
+from immutable import host
+from immutable.host import ThisHost
+from immutable.testing.conformance import clearing
+from immutable.testing.conformance.case import Case, Fits
+from immutable.testing.conformance.opened import Opened, opened
+from immutable.testing.conformance.subject import Subject
+from immutable.testing.conformance.trial import Trial
+
+
+class Result(enum.StrEnum):
+    """What became of a case, as the report shows it."""
+
+    PASSED = "passed"
+    REFUSED = "refused cleanly"
+    NOT_APPLICABLE = "not applicable"
+    LEFT_OUT = "left out"
+    FAILED = "failed"
+
+
+@attrs.frozen(kw_only=True)
+class Ran:
+    """What became of one case of one subject."""
+
+    subject: str
+    part: str
+    case: str
+    result: Result
+    reason: str = ""
+    notes: tuple[tuple[str, str], ...] = ()
+
+
+def run(case: Case[Trial], subject: Subject) -> Ran:
+    """Hold a subject to one clause.
+
+    Raises:
+        Broken: the clause is not kept.
+    """
+    with host.running_on(subject.host or ThisHost()):
+        ready = opened(subject)
+        if (skipped := _skipped(case, ready)) is not None:
+            return skipped
+        fits = case.fit(ready.terms).fits
+        result = Result.REFUSED if fits is Fits.REFUSED else Result.PASSED
+        return _ran(case, subject, result, notes=tuple(_tried(case, ready)))
+
+
+def _skipped(case: Case[Trial], ready: Opened) -> Ran | None:
+    if ready.subject.leaves_out(case.name):
+        return _ran(case, ready.subject, Result.LEFT_OUT, "the subject leaves it out")
+    fit = case.fit(ready.terms)
+    if fit.fits is Fits.NOT_APPLICABLE:
+        return _ran(case, ready.subject, Result.NOT_APPLICABLE, fit.reason)
+    return None
+
+
+def _tried(case: Case[Trial], ready: Opened) -> list[tuple[str, str]]:
+    trial = Trial(case, ready)
+    with _cleared(trial):
+        case.check(trial)
+    return trial.notes
+
+
+@contextmanager
+def _cleared(trial: Trial) -> Iterator[None]:
+    try:
+        try:
+            yield
+        except BaseException as exc:
+            clearing.give_up(trial)
+            if (found := clearing.complaint(trial)) and isinstance(exc, Exception):
+                raise found from exc
+            raise
+        clearing.finish(trial)
+    finally:
+        clearing.close(trial)
+
+
+def _ran(
+    case: Case[Trial],
+    subject: Subject,
+    result: Result,
+    reason: str = "",
+    notes: tuple[tuple[str, str], ...] = (),
+) -> Ran:
+    return Ran(
+        subject=subject.label,
+        part=case.part,
+        case=case.name,
+        result=result,
+        reason=reason,
+        notes=notes,
+    )
+
+
+def failed(case: Case[Trial], subject: Subject) -> Ran:
+    """Return what is reported when the case raises."""
+    return _ran(case, subject, Result.FAILED)
