@@ -168,7 +168,9 @@ def rollback(
     with listener(on_event, progress) as tell:
         options = _options(service, None, size, strategy, validators, timeout)
         engine = _open(service, options, tell, asked)
-        return uninterrupted(lambda: operations.rollback(engine, to, options), asked)
+        return uninterrupted(
+            engine.host, lambda: operations.rollback(engine, to, options), asked
+        )
 
 
 def scale(
@@ -263,7 +265,7 @@ def work_on(
     asked = Asked(cancel)
     with listener(on_event, progress) as tell:
         engine = open_engine(service, tell=tell, stop=asked)
-        return uninterrupted(lambda: work(engine), asked)
+        return uninterrupted(engine.host, lambda: work(engine), asked)
 
 
 def _reader(service: Service) -> Engine:
@@ -317,7 +319,9 @@ def _deploy(
         image = _image(engine.backend, subject, engine.tell)
     except BackendError as exc:
         return running.refused(engine, "deploy", exc, began=began)
-    return uninterrupted(lambda: operations.deploy(engine, image, options), asked)
+    return uninterrupted(
+        engine.host, lambda: operations.deploy(engine, image, options), asked
+    )
 
 
 def _deploy_plan(
@@ -328,6 +332,7 @@ def _deploy_plan(
     engine = _open(made.service, made.options, tell, asked)
     head = Head(ledger=made.ledger_head, switch=made.switch_version)
     return uninterrupted(
+        engine.host,
         lambda: operations.deploy(engine, made.release.image, made.options, head=head),
         asked,
     )
@@ -356,7 +361,7 @@ def _build(backend: Backend, recipe: Recipe, tell: OnEvent | None) -> Image:
             f"{backend.name} builds no images (capability: builds_images)",
             hint="deploy an image id",
         )
-    here = host.current()
+    here = host.of(backend)
 
     def said(line: str) -> None:
         if tell is not None:

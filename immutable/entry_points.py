@@ -9,7 +9,7 @@ Parse the URL strictly, raise `InvalidInput` for what it cannot mean, and do no 
 from typing import Protocol
 
 from immutable.model import ServiceName
-from immutable.protocols import Backend, Switch
+from immutable.protocols import Backend, LedgerStore, Switch
 from immutable.urls import Url
 
 
@@ -26,4 +26,12 @@ class OpenSwitch(Protocol):
 
     def __call__(self, url: Url, *, service: ServiceName, port: int) -> Switch:
         """Return the service's switch; parse the URL, raise `InvalidInput`, no I/O."""
+        ...
+
+
+class OpenLedger(Protocol):
+    """What the entry point group ``immutable.ledgers`` names."""
+
+    def __call__(self, url: Url, *, service: ServiceName) -> LedgerStore:
+        """Return the store; parse the URL, raise `InvalidInput`, write nothing."""
         ...

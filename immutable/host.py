@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from immutable import workers
 from immutable.ledger import owner
+from immutable.urls import Url
 from immutable.workers import Answer
 
 _T = TypeVar("_T")
@@ -78,6 +79,29 @@ class Host(Protocol):
 
     def aside(self, work: Callable[[], _T], on_interrupt: Callable[[], None]) -> _T:
         """Run work to its own end; Ctrl-C meanwhile only calls ``on_interrupt``."""
+        ...
+
+
+@runtime_checkable
+class Idles(Protocol):
+    """What a host adds whose time passes only because somebody waits for it."""
+
+    def idle(self, pause: timedelta, stop: Stop) -> None:
+        """Wait between two looks, with nothing begun; return early when asked to stop."""
+        ...
+
+
+@runtime_checkable
+class OwnWorld(Protocol):
+    """What a backend adds whose world ends with this process, as that of ``memory://``."""
+
+    @property
+    def host(self) -> Host:
+        """Return what calls on it run on: its own time, rather than the machine's."""
+        ...
+
+    def default_ledger(self) -> Url:
+        """Return the ledger to use where the user names none: a file would outlive it."""
         ...
 
 
@@ -154,6 +178,23 @@ _current: contextvars.ContextVar[Host | None] = contextvars.ContextVar(
 def current() -> Host:
     """Return the host that calls made here and now run on."""
     return _current.get() or ThisHost()
+
+
+def of(backend: object) -> Host:
+    """Return the host that calls on a backend run on.
+
+    That is the one of `running_on`, else the backend's own, else this machine.
+    """
+    own = backend.host if isinstance(backend, OwnWorld) else None
+    return _current.get() or own or ThisHost()
+
+
+def rest(here: Host, pause: timedelta, stop: Stop) -> None:
+    """Let a watcher wait between two looks."""
+    if isinstance(here, Idles):
+        here.idle(pause, stop)
+    else:
+        here.sleep(pause, stop)
 
 
 @contextmanager

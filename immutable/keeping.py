@@ -54,6 +54,7 @@ def watch(
     with listener(on_event, progress) as tell:
         engine = open_engine(service, tell=tell, stop=asked)
         uninterrupted(
+            engine.host,
             lambda: caretaking.keep_tending(
                 engine, every=pause, healing=heal, asked=asked
             ),

@@ -2,11 +2,13 @@
 
 import shlex
 from collections.abc import Callable
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import cast
 
-from immutable.entry_points import OpenBackend, OpenSwitch
+from immutable.entry_points import OpenBackend, OpenLedger, OpenSwitch
 from immutable.errors import InvalidInput, UnknownScheme, Unsupported
+from immutable.host import OwnWorld
 from immutable.model import ServiceName
 from immutable.protocols import PROTOCOL_VERSION, Backend, LedgerStore, Switch
 from immutable.shapes import check_backend, check_ledger, check_switch
@@ -14,6 +16,7 @@ from immutable.urls import Url
 
 BACKENDS = "immutable.backends"
 SWITCHES = "immutable.switches"
+LEDGERS = "immutable.ledgers"
 _OURS = frozenset({"libvirt", "haproxy", "aws", "gcp", "azure", "libcloud"})
 
 
@@ -54,22 +57,36 @@ def open_switch(
     return opened
 
 
-def open_ledger(address: str | LedgerStore | None, service: ServiceName) -> LedgerStore:
-    """Return the ledger store at an address, the object itself, or the user's own."""
+def open_ledger(
+    address: str | LedgerStore | None,
+    service: ServiceName,
+    backend: Backend | None = None,
+) -> LedgerStore:
+    """Return the ledger store at an address, or the object itself.
+
+    Without an address it is the backend's own, where that lives in a world of its own,
+    and else a file of the user's.
+
+    Raises:
+        UnknownScheme: nothing installed answers to it; says what to install.
+        Unsupported: it is no ledger store; says what is missing.
+    """
     if address is not None and not isinstance(address, str):
         check_ledger(address)
         return address
-    # imported on first use: sqlite3 is not needed to describe a service
-    from immutable.ledger.sqlite import default_ledger_path, open_sqlite
+    url = Url.parse(address) if address else _default_ledger(service, backend)
+    opened = cast("OpenLedger", _load(LEDGERS, url.scheme))(url, service=service)
+    check_ledger(opened)
+    return opened
 
-    if address is None:
-        address = f"sqlite:///{default_ledger_path(service)}"
-    url = Url.parse(address)
-    if url.scheme != "sqlite":
-        raise UnknownScheme(
-            f"no ledger answers to {url.scheme}://", hint="use sqlite:////path"
-        )
-    return open_sqlite(url)
+
+def _default_ledger(service: ServiceName, backend: object) -> Url:
+    if isinstance(backend, OwnWorld):
+        return backend.default_ledger()
+    # imported on first use: sqlite3 is not needed to describe a service
+    from immutable.ledger.sqlite import default_ledger_path
+
+    return Url.parse(f"sqlite:///{default_ledger_path(service)}")
 
 
 def _compatible(backend: Backend) -> Backend:
@@ -88,7 +105,9 @@ def _compatible(backend: Backend) -> Backend:
     return backend
 
 
+@cache
 def _load(group: str, scheme: str) -> Callable[..., object]:
+    """Return what a scheme names. What is missing is looked for again at the next call."""
     found = [point for point in entry_points(group=group) if point.name == scheme]
     if not found:
         raise _unknown(group, scheme)

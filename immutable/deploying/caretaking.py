@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from immutable import host
 from immutable.deploying import admitting, finding, looking, operations, running
 from immutable.deploying.engine import Engine
 from immutable.deploying.entering import is_leased, load
@@ -47,7 +48,7 @@ def keep_tending(
     """Tend a service until asked to stop."""
     while not asked.is_set():
         tend(engine, healing=healing)
-        engine.host.sleep(every, asked)
+        host.rest(engine.host, every, asked)
 
 
 def adopt(engine: Engine, fleet: str | None) -> Deployment:

@@ -4,8 +4,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from immutable import host
-from immutable.host import Stop
+from immutable.host import Host, Stop
 
 _T = TypeVar("_T")
 
@@ -24,13 +23,13 @@ class Asked:
         )
 
 
-def uninterrupted(work: Callable[[], _T], asked: Asked) -> _T:
+def uninterrupted(here: Host, work: Callable[[], _T], asked: Asked) -> _T:
     """Run work to its own end; Ctrl-C meanwhile sets ``asked`` and is raised afterwards.
 
     A second Ctrl-C changes nothing: going back is bounded by deadlines, and a process
     that is killed is what recovery is for.
     """
-    result = host.current().aside(work, asked.interrupted.set)
+    result = here.aside(work, asked.interrupted.set)
     if asked.interrupted.is_set():
         outcome = getattr(result, "outcome", "done")
         raise KeyboardInterrupt(f"stopped safely: {outcome}")

@@ -87,8 +87,12 @@ def _judge(
 ) -> tuple[Verdict, ...]:
     target = _target(engine, state, fleet, live=live)
     judges = (engine.judge,) if live and engine.judge is not None else ()
-    timeout = engine.service.validator_timeout
-    return run_validators((*engine.validators, *judges), target, timeout=timeout)
+    return run_validators(
+        (*engine.validators, *judges),
+        target,
+        timeout=engine.service.validator_timeout,
+        here=engine.host,
+    )
 
 
 def _target(engine: Engine, state: State, fleet: FleetName, *, live: bool) -> Target:

@@ -28,9 +28,9 @@ def open_engine(
         InvalidInput: an address or an option cannot be used.
     """
     service = check_service(service)
-    here = host.current()
     backend = registry.open_backend(service.backend)
-    store = registry.open_ledger(service.ledger, service.name)
+    here = host.of(backend)
+    store = registry.open_ledger(service.ledger, service.name, backend)
     return Engine(
         service=service,
         backend=backend,

@@ -21,9 +21,10 @@ from immutable.ledger import place
 from immutable.ledger.format import RECORD_LIMIT_BYTES, connect, found, is_ledger
 from immutable.ledger.place import default_ledger_path
 from immutable.ledger.trouble import damaged, is_busy, translate
+from immutable.model import ServiceName
 from immutable.urls import Url
 
-__all__ = ["SqliteStore", "default_ledger_path", "open_sqlite"]
+__all__ = ["SqliteStore", "default_ledger_path", "open_ledger", "open_sqlite"]
 
 _BUSY_TIMEOUT = timedelta(seconds=5)
 _APPEND = "INSERT INTO records (stream, sequence, record) VALUES (?, ?, ?)"
@@ -247,6 +248,11 @@ def open_sqlite(url: Url) -> SqliteStore:
     url.require_known("busy_timeout")
     busy_timeout = duration(url.option("busy_timeout", "5s"))
     return SqliteStore(Path(path), busy_timeout=busy_timeout)
+
+
+def open_ledger(url: Url, *, service: ServiceName) -> SqliteStore:  # noqa: ARG001 - a file has a stream for each service
+    """Return the store at an address: what the entry point ``sqlite`` names."""
+    return open_sqlite(url)
 
 
 def _check(sequence: int, record: bytes) -> None:

@@ -13,6 +13,8 @@
 Things go wrong by script (`Script`), by chance (`explore`), or by death at any point
 (``kill_at``). `settle` lets all come to rest; whatever breaks a rule is a `Violation`.
 
+`world` gives access to a world of ``memory://``, the backend for trying things out.
+
 `immutable.testing.linearizability` judges recorded histories of a switch.
 
 Simulations need the extra ``testing``: ``pip install "immutable-deploy[testing]"``.
@@ -23,6 +25,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from immutable.testing.faults import Fault, Hazards, Script
+    from immutable.testing.memory import World, forget, world
     from immutable.testing.people import route
     from immutable.testing.provider import Provider
     from immutable.testing.schedules import explore, run_schedule
@@ -42,10 +45,13 @@ _HOMES = {
     "Script": "faults",
     "Simulation": "simulation",
     "Violation": "violations",
+    "World": "memory",
     "explore": "schedules",
+    "forget": "memory",
     "route": "people",
     "run_schedule": "schedules",
     "settle": "settling",
+    "world": "memory",
 }
 __all__ = [
     "Behaviour",
@@ -57,10 +63,13 @@ __all__ = [
     "Script",
     "Simulation",
     "Violation",
+    "World",
     "explore",
+    "forget",
     "route",
     "run_schedule",
     "settle",
+    "world",
 ]
 
 

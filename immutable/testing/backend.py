@@ -21,15 +21,21 @@ from immutable.testing.fleets import SimulatedFleets
 from immutable.testing.gate import Gate
 from immutable.urls import Url
 
-NAME = "simulated"
 
-
-def make_image(cloud: Cloud, name: str, parent: str = "") -> Image:
+def make_image(cloud: Cloud, name: str, recipe: Recipe | None = None) -> Image:
     """Put an image into the cloud, or return the one with this name."""
     image = Image(
-        id=ImageId(name), digest=Digest(digest_of("image", name, parent)), backend=NAME
+        id=ImageId(name),
+        digest=Digest(digest_of("image", name, "")),
+        backend=cloud.provider.name,
+        recipe=recipe.digest if recipe else None,
     )
     return cloud.images.setdefault(image.id, image)
+
+
+def image_name(recipe: Recipe) -> str:
+    """Return the name of the image that a recipe is built into."""
+    return f"image-{recipe.digest[:16]}"
 
 
 class SimulatedImages:
@@ -47,10 +53,10 @@ class SimulatedImages:
 
     def build(self, recipe: Recipe, *, on_output: Callable[[str], None]) -> Image:
         """Make an image that is named after the recipe's digest."""
-        name = f"image-{recipe.digest[:16]}"
+        name = image_name(recipe)
         on_output(f"built {name}")
         return self._gate.effect(
-            "images.build", name, land=lambda _: make_image(self._cloud, name)
+            "images.build", name, land=lambda _: make_image(self._cloud, name, recipe)
         )
 
     def delete(self, image: ImageId) -> None:
@@ -83,7 +89,6 @@ class SimulatedBackend:
     """A provider that exists in memory and in virtual time."""
 
     protocol_version = PROTOCOL_VERSION
-    name = NAME
 
     def __init__(self, cloud: Cloud, gate: Gate) -> None:
         self._cloud = cloud
@@ -93,13 +98,18 @@ class SimulatedBackend:
         self.logs = SimulatedLogs(cloud, gate)
 
     @property
+    def name(self) -> str:
+        """Return the scheme that it answers to."""
+        return self._cloud.provider.name
+
+    @property
     def capabilities(self) -> Capabilities:
         """Return what the provider declares."""
         return self._cloud.provider.capabilities
 
     def default_switch(self, service: ServiceName, *, port: int) -> Url:
         """Return an address that nothing answers to: a simulation gives its switch."""
-        return Url(scheme=NAME, host=service, path=f"/{port}")
+        return Url(scheme=self.name, host=service, path=f"/{port}")
 
     def preflight(self, need: Need) -> tuple[str, ...]:
         """Check that there is room.

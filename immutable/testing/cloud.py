@@ -37,6 +37,8 @@ class Cloud:
     chance: Chance
     watch: Watch = attrs.field(factory=Unwatched)
     images: dict[ImageId, Image] = attrs.field(factory=dict)
+    usual: Behaviour = attrs.field(factory=Behaviour)
+    """How servers behave of whose image nothing else is said."""
     behaviours: dict[ImageId, Behaviour] = attrs.field(factory=dict)
     fleets: Past[Fleets] = attrs.field(factory=lambda: Past(MappingProxyType({})))
     switches: dict[str, Past[Register]] = attrs.field(factory=dict)
@@ -50,7 +52,7 @@ class Cloud:
 
     def behaviour(self, image: ImageId) -> Behaviour:
         """Draw how one server of an image behaves."""
-        usual = self.behaviours.get(image, Behaviour())
+        usual = self.behaviours.get(image, self.usual)
         if not self.provider.sickness or self.chance.random() > self.provider.sickness:
             return usual
         return _sick(usual, self.chance)

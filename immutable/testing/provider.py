@@ -31,6 +31,8 @@ class Provider:
         settle: how long after a write older routings may still be served.
         drains_in: how long requests go on when a fleet has lost its traffic.
         sickness: how likely a server dies or flaps though its image is sound.
+        reachable_elsewhere: other machines see the same cloud.
+        name: the scheme that its backend answers to.
     """
 
     switch: Kind = "compare-and-set"
@@ -47,6 +49,8 @@ class Provider:
     settle: timedelta = attrs.field(default=_NONE, converter=duration)
     drains_in: timedelta = attrs.field(default=_NONE, converter=duration)
     sickness: float = 0.0
+    reachable_elsewhere: bool = True
+    name: str = "simulated"
 
     @property
     def capabilities(self) -> Capabilities:
@@ -55,7 +59,7 @@ class Provider:
             builds_images=True,
             launch_binds=self.launch_binds,
             keeps_logs=self.keeps_logs,
-            reachable_elsewhere=True,
+            reachable_elsewhere=self.reachable_elsewhere,
             guards_deletion=self.guards_deletion,
             staleness=self.staleness,
             late=self.late,

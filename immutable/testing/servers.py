@@ -1,5 +1,6 @@
 """What a simulated server does in its life, as a function of time."""
 
+import functools
 from datetime import datetime, timedelta
 from itertools import count, islice
 from typing import Literal
@@ -120,6 +121,11 @@ class Fleet:
     """What it was last launched or changed with."""
     servers: tuple[Server, ...]
 
+    @functools.cached_property
+    def _by_id(self) -> dict[InstanceId, Server]:
+        # the first of a name, as when they are searched in order
+        return {server.id: server for server in reversed(self.servers)}
+
     @property
     def tags(self) -> tuple[tuple[str, str], ...]:
         """Return the tags that it carries."""
@@ -127,7 +133,7 @@ class Fleet:
 
     def server(self, instance: InstanceId) -> Server | None:
         """Return one of the servers."""
-        return next((server for server in self.servers if server.id == instance), None)
+        return self._by_id.get(instance)
 
     def alive(self, when_us: int) -> tuple[Server, ...]:
         """Return the servers that have not died."""

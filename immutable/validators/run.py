@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from immutable import host
 from immutable.durations import spell
+from immutable.host import Host
 from immutable.model import Target, Verdict, VerdictStatus
 from immutable.protocols import Validator
 from immutable.validators.evidence import excerpt
@@ -49,7 +50,11 @@ def run_validator(
 
 
 def run_validators(
-    validators: Iterable[Validator], target: Target, *, timeout: timedelta
+    validators: Iterable[Validator],
+    target: Target,
+    *,
+    timeout: timedelta,
+    here: Host | None = None,
 ) -> tuple[Verdict, ...]:
     """Run validators side by side and return one verdict each, in their order.
 
@@ -57,10 +62,11 @@ def run_validators(
         validators: any callables, each run as `run_validator` does.
         target: what they are to judge.
         timeout: how long to wait, for all of them together.
+        here: the host that they run on; the current one when not given.
     """
     validators = tuple(validators)
     calls = [functools.partial(_judge, validator, target) for validator in validators]
-    answers = host.current().run(calls, within=timeout)
+    answers = (here or host.current()).run(calls, within=timeout)
     return tuple(
         _named(name_of(validator), answer, timeout)
         for validator, answer in zip(validators, answers, strict=True)
