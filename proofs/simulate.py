@@ -28,6 +28,8 @@ _DEFAULT = 1000
 _ENDLESS = 10_000_000
 _SHOWN = 5
 _LINES = 400
+_COLLECT_ALL = 100
+"""After so many schedules what has survived the others is collected, too."""
 
 
 @attrs.frozen(kw_only=True)
@@ -89,8 +91,16 @@ class Share:
     def run(self) -> dict[Kind, Tally]:
         """Run them, as far as time allows."""
         logging.disable(logging.CRITICAL)
-        # nearly everything that a schedule makes is dropped as soon as it ends
-        gc.set_threshold(50_000)
+        # what a schedule leaves is young, and little: it is collected when it has ended
+        gc.freeze()
+        gc.disable()
+        try:
+            return self._run()
+        finally:
+            gc.enable()
+            gc.unfreeze()
+
+    def _run(self) -> dict[Kind, Tally]:
         tallies = {kind: Tally(switch=kind) for kind in self.kinds}
         for seed in self.seeds:
             for tally in tallies.values():
@@ -109,6 +119,7 @@ def _run_one(tally: Tally, seed: int) -> None:
         tally.ran += 1
         what = f"{type(exc).__name__}: {exc}"
         tally.failures.append(Failure(switch=tally.switch, seed=seed, what=what))
+    gc.collect(2 if tally.ran % _COLLECT_ALL == 0 else 0)
     tally.busy_s += time.process_time() - began
 
 

@@ -12,6 +12,7 @@ from immutable.testing.faults import CHANGES, READINGS, draw_mix
 from immutable.testing.registers import Kind
 from immutable.testing.settling import Rest, settle
 from immutable.testing.simulation import Simulation
+from immutable.testing.watching import Unwatched
 
 TURNS = 100_000
 """A schedule that takes more turns runs in a circle."""
@@ -63,7 +64,11 @@ def run_schedule(
         rests = tuple(settle(sim, service) for service in sim.services.values())
     finally:
         sim.close()
-    return _report(sim, switch, drawn, rests)
+    report = _report(sim, switch, drawn, rests)
+    if policy is None:
+        # nobody else has seen this world
+        _dissolve(sim)
+    return report
 
 
 def prepare(
@@ -104,6 +109,16 @@ def explore(
         run_schedule(seed, switch, policy=policy)
         count += 1
     return count
+
+
+def _dissolve(sim: Simulation) -> None:
+    """Take a world apart, whose parts know one another: nothing is left to be collected.
+
+    What is freed at once is used again at once, which is faster by a good deal.
+    """
+    sim.cloud.watch = Unwatched()
+    for part in (sim.gate, sim.scheduler, sim.store, sim.trace, sim.backend, sim):
+        vars(part).clear()
 
 
 def _report(
