@@ -18,6 +18,7 @@ from immutable.protocols import (
     Switch,
 )
 
+_KEPT = 1024
 _SIDES = (("images", Images), ("fleets", Fleets), ("logs", Logs))
 
 
@@ -80,8 +81,15 @@ def _problem(part: object, protocol: type, name: str) -> str:
     given = getattr(part, name)
     if not callable(given):
         return f"its {name} cannot be called"
-    shape = _signature(wanted).replace(parameters=_without_self(_signature(wanted)))
-    return _difference(name, shape, _signature(given))
+    if inspect.ismethod(given):
+        # parts are opened at every call, and a class's methods are what they are
+        return _of_method(name, wanted, given.__func__)
+    return _difference(name, _bare(wanted), _signature(given))
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def _of_method(name: str, wanted: object, given: object) -> str:
+    return _difference(name, _bare(wanted), _bare(given))
 
 
 def _difference(name: str, wanted: Signature, given: Signature) -> str:
@@ -102,8 +110,10 @@ def _takes(given: Signature, wanted: Signature) -> bool:
     return True
 
 
-def _without_self(signature: Signature) -> list[Parameter]:
-    return list(signature.parameters.values())[1:]
+def _bare(function: object) -> Signature:
+    """Return a method's signature as its callers see it: without self."""
+    signature = _signature(function)
+    return signature.replace(parameters=list(signature.parameters.values())[1:])
 
 
 def _signature(function: object) -> Signature:
