@@ -187,6 +187,8 @@ class Instance:
     """The image it was launched from; None when it cannot be read."""
     document: str | None = None
     """The configuration document it was handed; None when it cannot be read."""
+    port: int | None = None
+    """Where its service is reached; None when that is the service's own port."""
 
 
 @attrs.frozen(kw_only=True)

@@ -47,8 +47,9 @@ def _addresses(target: Target) -> list[tuple[str, int]]:
         return [(target.endpoint.host, target.endpoint.port)]
     # A bare connection cannot send the headers that choose the route: at the endpoint
     # it would judge whatever is live now.
-    hosts = [instance.address for instance in target.instances]
-    return [(host, target.port) for host in hosts if host] if all(hosts) else []
+    hosts = [(i.address, i.port or target.port) for i in target.instances]
+    known = [(host, port) for host, port in hosts if host]
+    return known if len(known) == len(hosts) else []
 
 
 def _knock(host: str, port: int, *, deadline: float) -> tuple[VerdictStatus, str]:
