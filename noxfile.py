@@ -40,7 +40,7 @@ VM_PACKAGES = (
     "kmod",
 )
 BENCH_PACKAGES = ("wrk", "gcc")
-BACKENDS = ("backends/haproxy", "backends/libvirt")
+BACKENDS = ("backends/haproxy", "backends/libvirt", "backends/process")
 TESTING = (".[testing]",)
 
 

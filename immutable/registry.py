@@ -17,7 +17,7 @@ from immutable.urls import Url
 BACKENDS = "immutable.backends"
 SWITCHES = "immutable.switches"
 LEDGERS = "immutable.ledgers"
-_OURS = frozenset({"libvirt", "haproxy", "aws", "gcp", "azure", "libcloud"})
+_OURS = frozenset({"libvirt", "process", "haproxy", "aws", "gcp", "azure", "libcloud"})
 
 
 def open_backend(address: str | Backend) -> Backend:

@@ -1,0 +1,206 @@
+"""Instances: processes that are kept running, each known by its directory."""
+
+import fcntl
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import attrs
+
+from immutable.authoring import wait_until
+from immutable.errors import Ambiguous, NotEnough, Taken
+from immutable.model import Instance, InstanceId, InstanceState
+from immutable.protocols import MachineSpec
+from immutable_process.errors import NAME, doing
+from immutable_process.images import ProcessImages
+from immutable_process.store import changing, discard, draft_of, entry
+
+PORTS = range(30_000, 32_768)
+"""Below those from which the kernel takes ports for outgoing connections."""
+_PATIENCE, _LOOK_EVERY = timedelta(seconds=10), timedelta(milliseconds=10)
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# The first process of an instance: it starts the command again whenever it ends, and
+# leads the group by which all of them are ended.
+_KEEP = """echo $$ >../pid; while :; do "$@"
+echo "immutable: ended with status $?, starts again in 1 s"; sleep 1; done"""
+_Row = tuple[Instance, tuple[tuple[str, str], ...]]
+
+
+@attrs.frozen(kw_only=True)
+class ProcessMachines:
+    """`immutable.protocols.Machines`: an instance lives while its lock file is held.
+
+    The deployer takes the lock and hands it on to the processes as their standard input.
+    So the kernel itself says whether any of them lives, whoever was killed meanwhile and
+    however often the numbers of processes were used again.
+    """
+
+    images: ProcessImages
+    directory: Path
+    logs: Path
+
+    def create(self, spec: MachineSpec) -> Instance:
+        """Start an instance, or return the one that has this name.
+
+        Raises:
+            Taken: that one carries other tags.
+            UnknownImage: the image is not there.
+            NotEnough: no port is free, or the machine is full.
+        """
+        home, name = entry(self.directory, spec.name), spec.name
+        start = doing(operation="machines.create", resource=name, changes=True)
+        with start, changing(self.directory):
+            found = _read(home)
+            if found is None or _never_began(home):
+                discard(home)
+                self._start(home, spec)
+                found = _read(home)
+        if found is None or dict(found[1]) != spec.fleet.tags.to_mapping():
+            raise Taken(f"{name} belongs to another deployment", backend=NAME)
+        return found[0]
+
+    def list(self) -> tuple[_Row, ...]:
+        """Return every instance with its tags, the dead too, by name."""
+        with doing(operation="machines.list", resource="instances", changes=False):
+            homes = sorted(self.directory.glob("[!.]*/"))
+            return tuple(row for home in homes if (row := _read(home)))
+
+    def destroy(self, instance: InstanceId) -> None:
+        """End an instance's processes, kindly and then not, and remove its directory.
+
+        Raises:
+            Ambiguous: they do not end.
+        """
+        home = entry(self.directory, instance)
+        with doing(operation="machines.destroy", resource=instance, changes=True):
+            with suppress(Ambiguous):
+                _end(home, signal.SIGTERM)
+            _end(home, signal.SIGKILL)
+            with changing(self.directory):
+                discard(home)
+
+    def _start(self, home: Path, spec: MachineSpec) -> None:
+        """Make an instance's directory with a copy of its image, and run what it starts.
+
+        Words of the command that name something in the image lead into the copy.
+        """
+        draft, port = draft_of(home), self._free_port()
+        files, command, variables = self.images.start(spec.fleet.image.id)
+        shutil.copytree(files, draft / "root")
+        (draft / "instance.json").write_text(json.dumps(_facts(spec, port)))
+        (draft / "config.json").write_text(spec.fleet.document)
+        (draft / "lock").touch()
+        log = self.logs / spec.fleet.name / f"{spec.name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with (draft / "lock").open() as lock, log.open("ab") as said:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            draft.rename(home)
+            own = (_in_image(home / "root", word) for word in command)
+            subprocess.run(
+                ["setsid", "--fork", "/bin/sh", "-c", _KEEP, spec.name, *own],
+                cwd=home / "root",
+                env=_environment(home, spec) | variables | {"PORT": str(port)},
+                stdin=lock,
+                stdout=said,
+                stderr=said,
+                check=True,
+            )
+
+    def _free_port(self) -> int:
+        """Return a port that no instance has, and nobody else just now.
+
+        An instance's directory keeps its port until it is destroyed: no other instance
+        gets requests that were meant for it. When a stranger takes the port before the
+        process does, the instance does not become ready, and the deployment says so.
+        """
+        used = {instance.port for instance, _ in self.list()}
+        for port in random.sample(PORTS, len(PORTS)):
+            with suppress(OSError):
+                if port not in used:
+                    socket.create_server(("127.0.0.1", port)).close()
+                    return port
+        hint = "retire fleets that nobody needs"
+        raise NotEnough("every port for instances is in use", hint=hint, backend=NAME)
+
+
+def _facts(spec: MachineSpec, port: int) -> dict[str, object]:
+    fleet, tags = spec.fleet, spec.fleet.tags
+    return {
+        "instance": spec.name,
+        "fleet": fleet.name,
+        "image": fleet.image.id,
+        "digest": tags.digest,
+        "port": port,
+        "launched_at": datetime.now(UTC).isoformat(),
+        "tags": tags.to_mapping(),
+    }
+
+
+def _environment(home: Path, spec: MachineSpec) -> dict[str, str]:
+    """Return the release's configuration, and where an instance is told who it is."""
+    configuration: dict[str, str] = json.loads(spec.fleet.document)["configuration"]
+    told = {"CONFIG": home / "config.json", "IDENTITY": home / "instance.json"}
+    paths = {f"IMMUTABLE_{name}": str(path) for name, path in told.items()}
+    return {"PATH": _PATH, "LANG": "C.UTF-8"} | configuration | paths
+
+
+def _in_image(root: Path, word: str) -> str:
+    place = root / word.lstrip("/")
+    return str(place) if word.startswith("/") and place.exists() else word
+
+
+def _read(home: Path) -> _Row | None:
+    try:
+        is_alive = _is_held(home / "lock")
+        facts = json.loads((home / "instance.json").read_text())
+        document = (home / "config.json").read_text()
+    except FileNotFoundError:
+        if home.exists():
+            raise
+        return None
+    begun = InstanceState.RUNNING if (home / "pid").exists() else InstanceState.PENDING
+    instance = Instance(
+        id=InstanceId(home.name),
+        fleet=facts["fleet"],
+        state=begun if is_alive else InstanceState.GONE,
+        address="127.0.0.1",
+        port=facts["port"],
+        digest=facts["digest"][:16],
+        launched_at=datetime.fromisoformat(facts["launched_at"]),
+        image=facts["image"],
+        document=document,
+    )
+    return instance, tuple(sorted(facts["tags"].items()))
+
+
+def _never_began(home: Path) -> bool:
+    """Return whether the deployer was killed before anything ran."""
+    return not (home / "pid").exists() and not _is_held(home / "lock")
+
+
+def _end(home: Path, number: signal.Signals) -> None:
+    def is_over() -> bool | None:
+        with suppress(FileNotFoundError):
+            return None if _is_held(home / "lock") else True
+        return True
+
+    if not is_over():
+        with suppress(FileNotFoundError, ProcessLookupError, ValueError):
+            os.killpg(int((home / "pid").read_text()), number)
+        wait_until(is_over, f"{home.name}'s end", within=_PATIENCE, every=_LOOK_EVERY)
+
+
+def _is_held(lock: Path) -> bool:
+    with lock.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

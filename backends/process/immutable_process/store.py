@@ -1,0 +1,44 @@
+"""Directories that appear whole, vanish whole, and are changed by one at a time."""
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from immutable.authoring import NameRules
+from immutable.errors import InvalidInput
+
+_RULES = NameRules(max_chars=63, pattern="[a-z0-9][a-z0-9-]*")
+
+
+def entry(directory: Path, name: str) -> Path:
+    """Return the path of an entry; raise `InvalidInput` for a name that leads elsewhere."""
+    if not _RULES.accepts(name):
+        raise InvalidInput(f"{name!r} is no name here", hint="use a-z, 0-9 and hyphens")
+    return directory / name
+
+
+@contextmanager
+def changing(directory: Path) -> Iterator[None]:
+    """Keep others out who change a directory's entries, and clear up after the dead.
+
+    What begins with a dot is being made, or removed, by whoever holds the lock.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        for left in directory.glob(".*/"):
+            shutil.rmtree(left)
+        yield
+
+
+def draft_of(path: Path) -> Path:
+    """Return where an entry is made; it appears when this is renamed to its path."""
+    return path.with_name(f".{path.name}")
+
+
+def discard(path: Path) -> None:
+    """Remove an entry; one that is not there is no error."""
+    if path.exists():
+        shutil.rmtree(path.rename(draft_of(path)))
