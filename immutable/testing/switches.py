@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 from immutable.capabilities import SwitchCapabilities
-from immutable.errors import Conflict
+from immutable.errors import Conflict, Unsupported
 from immutable.model import (
+    WHOLE,
     Attachment,
     Endpoint,
     FleetName,
@@ -24,8 +25,9 @@ from immutable.testing.gate import Gate
 from immutable.testing.registers import Register, check
 from immutable.testing.scheduling import to_us
 
-_PRODUCTION = Endpoint(host="simulated", port=80)
-_PREVIEW = Endpoint(host="simulated", port=81)
+_NOWHERE = "simulated.invalid"
+_PRODUCTION = Endpoint(host=_NOWHERE, port=80)
+_PREVIEW = Endpoint(host=_NOWHERE, port=81)
 
 
 class SimulatedSwitch:
@@ -101,6 +103,7 @@ class SimulatedSwitch:
 
     def write(self, routing: Routing, *, owner: LedgerId, expected: Version) -> Version:
         """Set the routing in one step, as this kind of switch does."""
+        self._check(routing)
         return self._gate.effect(
             "switch.write",
             routing,
@@ -132,6 +135,13 @@ class SimulatedSwitch:
                 request, registers.detached(self._past.now, fleet, owner, expected)
             ),
         )
+
+    def _check(self, routing: Routing) -> None:
+        can = self.capabilities
+        if not can.weighted and any(weight != WHOLE for _, weight in routing.weights):
+            raise Unsupported("this switch moves all traffic or none")
+        if not can.preview and routing.preview is not None:
+            raise Unsupported("this switch has no preview route")
 
     def _join(
         self, request: Request, fleet: FleetName, members: tuple[Member, ...]

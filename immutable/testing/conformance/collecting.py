@@ -7,7 +7,9 @@ import attrs
 import pytest
 
 from immutable.testing.conformance import (  # noqa: F401 - imported for their cases
+    changing,
     fleets,
+    placing,
     switches,
 )
 from immutable.testing.conformance.case import Case, Part

@@ -58,6 +58,7 @@ class Judge:
         self, read: Callable[[], _T], good: Callable[[_T], bool], expected: str
     ) -> _T:
         """Read until it is as expected, for as long as a reading may be stale."""
+        __tracebackhide__ = True
         stale = self.staleness
         return self._until(read, good, expected, stale + GRACE if stale else stale)
 
@@ -65,6 +66,7 @@ class Judge:
         self, read: Callable[[], _T], good: Callable[[_T], bool], expected: str
     ) -> _T:
         """Read until it is as expected, for as long as instances may take."""
+        __tracebackhide__ = True
         return self._until(read, good, expected, self.subject.ready_timeout)
 
     def _until(
@@ -74,6 +76,7 @@ class Judge:
         expected: str,
         within: timedelta,
     ) -> _T:
+        __tracebackhide__ = True
         until = self.here.now() + within
         while not good(value := read()):
             if self.here.now() >= until:
@@ -83,11 +86,13 @@ class Judge:
 
     def expect(self, kept: bool, expected: str, seen: object) -> None:  # noqa: FBT001 - reads as a sentence
         """Complain unless the clause was kept."""
+        __tracebackhide__ = True
         if not kept:
             self.fail(expected, seen)
 
     def fail(self, expected: str, seen: object) -> NoReturn:
         """Complain of the case's clause."""
+        __tracebackhide__ = True
         raise self.broken(expected, seen)
 
     def broken(self, expected: str, seen: object) -> Broken:
@@ -98,6 +103,7 @@ class Judge:
         self, act: Callable[[], object], *kinds: type[ImmutableError], what: str
     ) -> ImmutableError:
         """Expect that a call is refused in one of these ways, and return the error."""
+        __tracebackhide__ = True
         names = " or ".join(kind.__name__ for kind in kinds)
         expected = f"{what} is refused with {names}"
         try:

@@ -20,9 +20,7 @@ class Opened:
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
-        self._backend = (
-            None if subject.backend is None else registry.open_backend(subject.backend)
-        )
+        self._backend = None if subject.backend is None else self.open_backend()
         self._images: dict[int, Image] = {}
         self._lock = threading.Lock()
         self.terms = Terms(
@@ -37,6 +35,15 @@ class Opened:
         if self._backend is None:
             raise AssertionError("this subject has no backend: use switch_cases()")
         return self._backend
+
+    def open_backend(self) -> Backend:
+        """Open the backend, anew where the subject can."""
+        given = self.subject.backend
+        if given is None:
+            raise AssertionError("this subject has no backend: use switch_cases()")
+        if not isinstance(given, str) and callable(given):
+            return registry.open_backend(given())
+        return registry.open_backend(given)
 
     def open_switch(self, service: ServiceName) -> Switch:
         """Open a service's switch, anew where the subject can."""

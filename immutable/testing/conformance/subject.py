@@ -14,6 +14,7 @@ from immutable.protocols import Backend, LedgerStore, Machines, Switch
 
 Bootable = Image | Recipe | str
 """An image, a recipe that is built first, or the id of an image that exists."""
+OpenAnew = Callable[[], Backend]
 OpenFor = Callable[[ServiceName], "str | Switch"]
 _MINUTE = timedelta(minutes=1)
 
@@ -23,13 +24,14 @@ class Subject:
     """A backend to be held to the contract, and what may be used to try it.
 
     Args:
-        backend: its URL, or the object. None: only the switch is to be tried, with
-            `switch_cases`.
+        backend: its URL, or what opens it anew, or the object. None: only the switch is
+            to be tried, with `switch_cases`.
         good: an image whose instances become ready.
         another: another one, with another digest.
         broken: one whose instances never become ready.
         inert: one that need not boot, where booting is slow: cases that only need
             instances to exist use it.
+        spare: one that may be deleted.
         switch: its URL, or what returns URL or object for a service's name; None: the
             backend's own. No two services may share one.
         machines: the provider's single servers, where the backend has no groups.
@@ -58,11 +60,12 @@ class Subject:
         name: how the report calls it; by default the backend's own name.
     """
 
-    backend: str | Backend | None
+    backend: str | Backend | OpenAnew | None
     good: Bootable | None = None
     another: Bootable | None = None
     broken: Bootable | None = None
     inert: Bootable | None = None
+    spare: Bootable | None = None
     switch: str | OpenFor | None = None
     machines: Machines | None = None
     servers: Callable[[int], tuple[Member, ...]] | None = None
@@ -92,4 +95,4 @@ class Subject:
             return self.name
         if isinstance(self.backend, str):
             return self.backend
-        return self.backend.name if self.backend else "switch"
+        return getattr(self.backend, "name", "backend") if self.backend else "switch"

@@ -1,12 +1,12 @@
 """The suites that cases are added to."""
 
+from immutable.images.recipe import Recipe
 from immutable.testing.conformance.case import (
     APPLIES,
     Cases,
     Fit,
     Terms,
     not_applicable,
-    refused,
 )
 from immutable.testing.conformance.trial import Trial
 
@@ -26,8 +26,15 @@ def with_another(terms: Terms) -> Fit:
     return with_groups(terms)
 
 
-def building(terms: Terms) -> Fit:
-    """Apply where images are built."""
-    if terms.backend and terms.backend.builds_images:
+def reopenable(terms: Terms) -> Fit:
+    """Apply where the backend can be opened anew."""
+    backend = terms.subject.backend
+    if isinstance(backend, str) or callable(backend):
         return APPLIES
-    return refused("builds_images")
+    return not_applicable("the subject gives the backend as an object")
+
+
+def recipes(terms: Terms) -> tuple[Recipe, ...]:
+    """Return the recipes among the subject's images."""
+    s = terms.subject
+    return tuple(i for i in (s.good, s.another, s.inert) if isinstance(i, Recipe))

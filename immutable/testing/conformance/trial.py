@@ -18,6 +18,7 @@ from immutable.model import (
     Health,
     HealthCheck,
     Image,
+    InstanceId,
     LedgerId,
     Member,
     Release,
@@ -60,6 +61,16 @@ class Trial(Judge):
         """Return the backend; errors that are not of the tree are noticed."""
         return backend_by(self._opened.backend, self._watched)
 
+    def reopened(self) -> Backend:
+        """Open the backend anew, as another process would."""
+        return backend_by(self._opened.open_backend(), self._watched)
+
+    def kill(self, instance: InstanceId) -> None:
+        """Let an instance die by itself."""
+        if self.subject.kill is None:
+            raise AssertionError("the subject cannot let instances die")
+        self.subject.kill(instance)
+
     @functools.cached_property
     def switch(self) -> Switch:
         """Return the switch of the case's service."""
@@ -73,9 +84,9 @@ class Trial(Judge):
 
     # names and values
 
-    def fresh_service(self) -> ServiceName:
+    def fresh_service(self, chars: int = 11) -> ServiceName:
         """Return a name that no service had."""
-        return ServiceName(f"kit-{self.here.unique()[:7]}")
+        return ServiceName(f"kit-{self.here.unique()}"[:chars])
 
     def fresh_ledger(self) -> LedgerId:
         """Return an id that no ledger had."""
@@ -84,6 +95,10 @@ class Trial(Judge):
     def token(self, word: str = "one") -> Token:
         """Return a token: for the same word the same."""
         return token_of(self.ledger, self.deployment, word, self.service)
+
+    def instance_id(self, word: str) -> InstanceId:
+        """Return the id that an instance of this service could have."""
+        return InstanceId(f"{self.service}-{word}")
 
     @property
     def check(self) -> HealthCheck:
@@ -256,20 +271,19 @@ class Trial(Judge):
         """Make the members exactly these, and expect to see so."""
         self.switch.join(fleet, members, drain=timedelta())
         wanted = set(members)
-        self.seen(
+        self.eventually(
             lambda: self.place(fleet).members,
             lambda found: set(found) == wanted and len(found) == len(members),
             f"exactly the members {sorted(m.instance for m in members)}",
         )
 
-    def stand(self, word: str, size: int | None = None) -> tuple[FleetName, ...]:
+    def stand(self, word: str, size: int | None = None) -> FleetName:
         """Give a fleet with members a place; see `members`."""
-        number = ReleaseNumber(len(word))
-        name = fleet_name(self.service, number, DeploymentId(word))
+        name = fleet_name(self.service, ReleaseNumber(1), DeploymentId(word))
         self.attach(name)
         members = self.members(name, size or self.subject.size)
         self.join(name, members)
-        return (name,)
+        return name
 
     def members(self, fleet: FleetName, size: int) -> tuple[Member, ...]:
         """Return members for a fleet: servers of the subject's, or a fleet's instances."""
