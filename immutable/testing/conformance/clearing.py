@@ -75,11 +75,20 @@ def _clear(t: Trial, service: ServiceName) -> None:
     for place in view.attachments:
         detach = functools.partial(switch.detach, place.fleet, owner=owner)
         t.moved(lambda v, detach=detach: detach(expected=v), switch)  # type: ignore[misc]  # mypy infers no default
+    _clear_machines(t, service)
     if t.terms.backend is None:
         return
     for ledger in t.services[service]:
         for fleet in t.backend.fleets.list(service=service, ledger=ledger):
             t.backend.fleets.retire(fleet.name, token=t.token("clear"))
+
+
+def _clear_machines(t: Trial, service: ServiceName) -> None:
+    if t.subject.machines is None:
+        return
+    for instance, tags in t.machines.list():
+        if ("immutable-service", service) in tags:
+            t.machines.destroy(instance.id)
 
 
 def complaint(t: Trial) -> Broken | None:

@@ -9,6 +9,10 @@ import pytest
 from immutable.testing.conformance import (  # noqa: F401 - imported for their cases
     changing,
     fleets,
+    images,
+    logs,
+    machines,
+    opening,
     placing,
     switches,
 )

@@ -57,14 +57,15 @@ class Opened:
 
     def image(self, which: Bootable | None) -> Image:
         """Return an image, building or finding it once."""
-        if which is None:
-            raise AssertionError("the subject names no such image")
         with self._lock:
             if id(which) not in self._images:
-                self._images[id(which)] = self._resolve(which)
+                self._images[id(which)] = self.resolve(which)
             return self._images[id(which)]
 
-    def _resolve(self, which: Bootable) -> Image:
+    def resolve(self, which: Bootable | None) -> Image:
+        """Find or build an image."""
+        if which is None:
+            raise AssertionError("the subject names no such image")
         if isinstance(which, Image):
             return which
         if isinstance(which, Recipe):

@@ -31,12 +31,12 @@ from immutable.model import (
     Version,
 )
 from immutable.names import fleet_name, token_of
-from immutable.protocols import Backend, Switch
+from immutable.protocols import Backend, Machines, Switch
 from immutable.testing.conformance.broken import Broken
 from immutable.testing.conformance.case import Case, Reach
 from immutable.testing.conformance.judging import GRACE, POLL, Judge
 from immutable.testing.conformance.opened import Opened
-from immutable.testing.conformance.passing import backend_by, switch_by
+from immutable.testing.conformance.passing import backend_by, by_way, switch_by
 
 
 class Trial(Judge):
@@ -70,6 +70,13 @@ class Trial(Judge):
         if self.subject.kill is None:
             raise AssertionError("the subject cannot let instances die")
         self.subject.kill(instance)
+
+    @functools.cached_property
+    def machines(self) -> Machines:
+        """Return the single servers; errors that are not of the tree are noticed."""
+        if self.subject.machines is None:
+            raise AssertionError("the subject gives no Machines")
+        return by_way(self.subject.machines, "machines", self._watched)
 
     @functools.cached_property
     def switch(self) -> Switch:
@@ -114,6 +121,16 @@ class Trial(Judge):
     def another(self) -> Image:
         """Return the other image."""
         return self._opened.image(self.subject.another)
+
+    @property
+    def spare(self) -> Image:
+        """Return an image that may be deleted, found or built anew."""
+        return self._opened.resolve(self.subject.spare)
+
+    @property
+    def strange(self) -> Version:
+        """Return a version that no switch ever had."""
+        return Version("no-such-version")
 
     @property
     def broken_image(self) -> Image:
