@@ -192,6 +192,15 @@ class Instance:
 
 
 @attrs.frozen(kw_only=True)
+class Member:
+    """An instance as the switch knows it: an address to send requests to."""
+
+    instance: InstanceId
+    address: str
+    port: int
+
+
+@attrs.frozen(kw_only=True)
 class FleetView:
     """What the provider says of a fleet: present, with its instances, in order of id.
 
@@ -204,14 +213,34 @@ class FleetView:
     desired_size: int | None = None
     tags: tuple[tuple[str, str], ...] = ()
 
+    # A fleet is looked at many times between two readings, so each of these is made once.
+    @functools.cached_property
+    def alive(self) -> tuple[Instance, ...]:
+        """Return the instances that the provider does not call dead."""
+        return tuple([i for i in self.instances if i.state is not InstanceState.GONE])
 
-@attrs.frozen(kw_only=True)
-class Member:
-    """An instance as the switch knows it: an address to send requests to."""
+    @functools.cached_property
+    def dead(self) -> tuple[Instance, ...]:
+        """Return the instances that the provider calls dead."""
+        return tuple([i for i in self.instances if i.state is InstanceState.GONE])
 
-    instance: InstanceId
-    address: str
-    port: int
+    def members(self, port: int) -> tuple[Member, ...]:
+        """Return the living instances that have an address, as a switch is to know them.
+
+        Args:
+            port: where those are reached that name no port of their own.
+        """
+        if port not in self._members:
+            self._members[port] = tuple(
+                Member(instance=i.id, address=i.address, port=i.port or port)
+                for i in self.alive
+                if i.address is not None
+            )
+        return self._members[port]
+
+    @functools.cached_property
+    def _members(self) -> dict[int, tuple[Member, ...]]:
+        return {}
 
 
 @attrs.frozen(kw_only=True)

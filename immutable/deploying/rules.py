@@ -143,9 +143,11 @@ def join_all(
     bound = scene.context.backend.launch_binds and not even_bound
     if bound or attachment is None:
         return None
-    if set(attachment.members) == set(scene.members()):
+    members = scene.members()
+    # nearly always they are the same in the same order, which is soon told
+    if attachment.members == members or set(attachment.members) == set(members):
         return None
-    return Join(fleet=scene.fleet, members=scene.members(), drain=drain)
+    return Join(fleet=scene.fleet, members=members, drain=drain)
 
 
 def become_ready(scene: Scene, goal: DeployGoal) -> Decision | None:

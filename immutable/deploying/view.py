@@ -13,7 +13,6 @@ from immutable.model import (
     FleetSpec,
     Health,
     Instance,
-    InstanceState,
     LedgerId,
     Member,
     Probe,
@@ -82,20 +81,18 @@ class Scene(Whole):
 
     def dead(self) -> tuple[Instance, ...]:
         """Return the fleet's instances that the provider calls dead."""
-        return tuple(i for i in self.instances() if i.state is InstanceState.GONE)
+        view = self.world.fleet(self.fleet)
+        return view.dead if view else ()
 
     def alive(self) -> tuple[Instance, ...]:
         """Return the fleet's instances that the provider does not call dead."""
-        return tuple(i for i in self.instances() if i.state is not InstanceState.GONE)
+        view = self.world.fleet(self.fleet)
+        return view.alive if view else ()
 
     def members(self) -> tuple[Member, ...]:
         """Return the living instances that have an address, as the switch is to know them."""
-        port = self.entry.release.health.port
-        return tuple(
-            Member(instance=i.id, address=i.address, port=i.port or port)
-            for i in self.alive()
-            if i.address is not None
-        )
+        view = self.world.fleet(self.fleet)
+        return view.members(self.entry.release.health.port) if view else ()
 
     def joined(self) -> frozenset[Member]:
         """Return the members of the fleet's attachment; none when it has no place."""

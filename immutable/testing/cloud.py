@@ -43,6 +43,8 @@ class Cloud:
     fleets: Past[Fleets] = attrs.field(factory=lambda: Past(MappingProxyType({})))
     switches: dict[str, Past[Register]] = attrs.field(factory=dict)
     """By service."""
+    ever: dict[FleetName, set[InstanceId]] = attrs.field(factory=dict)
+    """Every server that there ever was: their logs outlive them."""
 
     def switch(self, service: str) -> Past[Register]:
         """Return a service's switch; it is there from the beginning."""
@@ -70,6 +72,8 @@ class Cloud:
         others = {n: f for n, f in self.fleets.now.items() if n != name}
         found = others if fleet is None else {**others, name: fleet}
         self.fleets.put(self.now_us, MappingProxyType(found))
+        if fleet is not None:
+            self.ever.setdefault(name, set()).update(s.id for s in fleet.servers)
         self.watch.fleet_changed(request, name, before, fleet)
 
     def change_switch(self, request: Request, service: str, register: Register) -> None:
@@ -126,7 +130,7 @@ def _probe(joined: Joined, fleet: Fleet | None, when_us: int) -> Probe:
         return Probe(instance=instance, health=Health.UNREADY, evidence="no route")
     if when_us < joined.since_us + PROBED_US:
         return Probe(instance=instance, health=Health.UNKNOWN, evidence="no probe yet")
-    return Probe(instance=instance, health=server.health(when_us))
+    return server.probe(when_us)
 
 
 def _sick(usual: Behaviour, chance: Chance) -> Behaviour:

@@ -18,6 +18,7 @@ from immutable.model import (
     Instance,
     InstanceId,
     InstanceState,
+    Probe,
     Token,
     digest_of,
 )
@@ -84,12 +85,17 @@ class Server:
             return False
         return not any(start <= when_us < end for start, end in self.silent_us)
 
-    def health(self, when_us: int) -> Health:
+    def probe(self, when_us: int) -> Probe:
         """Return what a probe would find."""
         if self.answers(when_us):
-            return Health.READY
+            return self._ready
         booting = self.answers_us is not None and when_us < self.answers_us
-        return Health.UNKNOWN if booting else Health.UNREADY
+        health = Health.UNKNOWN if booting else Health.UNREADY
+        return Probe(instance=self.id, health=health)
+
+    @functools.cached_property
+    def _ready(self) -> Probe:
+        return Probe(instance=self.id, health=Health.READY)
 
     def begins_to_answer(self) -> tuple[int, ...]:
         """Return every instant at which it begins to answer."""
@@ -99,11 +105,16 @@ class Server:
 
     def as_instance(self, when_us: int) -> Instance:
         """Return the server as the provider describes it."""
-        gone = self.is_gone(when_us)
+        if self.is_gone(when_us):
+            return attrs.evolve(self._living, state=InstanceState.GONE)
+        return self._living
+
+    @functools.cached_property
+    def _living(self) -> Instance:
         return Instance(
             id=self.id,
             fleet=self.fleet,
-            state=InstanceState.GONE if gone else InstanceState.RUNNING,
+            state=InstanceState.RUNNING,
             address=self.address,
             digest=self.digest,
             launched_at=to_datetime(self.launched_us),
@@ -141,6 +152,18 @@ class Fleet:
 
     def as_view(self, when_us: int, *, counted: bool) -> FleetView:
         """Return the fleet as the provider describes it."""
+        if any(server.dies_us is not None for server in self.servers):
+            return self._seen(when_us, counted=counted)
+        # where nobody dies, it looks the same for as long as it lives
+        if counted not in self._views:
+            self._views[counted] = self._seen(when_us, counted=counted)
+        return self._views[counted]
+
+    @functools.cached_property
+    def _views(self) -> dict[bool, FleetView]:
+        return {}
+
+    def _seen(self, when_us: int, *, counted: bool) -> FleetView:
         return FleetView(
             name=self.name,
             instances=tuple(server.as_instance(when_us) for server in self.servers),

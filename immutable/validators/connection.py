@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _PIECE_BYTES = 4096
+# Never to be looked up (RFC 6761, 6.4): simulated switches are reached there.
+_NOWHERE = ".invalid"
 # Whoever asks these from inside a cloud gets credentials: AWS, Azure, Alibaba.
 _METADATA = tuple(
     ipaddress.ip_network(text)
@@ -64,6 +66,8 @@ def connect(host: str, port: int, *, deadline: float) -> Connection:
         OSError: nobody accepts, or not in time.
         Unacceptable: the address belongs to a cloud's metadata service.
     """
+    if host.endswith(_NOWHERE):
+        raise OSError(f"{host} is on no network; judge by a function of the target")
     error = OSError("the host has no address")
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     for family, kind, protocol, _, address in found:

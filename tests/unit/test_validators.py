@@ -358,6 +358,14 @@ def test_http_evidence_is_bounded_and_printable(serve: Serve) -> None:
 # -- tcp
 
 
+@pytest.mark.parametrize("validator", [http("/"), tcp()])
+def test_a_switch_without_a_network_is_undecided_at_once(validator) -> None:
+    """A name that can have no address is not looked up, and the verdict says what to do."""
+    verdict = validator(target(host="simulated.invalid"))
+    assert verdict.status is UNDECIDED
+    assert "on no network; judge by a function of the target" in verdict.evidence
+
+
 def test_tcp_accepts(serve: Serve) -> None:
     """An accepted connection passes."""
     assert tcp()(target(serve(answer()).port)).status is PASSED

@@ -19,7 +19,7 @@ from immutable.errors import InvalidInput
 from immutable.model import ServiceName
 from immutable.protocols import Backend, LedgerStore, Switch
 from immutable.testing.memory.settings import Settings, check_agreement
-from immutable.testing.memory.world import SCHEME, World
+from immutable.testing.memory.worlds import SCHEME, World
 from immutable.urls import Url
 
 __all__ = ["World", "forget", "open_backend", "open_ledger", "open_switch", "world"]
