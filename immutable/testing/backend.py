@@ -80,9 +80,13 @@ class SimulatedLogs:
         )
 
     def _said(self, fleet: FleetName, tail_bytes: int) -> tuple[InstanceLog, ...]:
-        known = self._cloud.fleets.now.get(fleet)
-        names = [server.id for server in known.servers] if known else []
-        return tuple(_log(fleet, name, tail_bytes) for name in names)
+        if self._cloud.provider.keeps_logs:
+            names = self._cloud.ever.get(fleet, set())
+        else:
+            known = self._cloud.fleets.now.get(fleet)
+            living = known.alive(self._cloud.now_us) if known else ()
+            names = {server.id for server in living}
+        return tuple(_log(fleet, name, tail_bytes) for name in sorted(names))
 
 
 class SimulatedBackend:
