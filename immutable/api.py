@@ -185,7 +185,7 @@ def scale(
     """Make the live fleet another size; later deploys keep it.
 
     Raises:
-        InvalidInput: the size is not from 1 to 1000.
+        InvalidInput: the size is not from 1 to 10000.
     """
     check_size(size)
     limit = None if timeout is None else duration(timeout)

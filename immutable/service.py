@@ -13,7 +13,7 @@ from immutable.names import check_service_name
 from immutable.protocols import Backend, LedgerStore, Switch, Validator
 from immutable.strategies import BlueGreen, Strategy
 
-MAX_SIZE = 1000
+MAX_SIZE = 10_000
 """A fleet beyond this is a typing error, and an expensive one."""
 _MAX_PORT = 65535
 
@@ -22,7 +22,7 @@ def check_size(size: object) -> int:
     """Return a fleet size that can be meant.
 
     Raises:
-        InvalidInput: it is not a whole number from 1 to 1000.
+        InvalidInput: it is not a whole number from 1 to 10000.
     """
     if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= MAX_SIZE:
         raise InvalidInput(

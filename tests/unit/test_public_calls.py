@@ -69,7 +69,7 @@ def test_a_plan_can_be_deployed(service, world):
         ({"name": "x" * 21}, "portable"),
         ({"name": ""}, "portable"),
         ({"size": 0}, "cannot be meant"),
-        ({"size": 10_000}, "cannot be meant"),
+        ({"size": 10_001}, "cannot be meant"),
         ({"size": True}, "cannot be meant"),
         ({"ports": 0}, "cannot be served"),
         ({"ports": ()}, "cannot be served"),
