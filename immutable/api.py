@@ -102,6 +102,21 @@ def deploy(
 
     Raises:
         InvalidInput: an argument that cannot work; nothing was touched.
+
+    Example:
+        >>> import immutable
+        >>> shop = immutable.Service("shop", backend="memory://", ports=8080)
+        >>> recipe = immutable.Recipe.base("debian:12").packages("python3")
+        >>> done = immutable.deploy(shop, recipe)
+        >>> done.is_live, done.release.number
+        (True, 1)
+
+        A release that a validator rejects never gets a request:
+
+        >>> broken = recipe.run("rm -r /srv")
+        >>> done = immutable.deploy(shop, broken, validators=[lambda target: False])
+        >>> print(done.outcome)
+        rolled back
     """
     asked = Asked(cancel)
     with listener(on_event, progress) as tell:
@@ -129,6 +144,15 @@ def plan(
     Raises:
         InvalidInput: an argument that cannot work.
         Refused, BackendError: as the deployment would be refused.
+
+    Example:
+        >>> import immutable
+        >>> shop = immutable.Service("shop", backend="memory://", size=3, ports=8080)
+        >>> found = immutable.plan(shop, immutable.Recipe.base("debian:12"))
+        >>> [step.step for step in found.steps]
+        ['attach', 'launch', 'join', 'route']
+        >>> found.peak_instances
+        3
     """
     options = _options(service, config, size, strategy, validators, timeout)
     engine = _open(service, options, None, Asked(None))
@@ -163,6 +187,15 @@ def rollback(
 
     Raises:
         UnknownRelease: there is no such release, or none to go back to.
+
+    Example:
+        >>> import immutable
+        >>> shop = immutable.Service("shop", backend="memory://", ports=8080)
+        >>> first = immutable.Recipe.base("debian:12")
+        >>> for recipe in (first, first.packages("python3")):
+        ...     immutable.deploy(shop, recipe).raise_for_outcome()
+        >>> immutable.rollback(shop).release.number
+        1
     """
     asked = Asked(cancel)
     with listener(on_event, progress) as tell:
@@ -227,6 +260,14 @@ def history(service: Service) -> tuple[HistoryLine, ...]:
 
     Raises:
         LedgerError: the ledger cannot be read.
+
+    Example:
+        >>> import immutable
+        >>> shop = immutable.Service("shop", backend="memory://", ports=8080)
+        >>> done = immutable.deploy(shop, immutable.Recipe.base("debian:12"))
+        >>> done = immutable.scale(shop, 3)
+        >>> [(line.verb, str(line.outcome)) for line in immutable.history(shop)]
+        [('deploy', 'live'), ('scale', 'live')]
     """
     return reading.history(_reader(service))
 

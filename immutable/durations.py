@@ -27,6 +27,13 @@ def duration(value: timedelta | str) -> timedelta:
 
     Raises:
         InvalidInput: it is negative, empty, a number without a unit, or something else.
+
+    Example:
+        >>> duration("1h30m")
+        datetime.timedelta(seconds=5400)
+        >>> duration("90")
+        Traceback (most recent call last):
+        immutable.errors.InvalidInput: '90' is no duration — write whole numbers with units, as in "90s", "1h30m" or "500ms"
     """
     parsed = value if isinstance(value, timedelta) else _parse(value)
     if parsed is None or parsed < _ZERO:
