@@ -24,6 +24,7 @@ BENCHES = {
     "import": "bench.importing",
     "ledger": "bench.ledger",
     "simulation": "bench.simulation",
+    "orchestration": "bench.orchestration",
     "switch": "bench.switching",
     "flips": "bench.flips",
     "layers": "bench.layers",

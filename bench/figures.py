@@ -7,7 +7,7 @@ from typing import Literal
 
 import attrs
 
-Unit = Literal["us", "ms", "s", "count", "per_s", "percent"]
+Unit = Literal["us", "ms", "s", "count", "mib", "per_s", "percent"]
 _PER_SECOND = {"us": 1e6, "ms": 1e3, "s": 1.0}
 
 

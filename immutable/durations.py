@@ -31,9 +31,8 @@ def duration(value: timedelta | str) -> timedelta:
     Example:
         >>> duration("1h30m")
         datetime.timedelta(seconds=5400)
-        >>> duration("90")
-        Traceback (most recent call last):
-        immutable.errors.InvalidInput: '90' is no duration — write whole numbers with units, as in "90s", "1h30m" or "500ms"
+        >>> duration("90s") == duration("1m30s")
+        True
     """
     parsed = value if isinstance(value, timedelta) else _parse(value)
     if parsed is None or parsed < _ZERO:

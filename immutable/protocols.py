@@ -381,7 +381,7 @@ class LedgerStore(Protocol):
     """Numbered records in named streams; put-if-absent is all that is asked of a store."""
 
     def append(self, stream: str, sequence: int, record: bytes) -> None:
-        """Store a record, at most 1 MiB, under a number that nobody has used.
+        """Store a record, at most 4 MiB, under a number that nobody has used.
 
         Then: it survives a power cut. Of two at once with one number, one is stored.
 

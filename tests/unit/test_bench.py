@@ -17,6 +17,7 @@ from bench.figures import Figure, Target, Unmeasured, alone, compared, counted
 from bench.histories import SERVICE, STREAM, write_history
 from bench.judging import Flip, judge, percentile
 from bench.load import compile_client, traffic
+from bench.orchestration import reads
 from bench.report import to_json, to_table
 from bench.sampling import take_turns
 from immutable.host import ThisHost
@@ -140,6 +141,11 @@ def test_histories_are_what_the_journal_writes(tmp_path: Path, size: int) -> Non
     records = list(journal.history())
     assert [record.sequence for record in records] == list(range(1, count + 1))
     assert SqliteStore(path).last(STREAM) is not None
+
+
+def test_a_large_fleet_is_read_as_often_as_a_small_one() -> None:
+    """What the provider and the switch are asked does not grow with the instances."""
+    assert reads(100) == reads(2) > 0
 
 
 class _Answering(BaseHTTPRequestHandler):
