@@ -54,7 +54,8 @@ class SimulatedImages:
     def build(self, recipe: Recipe, *, on_output: Callable[[str], None]) -> Image:
         """Make an image that is named after the recipe's digest."""
         name = image_name(recipe)
-        on_output(f"built {name}")
+        if name not in self._cloud.images:
+            on_output(f"built {name}")
         return self._gate.effect(
             "images.build", name, land=lambda _: make_image(self._cloud, name, recipe)
         )

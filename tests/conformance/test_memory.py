@@ -1,41 +1,39 @@
 import pytest
 
-from immutable.model import ServiceName
-from immutable.testing import Provider, Simulation, conformance
-from immutable.testing.switches import SimulatedSwitch
-from immutable.testing.watching import Unwatched
+from immutable import Recipe
+from immutable.testing import conformance, world
 
-PROVIDERS = {
-    "compare-and-set": Provider(),
-    "slot": Provider(switch="slot", launch_binds=True),
-    "blind": Provider(switch="blind", weighted=False, preview=False),
-}
-
-
-def simulated(name: str, provider: Provider) -> conformance.Subject:
-    """Return a subject on a simulated cloud that nobody watches over."""
-    sim = Simulation(seed=1, provider=provider)
-    sim.cloud.watch = sim.store.watch = Unwatched()
-    sim.gate.sent = lambda _request: None
-    return conformance.Subject(
-        name=name,
-        backend=sim.backend,
-        good=sim.image("good"),
-        another=sim.image("another"),
-        broken=sim.image("broken", ready=False),
-        switch=lambda service: SimulatedSwitch(
-            sim.cloud, sim.gate, ServiceName(service)
-        ),
-        kill=sim.kill_server,
-        host=sim.here,
-        ready_timeout="20s",
-    )
+VARIANTS = (
+    "",
+    "switch=slot&launch_binds=yes&settle=1s",
+    "switch=blind&weighted=no&preview=no&keeps_logs=no",
+    "staleness=3s&late=20s&guards_deletion=yes&counts=yes",
+    "switch=slot&staleness=2s&late=10s&preview=no",
+    "switch=blind&staleness=2s&late=10s&launch_binds=yes",
+)
 
 
-@pytest.fixture(scope="module", params=PROVIDERS)
+@pytest.fixture(scope="module", params=VARIANTS, ids=lambda v: v or "plain")
 def subject(request: pytest.FixtureRequest) -> conformance.Subject:
-    """Return a simulated cloud of each kind."""
-    return simulated(request.param, PROVIDERS[request.param])
+    """Return a world of each kind of provider."""
+    url = f"memory://kit{VARIANTS.index(request.param)}?{request.param}".rstrip("?")
+    lab = world(url)
+    return conformance.Subject(
+        backend=url,
+        good=Recipe.base("debian:12").run("make good"),
+        another=lab.image("another"),
+        broken=lab.image("broken", ready=False),
+        spare=Recipe.base("debian:12").run("make spare"),
+        kill=lab.kill_server,
+        inventory=lambda service: frozenset(
+            server.id for server in lab.servers() if server.id.startswith(service)
+        ),
+        port=8080,
+        ready_timeout="20s",
+        pages=120,
+        # readings of health that are older than the shift turn deployments back
+        leave_out=("deploying: *", "crashing: *") if "staleness" in url else (),
+    )
 
 
 test_memory = conformance.backend_cases()

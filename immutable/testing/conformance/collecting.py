@@ -8,6 +8,8 @@ import pytest
 
 from immutable.testing.conformance import (  # noqa: F401 - imported for their cases
     changing,
+    crashing,
+    deploying,
     fleets,
     images,
     logs,

@@ -17,6 +17,7 @@ _T = TypeVar("_T")
 POLL = timedelta(milliseconds=50)
 GRACE = timedelta(seconds=1)
 """How much longer than declared may pass on a busy machine before a case complains."""
+NOW = timedelta()
 LONG = timedelta(seconds=60)
 
 
@@ -57,10 +58,9 @@ class Judge:
     def seen(
         self, read: Callable[[], _T], good: Callable[[_T], bool], expected: str
     ) -> _T:
-        """Read until it is as expected, for as long as a reading may be stale."""
+        """Read what must be as expected: readings wait for as long as they may be stale."""
         __tracebackhide__ = True
-        stale = self.staleness
-        return self._until(read, good, expected, stale + GRACE if stale else stale)
+        return self._until(read, good, expected, GRACE if self.staleness else NOW)
 
     def eventually(
         self, read: Callable[[], _T], good: Callable[[_T], bool], expected: str
@@ -125,4 +125,5 @@ class Judge:
 
     def pause(self, pause: timedelta) -> None:
         """Let time pass."""
-        self.here.sleep(pause, Never())
+        if pause > NOW:
+            self.here.sleep(pause, Never())

@@ -4,7 +4,8 @@ import threading
 from typing import cast
 from weakref import WeakKeyDictionary
 
-from immutable import registry
+from immutable import host, registry
+from immutable.host import Host
 from immutable.images.recipe import Recipe
 from immutable.model import Image, ImageId, ServiceName
 from immutable.protocols import Backend, Switch
@@ -28,6 +29,11 @@ class Opened:
             backend=self._backend.capabilities if self._backend else None,
             switch=self.open_switch(_PROBE).capabilities,
         )
+
+    @property
+    def host(self) -> Host:
+        """Return what calls on the backend run on."""
+        return host.of(self._backend)
 
     @property
     def backend(self) -> Backend:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 import attrs
 
 from immutable import host
-from immutable.host import ThisHost
 from immutable.testing.conformance import clearing
 from immutable.testing.conformance.case import Case, Fits
 from immutable.testing.conformance.opened import Opened, opened
@@ -43,8 +42,8 @@ def run(case: Case[Trial], subject: Subject) -> Ran:
     Raises:
         Broken: the clause is not kept.
     """
-    with host.running_on(subject.host or ThisHost()):
-        ready = opened(subject)
+    ready = opened(subject)
+    with host.running_on(subject.host or ready.host):
         if (skipped := _skipped(case, ready)) is not None:
             return skipped
         fits = case.fit(ready.terms).fits

@@ -17,6 +17,7 @@ Bootable = Image | Recipe | str
 OpenAnew = Callable[[], Backend]
 OpenFor = Callable[[ServiceName], "str | Switch"]
 _MINUTE = timedelta(minutes=1)
+_FEW_SECONDS = timedelta(seconds=5)
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -50,6 +51,7 @@ class Subject:
         health: HTTP path of the health check; None: a TCP connection is enough.
         size: how many instances a fleet usually has here.
         ready_timeout: for the instances of ``good`` to become ready.
+        fails_after: how long the instances of ``broken`` are waited for.
         pages: so many instances make more than one page of the provider's answers; None:
             it has no pages.
         crashes: so many crash points of a deployment are tried, spread evenly; None:
@@ -78,6 +80,7 @@ class Subject:
     health: str | None = None
     size: int = 2
     ready_timeout: timedelta = attrs.field(default=_MINUTE, converter=duration)
+    fails_after: timedelta = attrs.field(default=_FEW_SECONDS, converter=duration)
     pages: int | None = None
     crashes: int | None = None
     leave_out: tuple[str, ...] = ()

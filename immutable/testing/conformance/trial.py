@@ -3,7 +3,7 @@
 import functools
 import uuid
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import attrs
 
@@ -38,6 +38,19 @@ from immutable.testing.conformance.judging import GRACE, POLL, Judge
 from immutable.testing.conformance.opened import Opened
 from immutable.testing.conformance.passing import backend_by, by_way, switch_by
 
+_READINGS = frozenset(
+    {
+        "fleets.list",
+        "fleets.observe",
+        "images.find",
+        "logs.read",
+        "machines.list",
+        "switch.health",
+        "switch.read",
+        "switch.sessions",
+    }
+)
+
 
 class Trial(Judge):
     """One case's own world at the provider."""
@@ -53,30 +66,39 @@ class Trial(Judge):
         """What the report is to show beside the outcome."""
         self.services: dict[ServiceName, set[LedgerId]] = {self.service: {self.ledger}}
         self.untranslated: list[tuple[str, Exception]] = []
+        self._changed_at: datetime | None = None
 
     # the parts
 
     @functools.cached_property
     def backend(self) -> Backend:
-        """Return the backend; errors that are not of the tree are noticed."""
+        """Return the backend; it is read only when what was done must be seen."""
+        return backend_by(self.hasty_backend, self._patient)
+
+    @functools.cached_property
+    def hasty_backend(self) -> Backend:
+        """Return the backend for whoever minds staleness himself, as deployers do."""
         return backend_by(self._opened.backend, self._watched)
 
     def reopened(self) -> Backend:
         """Open the backend anew, as another process would."""
-        return backend_by(self._opened.open_backend(), self._watched)
+        opened = backend_by(self._opened.open_backend(), self._watched)
+        return backend_by(opened, self._patient)
 
     def kill(self, instance: InstanceId) -> None:
         """Let an instance die by itself."""
         if self.subject.kill is None:
             raise AssertionError("the subject cannot let instances die")
         self.subject.kill(instance)
+        self._changed_at = self.here.now()
 
     @functools.cached_property
     def machines(self) -> Machines:
         """Return the single servers; errors that are not of the tree are noticed."""
         if self.subject.machines is None:
             raise AssertionError("the subject gives no Machines")
-        return by_way(self.subject.machines, "machines", self._watched)
+        watched = by_way(self.subject.machines, "machines", self._watched)
+        return by_way(watched, "machines", self._patient)
 
     @functools.cached_property
     def switch(self) -> Switch:
@@ -85,9 +107,12 @@ class Trial(Judge):
 
     def open_switch(self, service: ServiceName | None = None) -> Switch:
         """Open a switch anew, as another process would."""
-        name = service or self.service
-        self.services.setdefault(name, set())
-        return switch_by(self._opened.open_switch(name), self._watched)
+        return switch_by(self.hasty_switch(service or self.service), self._patient)
+
+    def hasty_switch(self, service: ServiceName) -> Switch:
+        """Open a switch for whoever minds staleness himself."""
+        self.services.setdefault(service, set())
+        return switch_by(self._opened.open_switch(service), self._watched)
 
     # names and values
 
@@ -320,7 +345,7 @@ class Trial(Judge):
             f"{size} instances of {fleet} with an address",
         )
         return tuple(
-            Member(instance=i.id, address=i.address, port=self.subject.port)
+            Member(instance=i.id, address=i.address, port=i.port or self.subject.port)
             for i in (view.instances if view else ())
             if i.address
         )
@@ -338,16 +363,29 @@ class Trial(Judge):
         """Return where clients connect."""
         return self.switch.endpoints()[0]
 
+    def _patient(self, name: str, call: Callable[[], object]) -> object:
+        """Before a reading, wait until it must show what was done before."""
+        if name in _READINGS and self._changed_at is not None:
+            self.pause(self._changed_at + self.staleness - self.here.now())
+        return call()
+
     def _watched(self, name: str, call: Callable[[], object]) -> object:
         self._note_launch(name, call)
         try:
-            return call()
+            return self._dated(name, call)
         except (ImmutableError, Broken):
             raise
         except Exception as exc:
             # the engine would take it for a bug and go on: it is told at the end, too
             self.untranslated.append((name, exc))
             raise
+
+    def _dated(self, name: str, call: Callable[[], object]) -> object:
+        try:
+            return call()
+        finally:
+            if name not in _READINGS:
+                self._changed_at = self.here.now()
 
     def _note_launch(self, name: str, call: Callable[[], object]) -> None:
         if name != "fleets.launch" or not isinstance(call, functools.partial):
