@@ -3,18 +3,16 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-import attrs
-
-from immutable.testing.calls import Request
+from immutable.testing.calls import LEDGER, Request
 from immutable.testing.chances import Chance
-from immutable.testing.faults import READINGS, Fault, Faults, Mix, Script
 from immutable.testing.gate import Gate
 from immutable.testing.memory.turns import Turns
 from immutable.testing.store import SimulatedStore
 from immutable.testing.trace import Trace
 
 _T = TypeVar("_T")
-_OFTEN = 0.5
+_ALMOST = 0.9
+"""A reading takes time, too: with that, it is not older than is stated."""
 
 
 class Untold(Trace):
@@ -34,14 +32,16 @@ class Untold(Trace):
 class SharedGate(Gate):
     """Lets one thread at a time through; while a call is on its way, others pass."""
 
-    def __init__(self, turns: Turns, chance: Chance) -> None:
+    def __init__(self, turns: Turns, chance: Chance, *, staleness_us: int) -> None:
         super().__init__(turns, Untold(), chance)
         self._turns = turns
+        self._age_us = int(staleness_us * _ALMOST)
 
     def read(self, call: str, *about: object, look: Callable[[int], _T]) -> _T:
-        """Pass a reading through."""
+        """Pass a reading through; all but the ledger's are as old as they may be."""
+        age_us = 0 if call.startswith(LEDGER) else self._age_us
         with self._turns.at_work(), self._turns.lock:
-            return super().read(call, *about, look=look)
+            return super().read(call, *about, look=lambda us: look(max(us - age_us, 0)))
 
     def effect(
         self,
@@ -71,24 +71,3 @@ class SharedStore(SimulatedStore):
             land=lambda request: self._land(request, stream, sequence, record),
             kind="record",
         )
-
-
-@attrs.frozen
-class Ageing:
-    """What was asked for goes wrong; and where readings can be old, many are."""
-
-    scripts: tuple[Script, ...]
-    old: Mix
-
-    def choose(
-        self, call: str, *, process: str, possible: tuple[Fault, ...]
-    ) -> Fault | None:
-        """Choose what the first script asks for, or draw whether a reading is old."""
-        faults: tuple[Faults, ...] = (*self.scripts, self.old)
-        found = (f.choose(call, process=process, possible=possible) for f in faults)
-        return next((fault for fault in found if fault is not None), None)
-
-
-def old_readings(chance: Chance) -> Mix:
-    """Return faults by which half of the readings are old, as far as they can be."""
-    return Mix(chance, {call: {Fault.STALE: _OFTEN} for call in READINGS})

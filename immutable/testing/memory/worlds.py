@@ -9,15 +9,10 @@ from immutable.model import Image, ImageId, Instance, InstanceId, ServiceName
 from immutable.testing.backend import SimulatedBackend, image_name, make_image
 from immutable.testing.chances import seeded
 from immutable.testing.cloud import Cloud
-from immutable.testing.faults import Script
+from immutable.testing.faults import Script, Scripts
 from immutable.testing.memory.hosting import MemoryHost
 from immutable.testing.memory.settings import Settings
-from immutable.testing.memory.shared import (
-    Ageing,
-    SharedGate,
-    SharedStore,
-    old_readings,
-)
+from immutable.testing.memory.shared import SharedGate, SharedStore
 from immutable.testing.memory.turns import Turns
 from immutable.testing.scheduling import to_us
 from immutable.testing.servers import Behaviour, to_datetime
@@ -46,19 +41,20 @@ class World:
         self.name = name
         self.settings = settings
         self._turns = Turns(settings.seed)
-        self._gate = SharedGate(self._turns, seeded(settings.seed, "gate"))
+        self._gate = SharedGate(
+            self._turns,
+            seeded(settings.seed, "gate"),
+            staleness_us=to_us(settings.staleness),
+        )
         chance = seeded(settings.seed, "cloud")
         self._cloud = Cloud(settings.provider, self._turns, chance)
         self._cloud.usual = Behaviour(boots_in=settings.boots_in)
-        self._old = old_readings(seeded(settings.seed, "readings"))
         self.host = MemoryHost(self._turns, seeded(settings.seed, "hosts"))
         """What calls on this world run on."""
         self.ledger = SharedStore(self._gate)
         self.verdict = ImageVerdict(self._cloud)
         """A validator: judges each release as its image was declared to be judged."""
-        self._gate.staleness_us = to_us(settings.staleness)
         self._gate.late_us = to_us(settings.late)
-        self.fail()
 
     @property
     def backend(self) -> "MemoryBackend":
@@ -147,7 +143,7 @@ class World:
     def fail(self, *scripts: Script) -> None:
         """Say what goes wrong from here on; with nothing, nothing does."""
         with self._turns.lock:
-            self._gate.faults = Ageing(scripts, self._old)
+            self._gate.faults = Scripts(scripts)
 
     def kill_deployer(self, at: int) -> None:
         """Let the next call that changes something die, as a process does that is killed.
