@@ -27,13 +27,13 @@ class World:
     """What there is at one address of ``memory://``. Time begins on 2026-01-01.
 
     >>> from immutable.testing import forget, world
-    >>> lab = world("memory://lab?capacity=10")
-    >>> lab.image("shop-1", dies_after="10s").id
+    >>> demo = world("memory://demo?capacity=10")
+    >>> demo.image("shop-1", dies_after="10s").id
     'shop-1'
-    >>> lab.wait("90s")
-    >>> lab.now.isoformat()
+    >>> demo.wait("90s")
+    >>> demo.now.isoformat()
     '2026-01-01T00:01:30+00:00'
-    >>> forget("memory://lab")
+    >>> forget("memory://demo")
     """
 
     def __init__(self, name: str, settings: Settings) -> None:
