@@ -1,9 +1,11 @@
 """memory://: the public calls on a cloud in this process, in virtual time."""
 
+import _thread
 import asyncio
 import os
 import re
 import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -420,6 +422,23 @@ def test_a_lone_watcher_stops_when_asked(lab):
     stop.set()
     watcher.join(timeout=20)
     assert not watcher.is_alive()
+
+
+def test_ctrl_c_stops_a_watcher(lab):
+    """As in a notebook: what is begun is ended, and KeyboardInterrupt is raised."""
+    shop = service(lab)
+    immutable.deploy(shop, RECIPE)
+    before = lab.calls["ledger.read"]
+
+    def interrupt():
+        while lab.calls["ledger.read"] < before + 2:
+            time.sleep(0.01)
+        _thread.interrupt_main()
+
+    beside(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        immutable.watch(shop, every="10ms")
+    assert not immutable.status(shop).interrupted
 
 
 def test_an_explicit_host_wins(lab):
