@@ -22,20 +22,33 @@ Needs the extra ``testing``: ``pip install "immutable-deploy[testing]"``.
 
 from immutable.testing.conformance.broken import Broken
 from immutable.testing.conformance.case import Case, Part, Reach
-from immutable.testing.conformance.collecting import backend_cases, switch_cases
+from immutable.testing.conformance.collecting import (
+    backend_cases,
+    ledger_cases,
+    switch_cases,
+    validator_cases,
+)
+from immutable.testing.conformance.ledgers import LedgerSubject, run_ledger
 from immutable.testing.conformance.running import Ran, Result, run
 from immutable.testing.conformance.subject import Bootable, Subject
+from immutable.testing.conformance.validating import ValidatorSubject, run_validation
 
 __all__ = [
     "Bootable",
     "Broken",
     "Case",
+    "LedgerSubject",
     "Part",
     "Ran",
     "Reach",
     "Result",
     "Subject",
+    "ValidatorSubject",
     "backend_cases",
+    "ledger_cases",
     "run",
+    "run_ledger",
+    "run_validation",
     "switch_cases",
+    "validator_cases",
 ]

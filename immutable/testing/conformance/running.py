@@ -3,6 +3,7 @@
 import enum
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import attrs
 
@@ -12,6 +13,8 @@ from immutable.testing.conformance.case import Case, Fits
 from immutable.testing.conformance.opened import Opened, opened
 from immutable.testing.conformance.subject import Subject
 from immutable.testing.conformance.trial import Trial
+
+_T = TypeVar("_T")
 
 
 class Result(enum.StrEnum):
@@ -48,15 +51,17 @@ def run(case: Case[Trial], subject: Subject) -> Ran:
             return skipped
         fits = case.fit(ready.terms).fits
         result = Result.REFUSED if fits is Fits.REFUSED else Result.PASSED
-        return _ran(case, subject, result, notes=tuple(_tried(case, ready)))
+        return ran(case, subject.label, result, notes=tuple(_tried(case, ready)))
 
 
 def _skipped(case: Case[Trial], ready: Opened) -> Ran | None:
     if ready.subject.leaves_out(case.name):
-        return _ran(case, ready.subject, Result.LEFT_OUT, "the subject leaves it out")
+        return ran(
+            case, ready.subject.label, Result.LEFT_OUT, "the subject leaves it out"
+        )
     fit = case.fit(ready.terms)
     if fit.fits is Fits.NOT_APPLICABLE:
-        return _ran(case, ready.subject, Result.NOT_APPLICABLE, fit.reason)
+        return ran(case, ready.subject.label, Result.NOT_APPLICABLE, fit.reason)
     return None
 
 
@@ -82,15 +87,16 @@ def _cleared(trial: Trial) -> Iterator[None]:
         clearing.close(trial)
 
 
-def _ran(
-    case: Case[Trial],
-    subject: Subject,
+def ran(
+    case: Case[_T],
+    subject: str,
     result: Result,
     reason: str = "",
     notes: tuple[tuple[str, str], ...] = (),
 ) -> Ran:
+    """Return what became of a case of a subject."""
     return Ran(
-        subject=subject.label,
+        subject=subject,
         part=case.part,
         case=case.name,
         result=result,
@@ -101,4 +107,4 @@ def _ran(
 
 def failed(case: Case[Trial], subject: Subject) -> Ran:
     """Return what is reported when the case raises."""
-    return _ran(case, subject, Result.FAILED)
+    return ran(case, subject.label, Result.FAILED)
