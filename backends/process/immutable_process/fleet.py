@@ -10,6 +10,7 @@ import socket
 import subprocess
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -58,8 +59,8 @@ class ProcessMachines:
         start = doing(operation="machines.create", resource=name, changes=True)
         with start, changing(self.directory):
             found = _read(home)
-            if found is None or _never_began(home):
-                discard(home)
+            if not _lives(home) and not (home / "pid").exists():
+                discard(home)  # its deployer was killed before anything ran
                 self._start(home, spec)
                 found = _read(home)
         if found is None or dict(found[1]) != spec.fleet.tags.to_mapping():
@@ -94,19 +95,20 @@ class ProcessMachines:
         draft, port = draft_of(home), self._free_port()
         files, command, variables = self.images.start(spec.fleet.image.id)
         shutil.copytree(files, draft / "root")
+        own = [_in_image(draft, home, word) for word in command]
+        variables = _environment(home, spec) | variables | {"PORT": str(port)}
         (draft / "instance.json").write_text(json.dumps(_facts(spec, port)))
-        (draft / "config.json").write_text(spec.fleet.document)
+        (draft / "config.json").write_text(spec.fleet.document, encoding="utf-8")
         (draft / "lock").touch()
         log = self.logs / spec.fleet.name / f"{spec.name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with (draft / "lock").open() as lock, log.open("ab") as said:
             fcntl.flock(lock, fcntl.LOCK_EX)
             draft.rename(home)
-            own = (_in_image(home / "root", word) for word in command)
             subprocess.run(
                 ["setsid", "--fork", "/bin/sh", "-c", _KEEP, spec.name, *own],
                 cwd=home / "root",
-                env=_environment(home, spec) | variables | {"PORT": str(port)},
+                env=variables,
                 stdin=lock,
                 stdout=said,
                 stderr=said,
@@ -145,29 +147,30 @@ def _facts(spec: MachineSpec, port: int) -> dict[str, object]:
 
 def _environment(home: Path, spec: MachineSpec) -> dict[str, str]:
     """Return the release's configuration, and where an instance is told who it is."""
-    configuration: dict[str, str] = json.loads(spec.fleet.document)["configuration"]
+    configuration = json.loads(spec.fleet.document).get("configuration", {})
     told = {"CONFIG": home / "config.json", "IDENTITY": home / "instance.json"}
     paths = {f"IMMUTABLE_{name}": str(path) for name, path in told.items()}
-    return {"PATH": _PATH, "LANG": "C.UTF-8"} | configuration | paths
+    return {"PATH": _PATH, "LANG": "C.UTF-8", **configuration, **paths}
 
 
-def _in_image(root: Path, word: str) -> str:
-    place = root / word.lstrip("/")
-    return str(place) if word.startswith("/") and place.exists() else word
+def _in_image(draft: Path, home: Path, word: str) -> str:
+    place = Path("root", word.lstrip("/"))
+    is_ours = word.startswith("/") and (draft / place).exists()
+    return str(home / place) if is_ours else word
 
 
 def _read(home: Path) -> _Row | None:
     try:
         is_alive = _is_held(home / "lock")
         facts = json.loads((home / "instance.json").read_text())
-        document = (home / "config.json").read_text()
+        document = (home / "config.json").read_text(encoding="utf-8")
     except FileNotFoundError:
         if home.exists():
             raise
         return None
     begun = InstanceState.RUNNING if (home / "pid").exists() else InstanceState.PENDING
     instance = Instance(
-        id=InstanceId(home.name),
+        id=InstanceId(facts["instance"]),
         fleet=facts["fleet"],
         state=begun if is_alive else InstanceState.GONE,
         address="127.0.0.1",
@@ -180,21 +183,25 @@ def _read(home: Path) -> _Row | None:
     return instance, tuple(sorted(facts["tags"].items()))
 
 
-def _never_began(home: Path) -> bool:
-    """Return whether the deployer was killed before anything ran."""
-    return not (home / "pid").exists() and not _is_held(home / "lock")
+def _lives(home: Path) -> bool:
+    with suppress(FileNotFoundError):
+        return _is_held(home / "lock")
+    return False
 
 
 def _end(home: Path, number: signal.Signals) -> None:
-    def is_over() -> bool | None:
-        with suppress(FileNotFoundError):
-            return None if _is_held(home / "lock") else True
-        return True
+    """Send a signal as soon as there is anybody to get it, and wait for the end."""
 
-    if not is_over():
-        with suppress(FileNotFoundError, ProcessLookupError, ValueError):
-            os.killpg(int((home / "pid").read_text()), number)
-        wait_until(is_over, f"{home.name}'s end", within=_PATIENCE, every=_LOOK_EVERY)
+    def group() -> int | None:
+        with suppress(FileNotFoundError, ValueError):
+            return int((home / "pid").read_text()) if _lives(home) else 0
+        return None
+
+    wait = partial(wait_until, within=_PATIENCE, every=_LOOK_EVERY)
+    if found := wait(group, f"{home.name}'s beginning"):
+        with suppress(ProcessLookupError):
+            os.killpg(found, number)
+        wait(lambda: None if _lives(home) else True, f"{home.name}'s end")
 
 
 def _is_held(lock: Path) -> bool:

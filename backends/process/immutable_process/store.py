@@ -7,16 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from immutable.authoring import NameRules
-from immutable.errors import InvalidInput
 
-_RULES = NameRules(max_chars=63, pattern="[a-z0-9][a-z0-9-]*")
+_RULES = NameRules(max_chars=63, pattern="[a-z0-9-]+")
 
 
 def entry(directory: Path, name: str) -> Path:
-    """Return the path of an entry; raise `InvalidInput` for a name that leads elsewhere."""
-    if not _RULES.accepts(name):
-        raise InvalidInput(f"{name!r} is no name here", hint="use a-z, 0-9 and hyphens")
-    return directory / name
+    """Return the path of an entry; a name that could lead elsewhere is changed."""
+    return directory / _RULES.fit(name)
 
 
 @contextmanager
