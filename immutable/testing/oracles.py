@@ -16,6 +16,7 @@
 ``terminal``    what has ended stays ended
 ``holder``      only who has begun or taken over a deployment writes of it
 ``sequence``    records follow one another, and are never overwritten
+``codec``       every record reads as it was written
 ``stranger``    other services and other ledgers are left alone
 ``liveness``    once faults stop, all comes to rest in bounded time
 ``inventory``   … and exactly what the ledger says exists, and is served

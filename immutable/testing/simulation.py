@@ -48,7 +48,16 @@ _SHORT = BlueGreen(bake=timedelta(seconds=2), keep_warm=timedelta(hours=1))
 
 
 class Simulation:
-    """One simulated world, and the processes that deploy in it."""
+    """One simulated world, and the processes that deploy in it.
+
+    Args:
+        seed: decides everything that is drawn; the same seed repeats exactly.
+        switch: how its switch refuses a stale writer.
+        provider: what its provider is like; then ``switch`` is not looked at.
+        faults: what goes wrong with which call.
+        kill_at: kill the calling program at its crash point with this number.
+        turns: so many turns without an end mean that something runs in a circle.
+    """
 
     def __init__(
         self,
@@ -60,16 +69,7 @@ class Simulation:
         kill_at: int | None = None,
         turns: int = TURNS,
     ) -> None:
-        """Make a world in which nothing exists yet.
-
-        Args:
-            seed: decides everything that is drawn; the same seed repeats exactly.
-            switch: how its switch refuses a stale writer.
-            provider: what its provider is like; then ``switch`` is not looked at.
-            faults: what goes wrong with which call.
-            kill_at: kill the calling program at its crash point with this number.
-            turns: so many turns without an end mean that something runs in a circle.
-        """
+        """Make a world in which nothing exists yet."""
         provider = provider or Provider(switch=switch)
         self.seed = seed
         self.trace = Trace()
