@@ -9,15 +9,15 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from immutable.deploying import steps
-from immutable.errors import LedgerTooNew, NotALedger
+from immutable.errors import LedgerError, LedgerTooNew, NotALedger
 from immutable.ledger import goals, records
 from immutable.model import LedgerId
 
 if TYPE_CHECKING:
     from cattrs import Converter
 
-SIZE_LIMIT_BYTES = 1 << 20
-"""No record of ours comes near; a larger one was written by somebody else."""
+SIZE_LIMIT_BYTES = 4 << 20
+"""No record is larger: that of the members of 10,000 instances is the largest of ours."""
 _DIGEST_CHARS = 16
 _JSON = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
 _KEPT = 1024
@@ -87,9 +87,19 @@ def decode_identity(data: bytes) -> LedgerId:
 
 
 def sealed(text: str) -> bytes:
-    """Return text behind its digest: stores check pages, if anything, but not records."""
+    """Return text behind its digest: stores check pages, if anything, but not records.
+
+    Raises:
+        LedgerError: it is longer than any record may be; nobody could read it.
+    """
     data = text.encode()
-    return b" ".join((_digest(data), data))
+    found = b" ".join((_digest(data), data))
+    if len(found) > SIZE_LIMIT_BYTES:
+        raise LedgerError(
+            f"a record of {len(found)} bytes is longer than {SIZE_LIMIT_BYTES}",
+            hint="use fewer instances, or shorter addresses and configuration",
+        )
+    return found
 
 
 def unsealed(data: bytes) -> bytes:

@@ -10,11 +10,14 @@ import contextvars
 import heapq
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import attrs
-from greenlet import greenlet
 
 from immutable.testing.chances import seeded
+
+if TYPE_CHECKING:
+    from greenlet import greenlet
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 """Virtual time begins here."""
@@ -64,7 +67,7 @@ class Process:
     give_up_us: int | None = None
     """When the call that it waits for is left behind."""
     error: BaseException | None = None
-    _greenlet: greenlet | None = None
+    _greenlet: "greenlet | None" = None
 
     def reach(self, point: str) -> None:
         """Pass a crash point, or die there when it was chosen.
@@ -89,7 +92,8 @@ class Scheduler:
         self.processes = [main]
         self.failure: BaseException | None = None
         """What ends the simulation; raised again wherever it goes on."""
-        self._hub = greenlet.getcurrent()
+        self._hub: greenlet | None = None
+        """Where `run` is called; there is none before a process is spawned."""
         self._ties = seeded(seed, "ties")
         self._heap: list[tuple[int, float, int, Callable[[], None]]] = []
         self._pushed = 0
@@ -123,6 +127,11 @@ class Scheduler:
 
     def spawn(self, process: Process, work: Callable[[], object], at_us: int) -> None:
         """Let a process begin to work at an instant."""
+        # imported on first use: `memory://` spawns nothing, and greenlet is an extra
+        from greenlet import getcurrent, greenlet
+
+        if self._hub is None:
+            self._hub = getcurrent()
         made = greenlet(lambda: self._live(process, work), parent=self._hub)
         made.gr_context = contextvars.copy_context()
         process._greenlet = made  # noqa: SLF001 - the scheduler alone drives it
@@ -159,7 +168,7 @@ class Scheduler:
                 process._greenlet.throw(Killed)  # noqa: SLF001 - as in spawn
 
     def _give_way(self, process: Process, when_us: int) -> None:
-        if process is not self.main:
+        if process is not self.main and self._hub is not None:
             self.at(when_us, lambda: self._resume(process))
             self._hub.switch()
             return

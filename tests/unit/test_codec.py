@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from immutable.errors import LedgerError
 from immutable.ledger import codec
 from immutable.ledger.codec import decode, decode_anew, encode
 from immutable.ledger.records import Entry, Record, Renewed
@@ -70,3 +71,12 @@ def test_what_is_known_is_bounded():
         encode(record(str(number)))
     assert len(codec._known) <= codec._KEPT
     assert decode(first) == record("first")
+
+
+def test_what_could_not_be_read_is_not_written():
+    """A record that is too long is refused before any store sees it."""
+    longest = "x" * (codec.SIZE_LIMIT_BYTES - len(codec.sealed("")))
+    assert codec.unsealed(codec.sealed(longest)) == longest.encode()
+    with pytest.raises(LedgerError, match="is longer than") as caught:
+        codec.sealed(f"{longest}x")
+    assert "fewer instances" in str(caught.value)

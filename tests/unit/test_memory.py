@@ -4,6 +4,8 @@ import _thread
 import asyncio
 import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from datetime import timedelta
@@ -220,6 +222,19 @@ def test_a_forked_process_has_worlds_of_its_own(lab):
         os._exit(len(world(f"memory://{lab.name}").servers()))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert len(lab.servers()) == 2
+
+
+def test_neither_greenlet_nor_anything_else_is_needed():
+    """Without the extra, in a fresh interpreter, the backend works."""
+    program = (
+        "import sys; sys.modules['greenlet'] = None\n"
+        "import immutable\n"
+        "assert 'immutable.testing' not in sys.modules\n"
+        "shop = immutable.Service('shop', backend='memory://', ports=80)\n"
+        "done = immutable.deploy(shop, immutable.Recipe.base('debian:12'))\n"
+        "assert done.is_live, done\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_a_release_that_never_gets_ready_is_turned_away(lab):
@@ -449,3 +464,13 @@ def test_an_explicit_host_wins(lab):
     with host.running_on(mine):
         assert host.of(backend) is mine
     assert isinstance(host.of(object()), ThisHost)
+
+
+def test_the_largest_fleet_can_be_recovered(lab):
+    """The members of 10,000 instances with long names are a record that can be read."""
+    shop = service(lab, "a-name-of-20-letters", size=10_000)
+    lab.kill_deployer(at=60)
+    with pytest.raises(Killed):
+        immutable.deploy(shop, RECIPE)
+    assert immutable.recover(shop).outcome is BACK
+    assert lab.servers() == ()
