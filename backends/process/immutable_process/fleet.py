@@ -105,15 +105,9 @@ class ProcessMachines:
         with (draft / "lock").open() as lock, log.open("ab") as said:
             fcntl.flock(lock, fcntl.LOCK_EX)
             draft.rename(home)
-            subprocess.run(
-                ["setsid", "--fork", "/bin/sh", "-c", _KEEP, spec.name, *own],
-                cwd=home / "root",
-                env=variables,
-                stdin=lock,
-                stdout=said,
-                stderr=said,
-                check=True,
-            )
+            keep = ["setsid", "--fork", "/bin/sh", "-c", _KEEP, spec.name, *own]
+            begin = partial(subprocess.run, keep, check=True, stdin=lock, stdout=said)
+            begin(stderr=said, cwd=home / "root", env=variables)
 
     def _free_port(self) -> int:
         """Return a port that no instance has, and nobody else just now.
@@ -133,16 +127,10 @@ class ProcessMachines:
 
 
 def _facts(spec: MachineSpec, port: int) -> dict[str, object]:
-    fleet, tags = spec.fleet, spec.fleet.tags
-    return {
-        "instance": spec.name,
-        "fleet": fleet.name,
-        "image": fleet.image.id,
-        "digest": tags.digest,
-        "port": port,
-        "launched_at": datetime.now(UTC).isoformat(),
-        "tags": tags.to_mapping(),
-    }
+    fleet, tags = spec.fleet, spec.fleet.tags.to_mapping()
+    names = {"instance": spec.name, "fleet": fleet.name, "image": fleet.image.id}
+    own = {"digest": fleet.tags.digest, "port": port, "tags": tags}
+    return {**names, **own, "launched_at": datetime.now(UTC).isoformat()}
 
 
 def _environment(home: Path, spec: MachineSpec) -> dict[str, str]:
