@@ -39,8 +39,10 @@ VM_PACKAGES = (
     "e2fsprogs",
     "kmod",
 )
+PROCESS_PACKAGES = ("haproxy",)
 BENCH_PACKAGES = ("wrk", "gcc")
 BACKENDS = ("backends/haproxy", "backends/libvirt", "backends/process")
+PROCESS = ("backends/haproxy", "backends/process")
 TESTING = (".[testing]",)
 
 
@@ -144,9 +146,10 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Replace real virtual machines under live traffic, and show it."""
-    provide(*VM_PACKAGES)
-    _install_editable(session, ".[rich]", *BACKENDS)
+    """Replace real servers under live traffic; ``-- --backend process://``: as any user."""
+    by_process = any(word.startswith("process://") for word in session.posargs)
+    provide(*(PROCESS_PACKAGES if by_process else VM_PACKAGES))
+    _install_editable(session, ".[rich]", *(PROCESS if by_process else BACKENDS))
     _run(session, "python", "-m", "demo", *session.posargs)
 
 

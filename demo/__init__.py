@@ -1,1 +1,1 @@
-"""The main job, watched: real machines replaced under traffic without a failed request."""
+"""The main job, watched: real servers replaced under traffic without a failed request."""

@@ -1,11 +1,10 @@
-"""Replace real machines under traffic, and show that nobody noticed.
+"""Replace real servers under traffic, and show that nobody noticed.
 
 python -m demo [--backend URL] [--listen ADDRESS:PORT] [--per-second N] [--keep]
 """
 
 import argparse
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 import attrs
 
 import immutable
+from demo.grounds import Ground, ground_of
 from demo.report import Scene, history_table, table
 from demo.traffic import Moves, Traffic, failed, wrong
 from immutable.results import Deployment
@@ -28,6 +28,7 @@ class Demo:
     """The service, its traffic, and what has been seen so far."""
 
     service: immutable.Service
+    ground: Ground
     traffic: Traffic
     moves: Moves
     work: Path
@@ -81,8 +82,7 @@ class Demo:
             ("greeting", greeting),
         ):
             (app / name).write_text(text)
-        base = immutable.Recipe.base("debian:12").packages("python3-minimal")
-        return base.files(app, "/srv/shop").service(
+        return self.ground.base.files(app, "/srv/shop").service(
             "shop", "/usr/bin/python3 /srv/shop/server.py"
         )
 
@@ -123,7 +123,10 @@ def _run(options: argparse.Namespace, work: Path) -> int:
     traffic = Traffic(
         host, int(port), work / "traffic.log", per_second=options.per_second
     )
-    demo = Demo(service=service, traffic=traffic, moves=Moves(), work=work)
+    ground = ground_of(options.backend)
+    demo = Demo(
+        service=service, ground=ground, traffic=traffic, moves=Moves(), work=work
+    )
     try:
         _play(demo)
         return _conclude(demo)
@@ -155,14 +158,16 @@ def _play(demo: Demo) -> None:
         _play_failures(demo)
         demo.moves.version = "v1"
         demo.scene("roll back to v1", "live", lambda: _rollback(demo))
-        demo.scene("a machine dies, heal", "live", lambda: _kill_and_heal(demo))
+        demo.scene(
+            f"a {demo.ground.word} dies, heal", "live", lambda: _kill_and_heal(demo)
+        )
         demo.scene("scale 2 to 3", "live", lambda: _scale(demo))
         demo.scene("deploy v5, keeps 3", "live", lambda: demo.deploy("v5"))
 
 
 def _play_failures(demo: Demo) -> None:
     service = demo.service
-    patient = attrs.evolve(service, ready_timeout="25s")
+    patient = attrs.evolve(service, ready_timeout=demo.ground.patience)
     demo.service = patient
     sick = demo.scene(
         "deploy v3 (never healthy)",
@@ -188,13 +193,7 @@ def _scale(demo: Demo) -> Deployment:
 
 def _kill_and_heal(demo: Demo) -> Deployment:
     victim = _a_live_instance(demo)
-    say(f"virsh destroy {victim}")
-    # the very command that an accident would be tried with; the name is our own
-    subprocess.run(
-        ["virsh", "--connect", "qemu:///system", "destroy", victim],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
+    say(demo.ground.kill(victim))
     time.sleep(1)
     return immutable.heal(demo.service, progress="auto")
 

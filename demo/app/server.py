@@ -48,7 +48,7 @@ def serve(connection: socket.socket) -> None:
 
 def main() -> None:
     """Serve for ever."""
-    port = int(os.environ.get("PORT", "8080"))
+    host, port = os.environ.get("HOST", ""), int(os.environ.get("PORT", "8080"))
     print(f"shop {VERSION} is {MOOD}, on port {port}", flush=True)
     if MOOD == "sick":
         print(
@@ -56,7 +56,7 @@ def main() -> None:
             file=sys.stderr,
             flush=True,
         )
-    listener = socket.create_server(("", port), backlog=128)
+    listener = socket.create_server((host, port), backlog=128)
     while True:
         connection, _ = listener.accept()
         threading.Thread(target=serve, args=(connection,), daemon=True).start()

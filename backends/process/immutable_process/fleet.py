@@ -25,6 +25,7 @@ from immutable_process.store import changing, discard, draft_of, entry
 
 PORTS = range(30_000, 32_768)
 """Below those from which the kernel takes ports for outgoing connections."""
+_HOST = "127.0.0.1"
 _PATIENCE, _LOOK_EVERY = timedelta(seconds=10), timedelta(milliseconds=10)
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # The first process of an instance: it starts the command again whenever it ends, and
@@ -96,7 +97,8 @@ class ProcessMachines:
         files, command, variables = self.images.start(spec.fleet.image.id)
         shutil.copytree(files, draft / "root")
         own = [_in_image(draft, home, word) for word in command]
-        variables = _environment(home, spec) | variables | {"PORT": str(port)}
+        variables = _environment(home, spec) | variables
+        variables |= {"HOST": _HOST, "PORT": str(port)}
         (draft / "instance.json").write_text(json.dumps(_facts(spec, port)))
         (draft / "config.json").write_text(spec.fleet.document, encoding="utf-8")
         (draft / "lock").touch()
@@ -120,7 +122,7 @@ class ProcessMachines:
         for port in random.sample(PORTS, len(PORTS)):
             with suppress(OSError):
                 if port not in used:
-                    socket.create_server(("127.0.0.1", port)).close()
+                    socket.create_server((_HOST, port)).close()
                     return port
         hint = "retire fleets that nobody needs"
         raise NotEnough("every port for instances is in use", hint=hint, backend=NAME)
@@ -161,7 +163,7 @@ def _read(home: Path) -> _Row | None:
         id=InstanceId(facts["instance"]),
         fleet=facts["fleet"],
         state=begun if is_alive else InstanceState.GONE,
-        address="127.0.0.1",
+        address=_HOST,
         port=facts["port"],
         digest=facts["digest"][:16],
         launched_at=datetime.fromisoformat(facts["launched_at"]),
