@@ -219,9 +219,18 @@ def keep_serving(scene: Scene, _goal: DeployGoal) -> Decision | None:
     probes = scene.probes(fresh=FRESH)
     if any(probe.health is not Health.UNREADY for probe in probes):
         return None
+    if not _is_of_this_stage(scene):
+        return None
     return _not_ready(
         f"{scene.fleet}: no instance answers under traffic; {_evidence(scene)}"
     )
+
+
+def _is_of_this_stage(scene: Scene) -> bool:
+    """Return whether what was read is sure to be younger than the shift: readings age."""
+    taken = scene.world.read_at(HealthFact(fleet=scene.fleet))
+    shifted = scene.attempt.staged_at or scene.now
+    return taken >= shifted + scene.context.switch.staleness
 
 
 def hold(scene: Scene, goal: DeployGoal) -> Decision | None:

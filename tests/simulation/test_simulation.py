@@ -367,3 +367,15 @@ def test_the_documented_example_runs(module):
     namespace: dict[str, object] = {"immutable": immutable}
     exec(example, namespace)  # noqa: S102 - our own documentation
     assert namespace["done"].outcome is Outcome.LIVE
+
+
+@pytest.mark.parametrize("skip", range(6))
+def test_an_old_reading_does_not_turn_a_good_deployment_back(skip):
+    """What was read from before the shift says nothing about traffic after it."""
+    stale = [Script("stale", "switch.health", times=None, skip=skip)]
+    provider = Provider(staleness="2s")
+    with Simulation(1, provider=provider, faults=stale) as sim:
+        service = sim.service("shop", size=2)
+        immutable.deploy(service, sim.image("app-1")).raise_for_outcome()
+        done = immutable.deploy(service, sim.image("app-2"))
+    assert done.is_live, done.error

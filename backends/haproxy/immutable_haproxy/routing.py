@@ -22,6 +22,7 @@ import attrs
 
 from immutable.errors import InvalidInput, NotEnough
 from immutable.model import WHOLE, FleetName, HealthCheck, LedgerId, Routing
+from immutable_haproxy.errors import moved
 from immutable_haproxy.names import from_word, to_word
 from immutable_haproxy.options import as_port
 
@@ -62,18 +63,18 @@ class Table:
         """Return the fleet's slot.
 
         Raises:
-            InvalidInput: it has none.
+            Conflict: it has none.
         """
         place = self.place_of(fleet)
         if place is None:
-            raise InvalidInput(f"fleet {fleet} is not attached", hint="attach it first")
+            raise moved("switch.write", fleet, f"fleet {fleet} is not attached")
         return place.slot
 
     def check(self, routing: Routing) -> None:
         """Check that every fleet in a routing has a slot.
 
         Raises:
-            InvalidInput: one has none.
+            Conflict: one has none.
         """
         previewed = (routing.preview,) if routing.preview else ()
         for fleet in (*dict(routing.weights), *previewed):
@@ -136,7 +137,7 @@ def to_entries(table: Table) -> dict[str, str]:
     """Return the table as the map's keys and values.
 
     Raises:
-        InvalidInput: the routing names a fleet that is not attached.
+        Conflict: the routing names a fleet that is not attached.
     """
     entries = dict(_buckets(table))
     if table.routing.preview is not None:

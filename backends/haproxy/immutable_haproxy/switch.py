@@ -154,7 +154,6 @@ class HAProxySwitch:
         Raises:
             Conflict: the version is no longer ``expected``; nothing was changed.
             Ambiguous: it may or may not be served; read to know.
-            InvalidInput: a fleet in it is not attached; nothing was changed.
         """
 
         def edit(table: Table) -> Table:

@@ -17,7 +17,7 @@ from haproxy_tools import (
     route,
 )
 
-from immutable.errors import Conflict, InvalidInput, NotEnough
+from immutable.errors import Conflict, NotEnough
 from immutable.model import Health, HealthCheck, LedgerId, Routing
 
 pytestmark = pytest.mark.haproxy
@@ -247,9 +247,9 @@ def test_unattached_fleet_gets_no_weight(servers: Servers, switches: Switches) -
     (one,) = servers("one")
     switch = switches()
     version = attach(switch, BLUE, one)
-    with pytest.raises(InvalidInput, match="not attached"):
+    with pytest.raises(Conflict, match="not attached"):
         route(switch, green=100)
-    with pytest.raises(InvalidInput, match="not attached"):
+    with pytest.raises(Conflict, match="not attached"):
         route(switch, preview=GREEN, blue=100)
     assert switch.read().version == version
 
