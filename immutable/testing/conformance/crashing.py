@@ -35,7 +35,7 @@ def deploys(t: Trial) -> None:
     line = Deployer(t)
     line.done(_deploy(t.good))
     life = Life()
-    line.do(_deploy(t.another), life=life)
+    line.done(_deploy(t.another), life=life)
     _whole(line)
     chosen = choose(len(life.points), t.subject.crashes)
     for point in chosen.points:
@@ -62,7 +62,7 @@ def deploys(t: Trial) -> None:
 def deploys_first(t: Trial) -> None:
     """Die in the first deployment of one service after the other; then end them."""
     life = Life()
-    Deployer(t).do(_deploy(t.good), life=life)
+    Deployer(t).done(_deploy(t.good), life=life)
     chosen = choose(len(life.points), t.subject.crashes)
     for point in chosen.points:
         line, life = Deployer(t, t.fresh_service()), Life(point)
@@ -90,7 +90,7 @@ def scales(t: Trial) -> None:
     line = Deployer(t)
     line.done(lambda s: immutable.deploy(s, t.good, size=1))
     life = Life()
-    line.do(lambda s: immutable.scale(s, 2), life=life)
+    line.done(lambda s: immutable.scale(s, 2), life=life)
     chosen = choose(len(life.points), t.subject.crashes)
     for point in chosen.points:
         size = 1 if alive(line.live()) > 1 else 2
@@ -111,7 +111,7 @@ def destroys(t: Trial) -> None:
     """Destroy a service, dying on the way, and destroy it again."""
     line, life = Deployer(t), Life()
     line.done(_deploy(t.good))
-    line.do(immutable.destroy, life=life)
+    line.done(immutable.destroy, life=life)
     chosen = choose(len(life.points), t.subject.crashes)
     for point in chosen.points:
         line, life = Deployer(t, t.fresh_service()), Life(point)

@@ -122,10 +122,14 @@ class Deployer:
             stage.die()
 
     def done(
-        self, verb: Callable[[Service], Deployment], *, strategy: Strategy = AT_ONCE
+        self,
+        verb: Callable[[Service], Deployment],
+        *,
+        strategy: Strategy = AT_ONCE,
+        life: Life | None = None,
     ) -> Deployment:
         """Let a process make a call that is to go well."""
-        done = self.do(verb, strategy=strategy)
+        done = self.do(verb, strategy=strategy, life=life)
         if done is None or not done.is_live:
             said = f"{done.outcome}: {done.error}" if done else "it died"
             self.t.fail("the outcome LIVE", said)

@@ -235,5 +235,9 @@ def run_ledger(made: Case[LedgerTrial], subject: LedgerSubject) -> Ran:
     if Subject(backend=None, leave_out=subject.leave_out).leaves_out(made.name):
         reason = "the subject leaves it out"
         return ran(made, subject.name, Result.LEFT_OUT, reason)
-    made.check(LedgerTrial(made, subject))
+    trial = LedgerTrial(made, subject)
+    try:
+        made.check(trial)
+    except ImmutableError as exc:
+        raise trial.broken("no error", repr(exc)) from exc
     return ran(made, subject.name, Result.PASSED)

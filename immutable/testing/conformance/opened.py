@@ -55,8 +55,6 @@ class Opened:
         """Open a service's switch, anew where the subject can."""
         asked = self.subject.switch
         address = asked(service) if callable(asked) else asked
-        if not isinstance(address, str) and address is not None:
-            return address
         # only asked for an address when the subject names none
         backend = cast("Backend", self._backend)
         return registry.open_switch(address, backend, service, port=self.subject.port)

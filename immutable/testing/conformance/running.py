@@ -8,7 +8,9 @@ from typing import TypeVar
 import attrs
 
 from immutable import host
+from immutable.errors import ImmutableError
 from immutable.testing.conformance import clearing
+from immutable.testing.conformance.broken import Broken
 from immutable.testing.conformance.case import Case, Fits
 from immutable.testing.conformance.opened import Opened, opened
 from immutable.testing.conformance.subject import Subject
@@ -77,14 +79,24 @@ def _cleared(trial: Trial) -> Iterator[None]:
     try:
         try:
             yield
-        except BaseException as exc:
+        except Broken:
             clearing.give_up(trial)
-            if (found := clearing.complaint(trial)) and isinstance(exc, Exception):
+            raise
+        except Exception as exc:
+            clearing.give_up(trial)
+            if found := _unexpected(trial, exc):
                 raise found from exc
             raise
         clearing.finish(trial)
     finally:
         clearing.close(trial)
+
+
+def _unexpected(trial: Trial, error: Exception) -> Broken | None:
+    """Return what is to be said of an error where there should have been none."""
+    if isinstance(error, ImmutableError):
+        return trial.broken("no error", repr(error))
+    return clearing.complaint(trial)
 
 
 def ran(

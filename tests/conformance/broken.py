@@ -1,0 +1,95 @@
+"""Deliberately broken backends: thin wrappers over `memory://`, each with one defect."""
+
+from collections.abc import Callable
+from itertools import count
+
+import attrs
+
+from immutable import Recipe
+from immutable.model import Endpoint, InstanceId, ServiceName
+from immutable.protocols import Backend, Machines, Switch
+from immutable.testing import World, conformance, world
+
+_NUMBERS = count(1)
+
+
+class Over:
+    """Another object, some of whose methods are changed by a subclass."""
+
+    def __init__(self, inner: object) -> None:
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> object:
+        """Return what is not changed."""
+        return getattr(self.inner, name)
+
+
+class Altered(Over):
+    """A backend with some parts exchanged."""
+
+    def __init__(self, inner: object, **parts: object) -> None:
+        super().__init__(inner)
+        self.__dict__.update(parts)
+
+
+def _as_it_is(_lab: World, part: object) -> object:
+    return part
+
+
+@attrs.frozen(kw_only=True)
+class Defect:
+    """One way to break the contract, and the cases that must find it.
+
+    ``backend`` and ``switch`` get the world and a sound part, and return a broken one.
+    """
+
+    name: str
+    found_by: tuple[str, ...]
+    clauses: tuple[str, ...] = ()
+    """What the message names, where it is not the clause of the case."""
+    options: str = ""
+    backend: Callable[[World, Backend], Backend] = _as_it_is
+    switch: Callable[[World, Switch], Switch] = _as_it_is
+    visit: Callable[[World, str], str] | None = None
+    machines: Callable[[], Machines] | None = None
+    of_service: Callable[[ServiceName], str] = str
+    """The service whose switch is opened for a service."""
+
+    def subject(self) -> conformance.Subject:
+        """Return a subject with this defect, in a world of its own."""
+        options = f"?{self.options}" if self.options else ""
+        lab = world(f"memory://broken-{next(_NUMBERS)}{options}")
+        opened: list[str] = []
+
+        def switch(service: ServiceName) -> Switch:
+            opened.append(service)
+            return self.switch(lab, lab.switch(self.of_service(service)))
+
+        def visit(_endpoint: Endpoint) -> str:
+            return (self.visit or served)(lab, opened[-1])
+
+        machines = self.machines() if self.machines else None
+        return conformance.Subject(
+            backend=lambda: self.backend(lab, lab.backend),
+            switch=switch,
+            good=Recipe.base("debian:12").run("make good"),
+            another=lab.image("another"),
+            broken=lab.image("sick", ready=False),
+            spare=Recipe.base("debian:12").run("make spare"),
+            kill=machines.kill
+            if machines
+            else lambda i: lab.kill_server(InstanceId(i)),
+            machines=machines,
+            visit=visit,
+            ready_timeout="10s",
+            pages=60,
+            crashes=6,
+            name=self.name,
+        )
+
+
+def served(lab: World, service: str) -> str:
+    """Return what a client of a service is served: the image of the fleet with traffic."""
+    weights = lab.switch(service).read().routing.weights
+    images = {s.image for s in lab.servers() if weights and s.fleet == weights[0][0]}
+    return ", ".join(sorted(map(str, images)))
