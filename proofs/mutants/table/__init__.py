@@ -3,11 +3,15 @@
 from proofs.mutants.catchers import Catcher, Faults, Kills, Schedules
 from proofs.mutants.mutant import Mutant
 from proofs.mutants.table import (
+    ageing,
+    bounded,
+    clearing,
     deciding,
     fencing,
     journal,
     proving,
     retiring,
+    serving,
     undoing,
 )
 
@@ -18,6 +22,10 @@ MUTANTS: tuple[Mutant, ...] = (
     *undoing.MUTANTS,
     *retiring.MUTANTS,
     *deciding.MUTANTS,
+    *ageing.MUTANTS,
+    *serving.MUTANTS,
+    *bounded.MUTANTS,
+    *clearing.MUTANTS,
 )
 CONTROL: tuple[Catcher, ...] = (
     Schedules(60),

@@ -52,7 +52,7 @@ MUTANTS = (
         _DECIDE,
         """    if context.switch.fencing == "blind":\n        until""",
         """    if context.switch.fencing == "never":\n        until""",
-        Kills(_INCUMBENT, "blind"),
+        Kills(_INCUMBENT, "blind", _LANDINGS),
     ),
     planted(
         "a quarantine too short",

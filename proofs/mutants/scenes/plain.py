@@ -1,4 +1,4 @@
-"""Little stories that a drawn schedule tells too rarely, or that no oracle can judge."""
+"""Stories of one call or two, each of which must end in one way."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -7,48 +7,16 @@ import attrs
 
 import immutable
 from immutable import Outcome, errors
-from immutable.model import FleetSpec
-from immutable.strategies import BlueGreen
 from immutable.testing import people
 from immutable.testing.faults import Script
 from immutable.testing.provider import Provider
-from immutable.testing.scheduling import to_us
 from immutable.testing.settling import settle
 from immutable.testing.simulation import Simulation
 from immutable.testing.store import SimulatedStore
-from proofs.kills.scenarios import died, one_live
-from proofs.kills.stage import LastCallLate, Stage, Terms
+from proofs.kills.stage import Stage, Terms
 from proofs.mutants.telling import World, expect
 
 _LATE = timedelta(minutes=5)
-
-
-def blind_writer_that_outlives_its_lease() -> None:
-    """Check: a process that slept between two tries moves no switch that compares nothing."""
-    calm = _throttled(None)
-    (tried,) = calm.lines("switch.write <throttled>")
-    world = _throttled(tried.at_us)
-    with world.sim:
-        world.sim.wait("5m")
-        immutable.recover(world.service)
-        world.sim.run()
-    settle(world.sim, world.service)
-
-
-def _throttled(asleep_us: int | None) -> World:
-    """Let a warm rollback sleep for long when its shift has to be tried again."""
-    world = World(Provider(switch="blind"), validators=())
-    world.deploy("a")
-    world.deploy("b")
-    sim = world.sim
-    sim.set_faults([Script("throttled", "switch.write", process="sleeper")])
-    process = sim.spawn("sleeper", lambda: immutable.rollback(world.service))
-    if asleep_us is None:
-        sim.run()
-    else:
-        soon = timedelta(microseconds=asleep_us + 1 - sim.cloud.now_us)
-        sim.at(soon, lambda: sim.pause(process, "10m"))
-    return world
 
 
 def launch_whose_answer_is_lost() -> None:
@@ -124,34 +92,6 @@ def caller_who_asks_to_stop() -> None:
     settle(world.sim, world.service)
 
 
-def launch_that_comes_when_all_is_over() -> None:
-    """Check: what a dead deployer asked for is found by whoever recovers later, without a sweep."""
-    stage = Stage(Terms(kind="slot", late=_LATE))
-    with stage.sim:
-        one_live(stage)
-        stage.sim.gate.late_us = to_us(_LATE)
-        died(stage, "after:fleets.launch", faults=LastCallLate)
-        immutable.recover(stage.service)
-        stage.sim.wait(2 * _LATE)
-        expect(len(stage.sim.cloud.fleets.now), 2, "fleets, the late one included")
-        immutable.recover(stage.service)
-        expect(len(stage.sim.cloud.fleets.now), 1, "fleets")
-
-
-def resize_that_is_delivered_twice() -> None:
-    """Check: what a network delivers again, late, is mended by whoever recovers later."""
-    world = World(Provider(late=_LATE))
-    world.deploy("a")
-    world.sim.set_faults([Script("duplicated", "fleets.resize", times=1)])
-    with world.sim:
-        immutable.scale(world.service, 3).raise_for_outcome()
-        immutable.scale(world.service, 2).raise_for_outcome()
-        world.sim.wait(2 * _LATE)
-        expect(len(world.live_servers()), 3, "servers, the late one included")
-        immutable.recover(world.service)
-        expect(len(world.live_servers()), 2, "servers")
-
-
 def person_names_a_tombstone() -> None:
     """Check: what is to be retired gets no traffic again, whoever asks for it."""
     world = World()
@@ -164,33 +104,6 @@ def person_names_a_tombstone() -> None:
     with world.sim:
         done = immutable.adopt(world.service, fleet=fleet)
     expect(done.outcome, Outcome.REFUSED, "adopting a tombstone")
-
-
-def requests_that_take_a_while() -> None:
-    """Check: a fleet keeps its place until its requests have ended."""
-    strategy = BlueGreen(bake="0s", keep_warm="0s")
-    world = World(Provider(drains_in="3s"), strategy=strategy, drain="30s")
-    world.deploy("a")
-    world.deploy("b")
-    shifted = world.lines("switch.write")[-1].at_us
-    detached = world.lines("switch.detach")[-1].at_us
-    drained_us = min(detached - shifted, to_us(timedelta(seconds=3)))
-    expect(drained_us, to_us(timedelta(seconds=3)), "drained first")
-
-
-def smaller_fleet() -> None:
-    """Check: a server leaves the traffic before it goes."""
-    world = World()
-    world.deploy("a", size=3)
-    with world.sim:
-        immutable.scale(world.service, 1).raise_for_outcome()
-    line = world.lines("fleets.resize")[-1]
-    spec, removed = line.about[:2]
-    if not isinstance(spec, FleetSpec) or not isinstance(removed, tuple):
-        raise TypeError(f"this is no resize: {line}")
-    place = world.sim.cloud.switch("shop").at(line.at_us).place_of(spec.name)
-    members = {member.instance for member in place.members} if place else set()
-    expect(members & set(removed), set(), "members that are gone")
 
 
 def two_ledgers_and_one_switch() -> None:
@@ -219,19 +132,14 @@ def lost_ledger() -> None:
         expect(len(stage.sim.cloud.fleets.now), 3, "fleets, the stray one included")
 
 
-SCENES: dict[str, Callable[[], object]] = {
-    "a blind writer that outlives its lease": blind_writer_that_outlives_its_lease,
+PLAIN: dict[str, Callable[[], object]] = {
     "a launch whose answer is lost": launch_whose_answer_is_lost,
     "a validator that cannot decide": validator_that_cannot_decide,
     "the old side is dead": old_side_is_dead,
     "readings that are old": readings_that_are_old,
     "what a failed deploy says of itself": what_a_failed_deploy_says,
     "a caller who asks to stop": caller_who_asks_to_stop,
-    "a launch that comes when all is over": launch_that_comes_when_all_is_over,
-    "a resize that is delivered twice": resize_that_is_delivered_twice,
     "a person names a tombstone": person_names_a_tombstone,
-    "requests that take a while": requests_that_take_a_while,
-    "a smaller fleet": smaller_fleet,
     "two ledgers and one switch": two_ledgers_and_one_switch,
     "a lost ledger": lost_ledger,
 }
