@@ -197,11 +197,17 @@ class Journal:
     def _records(self, *, after: int, until: float = math.inf) -> Iterator[Record]:
         """Yield the records after a number: at least to another, if there are so many."""
         while after < until and (page := self._read(after=after, limit=_PAGE)):
-            yield from (_checked(sequence, data) for sequence, data in page)
-            after = page[-1][0]
+            for sequence, data in page:
+                yield _checked(sequence, data, expected=after + 1)
+                after = sequence
 
 
-def _checked(sequence: int, data: bytes) -> Record:
+def _checked(sequence: int, data: bytes, *, expected: int) -> Record:
+    if sequence != expected:
+        raise NotALedger(
+            f"record {expected} is missing; the next is {sequence}",
+            hint="it is left as it is; restore the ledger from a copy",
+        )
     record = decode(data)
     if record.sequence != sequence:
         raise NotALedger(f"record {sequence} says it is {record.sequence}")

@@ -33,9 +33,14 @@ ENTRIES = st.sampled_from(
 )
 
 
+def journal_of(store):
+    """Return a journal with a clock of its own, unread."""
+    return Journal(store, SHOP, FakeClock())
+
+
 def journal(store):
-    """Return a journal with a clock of its own."""
-    made = Journal(store, SHOP, FakeClock())
+    """Return a journal that has read what there is."""
+    made = journal_of(store)
     made.load()
     return made
 
@@ -143,6 +148,26 @@ def test_records_that_are_missing_at_the_end_are_noticed():
     store.last = lambda stream, rows=store.last: (3, rows(stream)[1])
     with pytest.raises(errors.NotALedger):
         journal(store).load()
+
+
+@pytest.mark.parametrize("missing", [1, 3, 5])
+def test_a_hole_in_the_middle_is_noticed(missing):
+    """A record that is not there is not read over, and nothing is written upon it."""
+    store = MemoryStore()
+    writer = journal(store)
+    for _ in range(6):
+        writer.append(Renewed())
+    rows = store.read
+
+    def without(stream, *, after, limit):
+        found = rows(stream, after=after, limit=limit)
+        return tuple(row for row in found if row[0] != missing)
+
+    store.read = without
+    with pytest.raises(errors.NotALedger, match=f"record {missing} is missing"):
+        journal(store).load()
+    with pytest.raises(errors.NotALedger, match=f"record {missing} is missing"):
+        list(journal_of(store).history())
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"schema":1}', b"\xff", b"null"])
