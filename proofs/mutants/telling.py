@@ -97,6 +97,10 @@ class World:
         changed = {**fleets.now, name: change(fleets.now[name])}
         fleets.put(self.sim.cloud.now_us, MappingProxyType(changed))
 
+    def all_fleets(self) -> tuple[Fleet, ...]:
+        """Return every fleet that there is."""
+        return tuple(self.sim.cloud.fleets.now.values())
+
     def new_fleet(self) -> Fleet:
         """Return the fleet that has no traffic yet."""
         routing = self.sim.cloud.switch(self.service.name).now.routing

@@ -6,6 +6,7 @@ from functools import partial
 
 import immutable
 from immutable import Image, Outcome
+from immutable.ledger.codec import decode_identity
 from immutable.testing import people
 from immutable.testing.faults import Script
 from immutable.testing.provider import Provider
@@ -112,6 +113,23 @@ def two_that_begin_at_once() -> None:
         expect(sorted(found.values()), wanted, "two deploys at once")
 
 
+def two_that_found_a_ledger() -> None:
+    """Check: two who find no ledger found one, and everything that is made says which."""
+    for seed in range(1, 9):
+        world = World(seed=seed)
+        for name in ("one", "other"):
+            image = world.sim.image(name, boots_in="50ms")
+            world.sim.spawn(name, partial(_note, world, image, name, {}))
+        # whoever founds the ledger is not always the first to begin
+        slow = Script("error_before", "ledger.append", process="one", skip=1)
+        world.sim.set_faults([slow])
+        world.sim.run()
+        ((_, record),) = world.sim.store.records("ledger")
+        ledger = str(decode_identity(record))
+        said = {dict(f.tags)["immutable-ledger"] for f in world.all_fleets()}
+        expect(said, {ledger}, "the ledgers of what was made")
+
+
 def _note(world: World, image: Image, name: str, found: dict[str, Outcome]) -> None:
     found[name] = immutable.deploy(world.service, image).outcome
 
@@ -123,4 +141,5 @@ CLEARING: dict[str, Callable[[], object]] = {
     "a ledger that is not lost": ledger_that_is_not_lost,
     "a ledger that is lost in a canary": ledger_lost_in_a_canary,
     "two begin at once, and one hears nothing": two_that_begin_at_once,
+    "two found a ledger at once": two_that_found_a_ledger,
 }

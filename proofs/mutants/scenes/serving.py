@@ -170,6 +170,31 @@ def adoption_right_after_the_move() -> None:
     expect(found, old, "the live fleet")
 
 
+def adoption_of_the_dead() -> None:
+    """Check: whoever asks for it, a dead fleet gets no traffic."""
+    world = World()
+    world.deploy("a")
+    old = world.live_fleet()
+    world.deploy("b")
+    for server in old.servers:
+        world.sim.kill_server(server.id)
+    with world.sim:
+        # longer than any proof of readiness may be old
+        world.sim.wait("10s")
+        done = immutable.adopt(world.service, fleet=old.name)
+    expect(done.outcome, Outcome.ROLLED_BACK, "adopting a dead fleet")
+
+
+def deploy_after_a_scale() -> None:
+    """Check: what was scaled up stays so in the next release."""
+    world = World()
+    world.deploy("a")
+    with world.sim:
+        immutable.scale(world.service, 3).raise_for_outcome()
+    world.deploy("b")
+    expect(len(world.live_servers()), 3, "servers")
+
+
 def person_reopens_what_was_closed() -> None:
     """Check: what a person opens again after a destroy is not closed once more."""
     world = World()
@@ -196,5 +221,7 @@ SERVING: dict[str, Callable[[], object]] = {
     "a canary whose past is shown": canary_whose_past_is_shown,
     "a deploy right after another": deploy_right_after_another,
     "an adoption right after the move": adoption_right_after_the_move,
+    "an adoption of the dead": adoption_of_the_dead,
+    "a deploy after a scale": deploy_after_a_scale,
     "a person reopens what was closed": person_reopens_what_was_closed,
 }

@@ -143,6 +143,13 @@ MUTANTS = (
         Scene("two begin at once, and one hears nothing"),
     ),
     planted(
+        "who founds a ledger second believes to be first",
+        _JOURNAL,
+        "        except SequenceTaken:\n            return self.found_identity()\n",
+        "        except SequenceTaken:\n            self._identity = identity\n",
+        Scene("two found a ledger at once"),
+    ),
+    planted(
         "a ledger is read from behind its snapshot",
         _JOURNAL,
         "        after = max(decode(last[1]).snapshot - 1, 0)\n",

@@ -3,7 +3,8 @@
 from proofs.mutants.catchers import Scene, Schedules
 from proofs.mutants.mutant import planted
 
-_DECIDE = "immutable/deploying/decide.py"
+_ADMITTING = "immutable/deploying/admitting.py"
+_ADOPTING = "immutable/deploying/adopting.py"
 _FOLD = "immutable/ledger/fold.py"
 _LOOP = "immutable/deploying/loop.py"
 _MAINTAINING = "immutable/deploying/maintaining.py"
@@ -120,6 +121,24 @@ MUTANTS = (
         "    if not goal.closing or whole.attempt.routed is not None:\n",
         "    if not goal.closing:\n",
         Scene("a person reopens what was closed"),
+    ),
+    planted(
+        "what is adopted need not be ready",
+        _ADOPTING,
+        "    if moved and goal.fleet and (unready := _ready(whole, goal, goal.fleet)):\n"
+        "        return unready\n",
+        "",
+        Scene("an adoption of the dead"),
+    ),
+    planted(
+        "a deploy asks for the first size again",
+        _ADMITTING,
+        "        size=wish.size or max(service.size, live.size if live else 0),\n",
+        "        size=wish.size or service.size,\n",
+        Scene("a deploy after a scale"),
+        Schedules(60),
+        redundant="before the shift the fleet is made as large as the one that it "
+        "takes over from",
     ),
     planted(
         "a watcher that is stopped goes back",
