@@ -98,6 +98,15 @@ MUTANTS = (
         "places and members change only beside one, or beside a retirement",
     ),
     planted(
+        "a look forgets the doubts that arose in it",
+        _FOLD,
+        "    if settled and doubted is not None and doubted == goal.settles:\n",
+        "    if settled:\n",
+        Schedules(60),
+        redundant="in a look things are only retired, and what a retirement leaves in "
+        "flight makes nothing",
+    ),
+    planted(
         "what a request can reach is swept",
         _FINDING,
         "        sorted(name for name in strangers - known if not view.routing.mentions(name))\n",

@@ -1,6 +1,6 @@
 """Bugs in going back."""
 
-from proofs.mutants.catchers import Kills, Scene, Schedules, Stateful
+from proofs.mutants.catchers import Faults, Kills, Scene, Schedules, Stateful
 from proofs.mutants.mutant import planted
 
 _DECIDE = "immutable/deploying/decide.py"
@@ -90,6 +90,14 @@ MUTANTS = (
         "        resumed_at=at,\n",
         "        resumed_at=at,\n        stage=-1,\n",
         Kills(_INCUMBENT),
+    ),
+    planted(
+        "a scale that is half-way down is left there",
+        _UNDOING,
+        "        settled = scale(scene, goal) if scene.entry.size == goal.size else None\n",
+        "        settled = None\n",
+        Kills("scale down"),
+        Faults("scale down"),
     ),
     planted(
         "a stop is not heard",
