@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from immutable.deploying import steps
 from immutable.errors import LedgerError, LedgerTooNew, NotALedger
 from immutable.ledger import goals, records
+from immutable.ledger.lately import Lately
 from immutable.model import LedgerId
 
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ SIZE_LIMIT_BYTES = 4 << 20
 """No record is larger: that of the members of 10,000 instances is the largest of ours."""
 _DIGEST_CHARS = 16
 _JSON = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
-_KEPT = 1024
-"""So many records are kept decoded: watchers read the same ones over and over."""
-_known: dict[bytes, records.Record] = {}
+_KEPT_BYTES = 16 << 10
+"""Watchers read the same records over and over: those that are not larger are kept."""
+_known = Lately[bytes, records.Record](1024)
 
 
 def encode(record: records.Record) -> bytes:
@@ -117,11 +118,7 @@ def unsealed(data: bytes) -> bytes:
 
 
 def _keep(data: bytes, record: records.Record) -> records.Record:
-    if len(_known) >= _KEPT:
-        # dearer to keep in order of use than to fill again
-        _known.clear()
-    _known[data] = record
-    return record
+    return _known.keep(data, record) if len(data) <= _KEPT_BYTES else record
 
 
 def _digest(data: bytes) -> bytes:

@@ -15,6 +15,7 @@ from immutable.deploying.steps import (
 )
 from immutable.ledger.evolving import evolved
 from immutable.ledger.goals import AdoptGoal, DeployGoal, TidyGoal
+from immutable.ledger.lately import Lately
 from immutable.ledger.records import (
     Aborting,
     Begun,
@@ -44,34 +45,29 @@ RELEASES_KEPT = 50
 CLOCKS_APART = timedelta(minutes=10)
 """By so much, at most, the clocks of two deployers may differ."""
 PERMANENT = frozenset(
-    {
+    [
         "Unsupported",
         "NotEnough",
         "PermissionDenied",
         "Taken",
         "BuildFailed",
         "UnknownImage",
-    }
+    ]
 )
-
-
-_KEPT = 4096
-_known: dict[tuple[int, int], tuple[State, Record, State]] = {}
+_known = Lately[tuple[int, int], tuple[State, Record, State]](256)
 """By the identities of a state and a record: as long as they are here, nobody else's."""
 
 
 def fold(state: State, record: Record) -> State:
     """Return the state after one more record.
 
-    Whoever reads a ledger folds the same records over and over, so that what comes of
-    these very objects is kept.
+    Whoever reads a ledger folds the same records over and over: what comes of these very
+    objects is kept for a while.
     """
     key = id(state), id(record)
     known = _known.get(key)
     if known is None:
-        if len(_known) >= _KEPT:
-            _known.clear()
-        _known[key] = known = state, record, _folded(state, record)
+        known = _known.keep(key, (state, record, _folded(state, record)))
     return known[2]
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from immutable.errors import LedgerError
 from immutable.ledger import codec
 from immutable.ledger.codec import decode, decode_anew, encode
+from immutable.ledger.lately import Lately
 from immutable.ledger.records import Entry, Record, Renewed
 from immutable.model import WHOLE, FleetName, Routing
 
@@ -57,7 +58,7 @@ def test_a_known_record_is_not_decoded_again():
     """The record of bytes that were written or read here is known."""
     data = encode(written := record("known"))
     assert decode(data) is written
-    codec._known.clear()
+    codec._known._kept.clear()
     found = decode(data)
     assert found == written
     assert found is not written
@@ -65,12 +66,15 @@ def test_a_known_record_is_not_decoded_again():
 
 
 def test_what_is_known_is_bounded():
-    """However many records there are, no more than a number of them are kept."""
-    first = encode(record("first"))
-    for number in range(codec._KEPT + 1):
-        encode(record(str(number)))
-    assert len(codec._known) <= codec._KEPT
-    assert decode(first) == record("first")
+    """No more than a number of answers are kept, and no large records."""
+    lately = Lately(3)
+    for number in range(8):
+        assert lately.keep(number, -number) == -number
+        assert len(lately._kept) <= 3
+    assert lately.get(7) == -7
+    assert lately.get(0) is None
+    large = encode(record("x" * codec._KEPT_BYTES))
+    assert decode(large) is not decode(large)
 
 
 def test_what_could_not_be_read_is_not_written():
