@@ -2,7 +2,7 @@
 
 import attrs
 
-from immutable.model import FleetSpec, InstanceId
+from immutable.model import FleetSpec, FleetView, InstanceId, InstanceState
 from immutable.testing.conformance.case import (
     APPLIES,
     Fit,
@@ -26,6 +26,11 @@ def killable(terms: Terms) -> Fit:
 def _ids(t: Trial, spec: FleetSpec, size: int) -> list[InstanceId]:
     view = t.observed(spec.name, lambda v: alive(v) == size, f"{size} instances")
     return [instance.id for instance in view.instances]
+
+
+def _runs(view: FleetView | None) -> bool:
+    instances = view.instances if view else ()
+    return all(instance.state is InstanceState.RUNNING for instance in instances)
 
 
 def _exactly(t: Trial, spec: FleetSpec, ids: set[InstanceId]) -> None:
@@ -147,6 +152,7 @@ def replaces_the_dead(t: Trial) -> None:
     """Let an instance die; it does not count; replacing brings the size back."""
     spec = t.launch(t.spec(2))
     dying, staying = _ids(t, spec, 2)
+    t.eventually(lambda: t.backend.fleets.observe(spec.name), _runs, "all running")
     t.kill(dying)
     t.eventually(
         lambda: t.backend.fleets.observe(spec.name),

@@ -49,9 +49,15 @@ def give_up(t: Trial) -> None:
 
 def close(t: Trial) -> None:
     """Let the subject clear away what is not the backend's to clear."""
+    for service in tuple(t.services):
+        release(t, service)
+
+
+def release(t: Trial, service: ServiceName) -> None:
+    """Be done with a service of which nothing is left."""
+    del t.services[service]
     if t.subject.close is not None:
-        for service in t.services:
-            t.subject.close(service)
+        t.subject.close(service)
 
 
 def expect_empty(t: Trial, service: ServiceName) -> None:

@@ -7,6 +7,7 @@ from immutable.model import Image, Routing
 from immutable.results import Deployment
 from immutable.service import Service
 from immutable.testing.conformance.case import Part, Reach
+from immutable.testing.conformance.clearing import release
 from immutable.testing.conformance.deployer import Deployer, Life, choose
 from immutable.testing.conformance.fleets import alive
 from immutable.testing.conformance.suite import case, with_another, with_groups
@@ -63,7 +64,7 @@ def deploys_first(t: Trial) -> None:
     """Die in the first deployment of one service after the other; then end them."""
     life = Life()
     Deployer(t).done(_deploy(t.good), life=life)
-    chosen = choose(len(life.points), t.subject.crashes)
+    chosen = choose(len(life.points), _fewer(t))
     for point in chosen.points:
         line, life = Deployer(t, t.fresh_service()), Life(point)
         line.do(_deploy(t.good), life=life)
@@ -75,6 +76,7 @@ def deploys_first(t: Trial) -> None:
         t.seen(
             line.inventory, lambda found: not found, f"nothing after {life.points[-1]}"
         )
+        release(t, line.name)
     t.notes.append(("first deploy:", str(chosen)))
 
 
@@ -91,7 +93,7 @@ def scales(t: Trial) -> None:
     line.done(lambda s: immutable.deploy(s, t.good, size=1))
     life = Life()
     line.done(lambda s: immutable.scale(s, 2), life=life)
-    chosen = choose(len(life.points), t.subject.crashes)
+    chosen = choose(len(life.points), _fewer(t))
     for point in chosen.points:
         size = 1 if alive(line.live()) > 1 else 2
         life = Life(point)
@@ -112,7 +114,7 @@ def destroys(t: Trial) -> None:
     line, life = Deployer(t), Life()
     line.done(_deploy(t.good))
     line.done(immutable.destroy, life=life)
-    chosen = choose(len(life.points), t.subject.crashes)
+    chosen = choose(len(life.points), _fewer(t))
     for point in chosen.points:
         line, life = Deployer(t, t.fresh_service()), Life(point)
         line.done(_deploy(t.good))
@@ -121,7 +123,14 @@ def destroys(t: Trial) -> None:
         t.seen(
             line.inventory, lambda found: not found, f"nothing after {life.points[-1]}"
         )
+        release(t, line.name)
     t.notes.append(("destroy:", str(chosen)))
+
+
+def _fewer(t: Trial) -> int | None:
+    """Return how many points are tried where each costs a service, or says less."""
+    crashes = t.subject.crashes
+    return None if crashes is None else (crashes + 1) // 2
 
 
 def _image(line: Deployer) -> str | None:

@@ -147,7 +147,11 @@ def lists_the_dead(t: Trial) -> None:
     """Let a server die; it is GONE, or nothing of it is left; then destroy it."""
     spec = _spec(t)
     _machines(t).create(spec)
-    _listed(t, [spec.name])
+    t.eventually(
+        lambda: _own(t, _machines(t).list()),
+        lambda rows: [i.state for i, _ in rows] == [InstanceState.RUNNING],
+        f"{spec.name} running",
+    )
     t.kill(InstanceId(spec.name))
     t.eventually(
         lambda: _own(t, _machines(t).list()),

@@ -54,8 +54,8 @@ class Subject:
         fails_after: how long the instances of ``broken`` are waited for.
         pages: so many instances make more than one page of the provider's answers; None:
             it has no pages.
-        crashes: so many crash points of a deployment are tried, spread evenly; None:
-            every one. How many of how many is always reported.
+        crashes: so many crash points of a deployment are tried, spread evenly, and half
+            as many of other calls; None: every one. The report says how many of how many.
         leave_out: names of cases that are not run, ``*`` matching any text. They are
             reported as left out, never as passed.
         host: the machine the engine believes to run on, for simulated providers.
