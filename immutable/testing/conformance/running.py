@@ -11,7 +11,15 @@ from immutable import host
 from immutable.errors import ImmutableError
 from immutable.testing.conformance import clearing
 from immutable.testing.conformance.broken import Broken
-from immutable.testing.conformance.case import Case, Fits
+from immutable.testing.conformance.case import (
+    Case,
+    Fit,
+    Fits,
+    Part,
+    Reach,
+    Terms,
+    not_applicable,
+)
 from immutable.testing.conformance.opened import Opened, opened
 from immutable.testing.conformance.subject import Subject
 from immutable.testing.conformance.trial import Trial
@@ -61,9 +69,20 @@ def _skipped(case: Case[Trial], ready: Opened) -> Ran | None:
         return ran(
             case, ready.subject.label, Result.LEFT_OUT, "the subject leaves it out"
         )
-    fit = case.fit(ready.terms)
+    fit = _lacking(case, ready.terms) or case.fit(ready.terms)
     if fit.fits is Fits.NOT_APPLICABLE:
         return ran(case, ready.subject.label, Result.NOT_APPLICABLE, fit.reason)
+    return None
+
+
+def _lacking(case: Case[Trial], terms: Terms) -> Fit | None:
+    """Return that a switch alone cannot be tried so, where it cannot."""
+    if terms.backend is not None:
+        return None
+    if case.part is not Part.SWITCH or case.reach is Reach.DEPLOYS:
+        return not_applicable("the subject has no backend")
+    if case.reach is Reach.READY and terms.subject.servers is None:
+        return not_applicable("the subject has neither backend nor servers")
     return None
 
 
