@@ -305,6 +305,17 @@ def test_lost_answers_are_read_back(lab):
     assert immutable.deploy(service(lab), SECOND).is_live
 
 
+def test_old_readings_are_got_over():
+    """Where readings may be old, some are, as soon as a script says so."""
+    old = world("memory://old?staleness=2s")
+    shop = service(old)
+    old.fail(Script(Fault.STALE, "fleets.observe", times=3))
+    assert immutable.deploy(shop, RECIPE).is_live
+    assert immutable.deploy(shop, SECOND).is_live
+    assert old.struck == {Fault.STALE: 3}
+    forget("memory://old")
+
+
 def test_a_deployer_dies_at_every_point(lab):
     """Wherever it is killed, what comes next finishes it, and nothing is left over."""
     shop = service(lab, strategy=immutable.BlueGreen(bake="1s", keep_warm="0s"))

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from immutable.testing.calls import LEDGER, Request
+from immutable.testing.calls import Request
 from immutable.testing.chances import Chance
 from immutable.testing.gate import Gate
 from immutable.testing.memory.turns import Turns
@@ -11,8 +11,6 @@ from immutable.testing.store import SimulatedStore
 from immutable.testing.trace import Trace
 
 _T = TypeVar("_T")
-_ALMOST = 0.9
-"""A reading takes time, too: with that, it is not older than is stated."""
 
 
 class Untold(Trace):
@@ -32,16 +30,14 @@ class Untold(Trace):
 class SharedGate(Gate):
     """Lets one thread at a time through; while a call is on its way, others pass."""
 
-    def __init__(self, turns: Turns, chance: Chance, *, staleness_us: int) -> None:
+    def __init__(self, turns: Turns, chance: Chance) -> None:
         super().__init__(turns, Untold(), chance)
         self._turns = turns
-        self._age_us = int(staleness_us * _ALMOST)
 
     def read(self, call: str, *about: object, look: Callable[[int], _T]) -> _T:
-        """Pass a reading through; all but the ledger's are as old as they may be."""
-        age_us = 0 if call.startswith(LEDGER) else self._age_us
+        """Pass a reading through."""
         with self._turns.at_work(), self._turns.lock:
-            return super().read(call, *about, look=lambda us: look(max(us - age_us, 0)))
+            return super().read(call, *about, look=look)
 
     def effect(
         self,

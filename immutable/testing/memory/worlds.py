@@ -41,11 +41,7 @@ class World:
         self.name = name
         self.settings = settings
         self._turns = Turns(settings.seed)
-        self._gate = SharedGate(
-            self._turns,
-            seeded(settings.seed, "gate"),
-            staleness_us=to_us(settings.staleness),
-        )
+        self._gate = SharedGate(self._turns, seeded(settings.seed, "gate"))
         chance = seeded(settings.seed, "cloud")
         self._cloud = Cloud(settings.provider, self._turns, chance)
         self._cloud.usual = Behaviour(boots_in=settings.boots_in)
@@ -54,6 +50,7 @@ class World:
         self.ledger = SharedStore(self._gate)
         self.verdict = ImageVerdict(self._cloud)
         """A validator: judges each release as its image was declared to be judged."""
+        self._gate.staleness_us = to_us(settings.staleness)
         self._gate.late_us = to_us(settings.late)
 
     @property
@@ -76,6 +73,12 @@ class World:
         """Return how often each call to the provider, switch and ledger was made."""
         with self._turns.lock:
             return Counter(self._gate.calls)
+
+    @property
+    def struck(self) -> Counter[str]:
+        """Return how often each kind of fault has struck."""
+        with self._turns.lock:
+            return Counter(self._gate.struck)
 
     def wait(self, pause: timedelta | str) -> None:
         """Let time pass, and whoever is at work in other threads go on."""
