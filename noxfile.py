@@ -44,6 +44,13 @@ BENCH_PACKAGES = ("wrk", "gcc")
 BACKENDS = ("backends/haproxy", "backends/libvirt", "backends/process")
 PROCESS = ("backends/haproxy", "backends/process")
 TESTING = (".[testing]",)
+CONFORMANCE = {
+    "memory": "tests/conformance",
+    "haproxy": "backends/haproxy/tests/test_conformance.py",
+    "process": "backends/process/tests/test_conformance.py",
+    "libvirt": "backends/libvirt/tests/test_conformance.py",
+}
+"""Where each backend is held to the contract."""
 
 
 def provide(*packages: str) -> None:
@@ -160,6 +167,20 @@ def tests(session: nox.Session) -> None:
     _install_wheels(session)
     # Not `python -m pytest`: that would import the tree instead of the wheels.
     _run(session, "pytest", *session.posargs)
+
+
+@nox.session
+def conformance(session: nox.Session) -> None:
+    """Hold backends to the contract: all, or ``-- NAME …``, and print what was seen."""
+    names = session.posargs or sorted(CONFORMANCE)
+    if strange := set(names) - set(CONFORMANCE):
+        session.error(f"{', '.join(strange)}: there are {', '.join(CONFORMANCE)}")
+    if set(names) != {"memory"}:
+        provide(*(VM_PACKAGES if "libvirt" in names else PROCESS_PACKAGES))
+    backends = BACKENDS if "libvirt" in names else PROCESS
+    _install_editable(session, *TESTING, *backends)
+    session.install("--group", "test")
+    _run(session, "pytest", *(CONFORMANCE[name] for name in names))
 
 
 @nox.session

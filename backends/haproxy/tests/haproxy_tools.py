@@ -142,7 +142,7 @@ class Servers:
     """The servers of a test."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._port = folder, free_port()
+        self._folder, self.port = folder, free_port()
         self._all: list[Server] = []
 
     def __call__(self, *names: str) -> list[Server]:
@@ -153,7 +153,7 @@ class Servers:
     def start(self, name: str, *, prefix: Iterable[str] = (), host: str = "") -> Server:
         """Start one server at its own address, perhaps by way of another program."""
         own = host or f"127.0.1.{len(self._all) + 1}"
-        self._all.append(Server(name, self._folder, own, self._port, prefix))
+        self._all.append(Server(name, self._folder, own, self.port, prefix))
         return self._all[-1]
 
     def end(self) -> None:
