@@ -55,8 +55,11 @@ def recipe_of(mark: str, place: Path) -> Recipe:
 
 def kill(backend: ProcessBackend, instance: InstanceId) -> None:
     """End all processes of an instance, as an accident would."""
-    home = backend.machines.directory / instance
-    os.killpg(int((home / "pid").read_text()), signal.SIGKILL)
+    pid = backend.machines.directory / instance / "pid"
+    group = eventually(
+        lambda: (pid.exists() and int(pid.read_text() or 0)) or None, "it"
+    )
+    os.killpg(group, signal.SIGKILL)
 
 
 @contextmanager

@@ -50,6 +50,7 @@ def subject(tmp_path_factory: pytest.TempPathFactory) -> Iterator[conformance.Su
         port=8080,
         health="/healthz",
         ready_timeout="10s",
+        fails_after="2s",
         crashes=12,
     )
     clear(place)
