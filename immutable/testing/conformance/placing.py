@@ -122,12 +122,10 @@ def detaches(t: Trial) -> None:
     Part.SWITCH,
     "what has traffic keeps its place",
     "Switch.detach: Conflict: the fleet has weight or is previewed; nothing was changed",
-    reach=Reach.READY,
 )
 def keeps_what_serves(t: Trial) -> None:
     """Detach a fleet with weight, and one that is previewed."""
-    fleet = t.stand("blue")
-    t.ready(fleet, t.subject.size)
+    fleet = t.placed("blue")
     routings = [Routing(weights={fleet: 100})]
     routings += [Routing(preview=fleet)] if t.switches.preview else []
     for routing in routings:
@@ -273,7 +271,6 @@ def notices_death(t: Trial) -> None:
     Part.SWITCH,
     "sessions are counted",
     "SwitchCapabilities.counts_sessions: Switch.sessions returns a number, not None",
-    reach=Reach.READY,
     fit=lambda terms: (
         APPLIES
         if terms.switch and terms.switch.counts_sessions
@@ -282,7 +279,7 @@ def notices_death(t: Trial) -> None:
 )
 def counts_sessions(t: Trial) -> None:
     """Ask for a fleet that nobody uses."""
-    fleet = t.stand("blue", 1)
+    fleet = t.placed("blue")
     seen = t.switch.sessions(fleet)
     t.expect(seen == 0, "0 sessions of a fleet that nobody uses", seen)
 

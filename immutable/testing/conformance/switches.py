@@ -77,12 +77,10 @@ def has_endpoints(t: Trial) -> None:
     Part.SWITCH,
     "what is written is what is read",
     "Switch.write: set the whole routing in one atomic step and return the new version",
-    reach=Reach.READY,
 )
 def reads_what_is_written(t: Trial) -> None:
     """Write, and read routing, version and owner; write none, and read none."""
-    fleet = t.stand("blue")
-    t.ready(fleet, t.subject.size)
+    fleet = t.placed("blue")
     for routing in (Routing(weights={fleet: 100}), Routing()):
         version = t.write(routing)
         view = t.switch_seen(_serving(routing), f"the routing {routing}")
@@ -112,12 +110,10 @@ def moves_the_version(t: Trial) -> None:
     Part.SWITCH,
     "writing the same again changes nothing",
     "Absolute values: no operation toggles or increments",
-    reach=Reach.READY,
 )
 def sets_absolutely(t: Trial) -> None:
     """Write a routing twice, and read it once each."""
-    fleet = t.stand("blue")
-    t.ready(fleet, t.subject.size)
+    fleet = t.placed("blue")
     routing = Routing(weights={fleet: 100})
     for _ in range(2):
         t.write(routing)
@@ -128,13 +124,11 @@ def sets_absolutely(t: Trial) -> None:
     Part.SWITCH,
     "a stale write is refused",
     _STALE,
-    reach=Reach.READY,
     fit=comparing,
 )
 def refuses_stale_writes(t: Trial) -> None:
     """Write with a version that was read before another write."""
-    fleet = t.stand("blue")
-    t.ready(fleet, t.subject.size)
+    fleet = t.placed("blue")
     old = t.switch.read().version
     t.write(Routing(weights={fleet: 100}))
     before = t.switch_seen(lambda v: bool(v.routing.weights), "the routing")
@@ -151,13 +145,11 @@ def refuses_stale_writes(t: Trial) -> None:
     Part.SWITCH,
     "of writers at once one wins",
     _STALE,
-    reach=Reach.READY,
     fit=comparing,
 )
 def lets_one_writer_win(t: Trial) -> None:
     """Let several write at once who have read the same version."""
-    fleet = t.stand("blue")
-    t.ready(fleet, t.subject.size)
+    fleet = t.placed("blue")
     version = t.write(Routing())
     t.switch_seen(lambda v: v.version == version, f"version {version}")
     owners = [t.fresh_ledger() for _ in range(_WRITERS)]
@@ -196,7 +188,6 @@ def _name(t: Trial, word: str) -> FleetName:
     Part.SWITCH,
     "weights are kept",
     "SwitchCapabilities.weighted: weights other than 0 and 100 are honoured",
-    reach=Reach.READY,
     fit=lambda terms: (
         APPLIES
         if terms.switch and terms.switch.weighted
@@ -215,7 +206,6 @@ def keeps_weights(t: Trial) -> None:
     "weights that are not declared are refused",
     "Switch.write: Unsupported: weights that the capabilities do not declare; "
     "nothing was changed",
-    reach=Reach.READY,
     fit=lambda terms: (
         not_applicable("weighted is declared")
         if terms.switch and terms.switch.weighted
@@ -231,9 +221,7 @@ def refuses_weights(t: Trial) -> None:
 
 
 def _split(t: Trial) -> Routing:
-    blue, green = t.stand("blue", 1), t.stand("green", 1)
-    for fleet in (blue, green):
-        t.ready(fleet, 1)
+    blue, green = t.placed("blue"), t.placed("green")
     return Routing(weights={blue: 75, green: 25})
 
 
@@ -267,7 +255,6 @@ def previews(t: Trial) -> None:
     "a preview that is not declared is refused",
     "Switch.write: Unsupported: a preview that the capabilities do not declare; "
     "nothing was changed",
-    reach=Reach.READY,
     fit=lambda terms: (
         not_applicable("preview is declared")
         if terms.switch and terms.switch.preview
@@ -276,7 +263,7 @@ def previews(t: Trial) -> None:
 )
 def refuses_previews(t: Trial) -> None:
     """Preview a fleet."""
-    fleet = t.stand("blue")
+    fleet = t.placed("blue")
     before = t.switch.read()
     routing = Routing(preview=fleet)
     t.refused(lambda: t.write(routing), Unsupported, what="a preview")
@@ -292,7 +279,6 @@ def refuses_previews(t: Trial) -> None:
 def survives_reopening(t: Trial) -> None:
     """Open the switch anew and compare."""
     fleet = t.stand("blue")
-    t.ready(fleet, t.subject.size)
     routing = Routing(weights={fleet: 100})
     t.write(routing)
     before = t.switch_seen(_serving(routing), f"the routing {routing}")
@@ -306,12 +292,10 @@ def survives_reopening(t: Trial) -> None:
     Part.SWITCH,
     "switches of two services are two",
     "Switch: one switch serves one service",
-    reach=Reach.READY,
 )
 def keeps_services_apart(t: Trial) -> None:
     """Write one service's switch and read another's."""
-    fleet = t.stand("blue")
-    t.ready(fleet, t.subject.size)
+    fleet = t.placed("blue")
     t.write(Routing(weights={fleet: 100}))
     view = t.open_switch(t.fresh_service()).read()
     t.expect(not view.routing.weights and not view.attachments, "an empty switch", view)

@@ -319,10 +319,15 @@ class Trial(Judge):
             f"exactly the members {sorted(m.instance for m in members)}",
         )
 
-    def stand(self, word: str, size: int | None = None) -> FleetName:
-        """Give a fleet with members a place; see `members`."""
+    def placed(self, word: str) -> FleetName:
+        """Give a fleet a place and nothing else: it can be routed to."""
         name = fleet_name(self.service, ReleaseNumber(1), DeploymentId(word))
         self.attach(name)
+        return name
+
+    def stand(self, word: str, size: int | None = None) -> FleetName:
+        """Give a fleet with members a place; see `members`."""
+        name = self.placed(word)
         members = self.members(name, size or self.subject.size)
         self.join(name, members)
         return name
