@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted((ROOT / "docs" / "howto").glob("*.md"))
+# the one about backends is a distribution of several files, and has a test of its own
+PAGES = sorted(
+    {*(ROOT / "docs" / "howto").glob("*.md")} - {ROOT / "docs/howto/write-a-backend.md"}
+)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
