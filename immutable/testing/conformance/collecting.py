@@ -11,6 +11,7 @@ from immutable.testing.conformance import (  # noqa: F401 - imported for their c
     changing,
     crashing,
     deploying,
+    finding,
     fleets,
     images,
     ledgers,
