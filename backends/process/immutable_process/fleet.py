@@ -109,7 +109,11 @@ class ProcessMachines:
             draft.rename(home)
             keep = ["setsid", "--fork", "/bin/sh", "-c", _KEEP, spec.name, *own]
             begin = partial(subprocess.run, keep, check=True, stdin=lock, stdout=said)
-            begin(stderr=said, cwd=home / "root", env=variables)
+            try:
+                begin(stderr=said, cwd=home / "root", env=variables)
+            except OSError:
+                discard(home)  # nothing was started, and nothing is to be left
+                raise
 
     def _free_port(self) -> int:
         """Return a port that no instance has, and nobody else just now.

@@ -75,6 +75,16 @@ def test_the_configuration_reaches_the_processes(
         assert f"COLOUR={colour}\0" in served(service, "/environment")
 
 
+def test_members_are_reached_on_their_own_ports(place: Path) -> None:
+    """By validators that connect to each instance, too."""
+    with serving(place, "preview_header=on") as service:
+        knocking = attrs.evolve(service, validators=[immutable.tcp()])
+        assert immutable.deploy(knocking, recipe_of("good", place)).is_live
+        ports = {i.port for i, _ in backend_in(place).machines.list()}
+        assert len(ports) == service.size
+        assert not ports & {None, *service.ports}
+
+
 def test_a_command_that_does_not_exist_is_evidence(
     service: immutable.Service, place: Path
 ) -> None:

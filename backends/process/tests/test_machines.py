@@ -21,7 +21,7 @@ from process_tools import (
 )
 
 from immutable.capabilities import Need
-from immutable.errors import NotEnough, Taken, UnknownImage
+from immutable.errors import ImmutableError, NotEnough, Taken, UnknownImage
 from immutable.model import (
     DeploymentId,
     FleetName,
@@ -163,6 +163,19 @@ def test_an_unknown_image_leaves_nothing(backend: ProcessBackend, place: Path) -
         backend.machines.create(
             attrs.evolve(spec, fleet=attrs.evolve(spec.fleet, image=image))
         )
+    assert backend.machines.list() == ()
+    assert ask(backend.machines.create(spec)) == b"good"
+
+
+def test_what_could_not_be_started_leaves_nothing(
+    backend: ProcessBackend, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit of processes, for example, is an error and not a dead instance."""
+    spec = spec_of(backend, place)
+    with monkeypatch.context() as empty:
+        empty.setattr(fleet, "_PATH", str(place))
+        with pytest.raises(ImmutableError, match="setsid"):
+            backend.machines.create(spec)
     assert backend.machines.list() == ()
     assert ask(backend.machines.create(spec)) == b"good"
 
