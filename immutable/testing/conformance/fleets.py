@@ -1,6 +1,6 @@
 """Cases of `immutable.protocols.Fleets`: launching, finding and retiring."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import attrs
 
@@ -15,6 +15,7 @@ from immutable.testing.conformance.case import Part, Reach
 from immutable.testing.conformance.suite import case, reopenable, with_groups
 from immutable.testing.conformance.trial import Trial
 
+_EXPIRES = datetime(2100, 1, 1, tzinfo=UTC)
 _REPEAT = "Fleets.launch: repeat-safe: afterwards there are spec.size instances"
 
 
@@ -177,14 +178,16 @@ def stays_gone(t: Trial) -> None:
     fit=with_groups,
 )
 def takes_long_names(t: Trial) -> None:
-    """Launch a fleet whose names are as long as names get."""
+    """Launch a fleet with the longest names and every tag that there is."""
     service = t.fresh_service(chars=20)
     deployment = DeploymentId("longest")
     name = fleet_name(service, t.release(t.usual, 999).number, deployment)
-    spec = t.launch(t.spec(1, service=service, number=999, name=name))
+    plain = t.spec(1, service=service, number=999, name=name)
+    tags = attrs.evolve(plain.tags, role="lab", expires_at=_EXPIRES)
+    spec = t.launch(attrs.evolve(plain, tags=tags))
     view = t.observed(name, lambda v: alive(v) == 1, f"1 instance of {name}")
-    tags = dict(view.tags)
-    t.expect(tags.get("immutable-service") == service, f"the tag {service}", view.tags)
+    wanted = set(tags.to_mapping().items())
+    t.expect(wanted <= set(view.tags), f"the tags {sorted(wanted)}", view.tags)
     listed = t.backend.fleets.list(service=service, ledger=t.ledger)
     t.expect([v.name for v in listed] == [spec.name], f"{name} listed", listed)
 
