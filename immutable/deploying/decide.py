@@ -21,7 +21,16 @@ rollback is a deploy with little to do.
 from datetime import datetime, timedelta
 
 from immutable.deploying import adopting, maintaining, rules, undoing
-from immutable.deploying.facts import EvidenceFact, Missing, Reason, SwitchFact, World
+from immutable.deploying.facts import (
+    EvidenceFact,
+    Fact,
+    FleetFact,
+    Missing,
+    Reason,
+    SwitchFact,
+    World,
+)
+from immutable.deploying.spoiling import shows
 from immutable.deploying.steps import (
     Abort,
     Decision,
@@ -77,6 +86,8 @@ def _decide(state: State, world: World, context: Context) -> Decision:
         return _fence(attempt, attempt.unfenced_at, world, context)
     if attempt.suspect is not None:
         return _resolve(attempt.suspect, world)
+    if unshown := _show(attempt, world, context):
+        return unshown
     exhausted = _is_exhausted(attempt) or world.stop is not None
     match attempt.goal:
         case TidyGoal() as goal:
@@ -172,6 +183,34 @@ def _fence(
     view = world.switch()
     fleet = getattr(attempt.goal, "fleet", None) or FleetName("")
     return Fence(fleet=fleet, routing=view.routing, expected=view.version)
+
+
+def _show(attempt: Attempt, world: World, context: Context) -> Decision | None:
+    """Decide nothing on what was read before it showed what this deployment did last."""
+    written, changed = attempt.written, attempt.changed
+    of_fleet = FleetFact(fleet=changed.step.fleet) if changed else None
+    switch, backend = context.switch.staleness, context.backend.staleness
+    return _shown(world, SwitchFact(), written, attempt.written_at, switch) or (
+        _shown(world, of_fleet, changed, attempt.changed_at, backend)
+    )
+
+
+def _shown(
+    world: World,
+    fact: Fact | None,
+    done: Pending | None,
+    at: datetime | None,
+    staleness: timedelta,
+) -> Decision | None:
+    seen = world.facts.get(fact) if fact else None
+    if fact is None or seen is None or done is None or at is None:
+        return None
+    until = at + staleness
+    if seen.at >= until or shows(seen.value, done.step):
+        return None
+    pause = max(until - world.now, _BREATH)
+    said = "a reading that shows what was done"
+    return Wait(on=said, facts=(fact,), pause=pause, until=until + pause)
 
 
 def _resolve(suspect: Pending, world: World) -> Decision:

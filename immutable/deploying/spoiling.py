@@ -1,4 +1,4 @@
-"""Which facts an effect makes stale: those are read again when somebody asks."""
+"""What an effect changes: which facts it makes stale, and whether a reading shows it."""
 
 from immutable.deploying.facts import (
     Fact,
@@ -6,9 +6,21 @@ from immutable.deploying.facts import (
     HealthFact,
     SessionsFact,
     SwitchFact,
+    Value,
     VerdictsFact,
 )
-from immutable.deploying.steps import Effect, Launch, Replace, Resize, Retire
+from immutable.deploying.steps import (
+    Detach,
+    Effect,
+    Fence,
+    Join,
+    Launch,
+    Replace,
+    Resize,
+    Retire,
+    Route,
+)
+from immutable.model import FleetView, InstanceState, SwitchView
 
 
 def spoilt_by(effect: Effect) -> tuple[Fact, ...]:
@@ -23,3 +35,38 @@ def spoilt_by(effect: Effect) -> tuple[Fact, ...]:
     if isinstance(effect, Launch | Resize | Replace | Retire):
         return (FleetFact(fleet=fleet), *of_fleet)
     return (SwitchFact(), *of_fleet)
+
+
+def shows(value: Value, effect: Effect) -> bool:
+    """Return whether a reading of the switch or the fleet may be younger than an effect."""
+    if isinstance(value, SwitchView):
+        return _is_written(value, effect)
+    if isinstance(value, FleetView):
+        return _is_changed(value, effect)
+    return isinstance(effect, Retire)
+
+
+def _is_written(view: SwitchView, effect: Effect) -> bool:
+    place = view.attachment_of(effect.fleet)
+    match effect:
+        case Route(routing=routing) | Fence(routing=routing):
+            return view.routing == routing
+        case Join(members=members):
+            return place is not None and set(place.members) == set(members)
+        case Detach():
+            return place is None
+        case _:
+            return place is not None
+
+
+def _is_changed(view: FleetView, effect: Effect) -> bool:
+    living = {i.id for i in view.instances if i.state is not InstanceState.GONE}
+    match effect:
+        case Launch(spec=spec):
+            return len(living) >= spec.size
+        case Resize(spec=spec, remove=remove):
+            return len(living) >= spec.size and living.isdisjoint(remove)
+        case Replace(spec=spec, instance=instance):
+            return len(living) >= spec.size and instance not in living
+        case _:
+            return False

@@ -7,6 +7,7 @@ from immutable.deploying.steps import (
     Detach,
     Effect,
     Fence,
+    Join,
     Launch,
     Replace,
     Resize,
@@ -44,16 +45,9 @@ RELEASES_KEPT = 50
 """So many releases that were live stay in the state; older ones are in history."""
 CLOCKS_APART = timedelta(minutes=10)
 """By so much, at most, the clocks of two deployers may differ."""
-PERMANENT = frozenset(
-    [
-        "Unsupported",
-        "NotEnough",
-        "PermissionDenied",
-        "Taken",
-        "BuildFailed",
-        "UnknownImage",
-    ]
-)
+_NO_ROOM = frozenset({"NotEnough", "Taken"})
+_NEVER = frozenset({"Unsupported", "PermissionDenied", "BuildFailed", "UnknownImage"})
+PERMANENT = _NO_ROOM | _NEVER
 _known = Lately[tuple[int, int], tuple[State, Record, State]](256)
 """By the identities of a state and a record: as long as they are here, nobody else's."""
 
@@ -123,6 +117,8 @@ def _taken_over(state: State, attempt: Attempt, at: datetime) -> State:
     attempt = evolved(
         _unfenced(attempt, attempt.pending, at),
         resumed_at=at,
+        written=None,
+        changed=None,
         unplaced=(),
         failures=0,
         permanent=False,
@@ -225,7 +221,7 @@ def _settled(state: State, attempt: Attempt, entry: Settled, at: datetime) -> St
     state = _changed(state, settled.step, at)
     match entry.result:
         case Result.APPLIED:
-            return _applied(state, attempt, settled.step, at)
+            return _applied(state, attempt, settled, at)
         case Result.UNKNOWN:
             return _doubted(state, _failed(attempt, entry, at), settled, at)
         case Result.NOT_APPLIED:
@@ -261,10 +257,14 @@ def _changed(state: State, step: Effect, at: datetime) -> State:
     return evolved(_evolved(state, (step.fleet,), changed_at=at), doubted_at=at)
 
 
-def _applied(state: State, attempt: Attempt, step: Effect, at: datetime) -> State:
+def _applied(state: State, attempt: Attempt, settled: Pending, at: datetime) -> State:
     attempt = evolved(attempt, failures=0, permanent=False)
-    match step:
-        case Route():
+    if isinstance(settled.step, Attach | Join | Route | Fence | Detach):
+        attempt = evolved(attempt, written=settled, written_at=at)
+    else:
+        attempt = evolved(attempt, changed=settled, changed_at=at)
+    match settled.step:
+        case Route() as step:
             return _routed(state, attempt, step, at)
         case Replace(instance=instance):
             replaced = (*attempt.replaced, instance)
@@ -278,11 +278,9 @@ def _applied(state: State, attempt: Attempt, step: Effect, at: datetime) -> Stat
             )
         case Attach(fleet=fleet):
             left = tuple(name for name in attempt.unplaced if name != fleet)
-            attempt = evolved(attempt, unplaced=left, written_at=at)
+            attempt = evolved(attempt, unplaced=left)
         case Detach(fleet=fleet):
-            attempt = evolved(
-                attempt, unplaced=(*attempt.unplaced, fleet), written_at=at
-            )
+            attempt = evolved(attempt, unplaced=(*attempt.unplaced, fleet))
         case Retire(fleet=fleet):
             attempt = evolved(attempt, retired=(*attempt.retired, fleet))
             state = evolved(_without(state, fleet), doubted_at=at)
@@ -292,7 +290,7 @@ def _applied(state: State, attempt: Attempt, step: Effect, at: datetime) -> Stat
 
 
 def _routed(state: State, attempt: Attempt, step: Route, at: datetime) -> State:
-    attempt = evolved(attempt, routed=step.routing, written_at=at)
+    attempt = evolved(attempt, routed=step.routing)
     if step.stage is None:
         attempt = evolved(attempt, checked_at=at)
     else:

@@ -84,8 +84,14 @@ class Attempt:
     staged_at: datetime | None = None
     routed: Routing | None = None
     """What this deployment last wrote to the switch."""
+    written: Pending | None = None
+    """What it last wrote to the switch; None: whoever took over has written nothing yet."""
     written_at: datetime | None = None
     """When it last wrote to the switch."""
+    changed: Pending | None = None
+    """What it last did to a fleet; None as above."""
+    changed_at: datetime | None = None
+    """When it did so."""
     replaced: tuple[InstanceId, ...] = ()
     unplaced: tuple[FleetName, ...] = ()
     """Fleets proven to have no place at the switch."""

@@ -194,15 +194,25 @@ class Traffic:
             return
         attempt = self.book.state.attempt
         adopting = attempt is not None and isinstance(attempt.goal, AdoptGoal)
-        # whoever has a write of its own in doubt takes this for what was before it
-        restored = dict(self.drifted.weights) == _live(self.book.state)
         blind = self.cloud.provider.switch == "blind"
         knew = intent is not None and intent.record.sequence > self.drifted_at
-        if adopting or restored or (blind and not knew):
+        if adopting or self._is_as_before() or (blind and not knew):
             self.drifted = None
             return
         message = f"a person routed {spell(self.drifted)}; it became {spell(routing)}"
         raise self.judge.condemn("drift", message)
+
+    def _is_as_before(self) -> bool:
+        """Return whether a person did what whoever has a write in doubt takes for its absence.
+
+        That is what was live before the deployment, or what it wrote before that write.
+        """
+        if self.drifted is None:
+            return False
+        attempt = self.book.state.attempt
+        routed = attempt.routed.weights if attempt and attempt.routed else None
+        is_live = dict(self.drifted.weights) == _live(self.book.state)
+        return is_live or self.drifted.weights == routed
 
     def _check_turn(self, intent: Intent | None, routing: Routing) -> None:
         """Only the deployment that is open may move traffic."""

@@ -379,3 +379,20 @@ def test_an_old_reading_does_not_turn_a_good_deployment_back(skip):
         immutable.deploy(service, sim.image("app-1")).raise_for_outcome()
         done = immutable.deploy(service, sim.image("app-2"))
     assert done.is_live, done.error
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_old_readings_cost_time_and_no_steps(kind):
+    """Where all readings are old, nothing is done twice, and all goes well."""
+    stale = [Script("stale", "*", times=None)]
+    provider = Provider(switch=kind, staleness="2s")
+    with Simulation(1, provider=provider, faults=stale) as sim:
+        service = sim.service("shop", size=2)
+        immutable.deploy(service, sim.image("app-1")).raise_for_outcome()
+        done = immutable.deploy(service, sim.image("app-2"))
+        steps = [step.step for step in done.steps]
+        assert steps == ["attach", "launch", "join", "route", "route"]
+        assert [step.step for step in immutable.rollback(service).steps] == steps[3:]
+        assert immutable.scale(service, 3).is_live
+        assert immutable.destroy(service).is_live
+    assert not sim.cloud.fleets.now
