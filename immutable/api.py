@@ -111,8 +111,6 @@ def deploy(
         >>> done.is_live, done.release.number
         (True, 1)
 
-        A release that a validator rejects never gets a request:
-
         >>> broken = recipe.run("rm -r /srv")
         >>> done = immutable.deploy(shop, broken, validators=[lambda target: False])
         >>> print(done.outcome)

@@ -6,8 +6,7 @@ Nothing is inherited; whatever has these methods is a backend. The docstrings ar
 contract, and `immutable.testing.conformance` checks it clause by clause. Begin with
 ``docs/howto/write-a-backend.md``; `immutable.authoring` has what most backends need.
 
-A provider that only has single servers implements `Machines`, three methods, and
-`immutable.fleets.MachineFleets` makes `Fleets` of it.
+A provider with nothing but servers implements `Machines`; see `immutable.fleets`.
 
 Common to every operation:
 
@@ -121,9 +120,9 @@ class Fleets(Protocol):
     def observe(self, fleet: FleetName) -> FleetView | None:
         """Return the fleet as it is now, or None when nothing of it exists.
 
-        Instances come in order of id, each once, with the digest, image and document
-        that the provider says it was launched with; dead ones as ``GONE`` for as long as
-        anything of them is left. Costs provider calls by pages, not by instances.
+        Each instance once, in order of id, with the digest, image and document that it
+        was launched with; dead ones as ``GONE`` while anything of them is left. Costs
+        provider calls by pages, not by instances.
         """
         ...
 
@@ -210,8 +209,7 @@ class Machines(Protocol):
 class Switch(Protocol):
     """What decides which fleet gets the traffic. One switch serves one service.
 
-    It keeps the routing, places, its owner, and a version that moves with every write
-    that `SwitchCapabilities.fencing` compares.
+    It keeps routing, places, owner, and a version that moves with every compared write.
     """
 
     @property

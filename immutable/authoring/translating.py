@@ -40,9 +40,8 @@ def translated(
             client.create_server(…)
 
     Args:
-        meaning: says what an error comes to; None: it does not know it. An error that
-            nobody knows is `Ambiguous` where the call changes something, else
-            `Unavailable`: nothing is believed of it.
+        meaning: says what an error comes to. None: it does not know; then it is
+            `Ambiguous` where the call changes something, else `Unavailable`.
         backend: the backend's name.
         operation: the call, for example ``"machines.create"``.
         resource: the name of the thing it is about.
