@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import TypeVar
 
-from immutable import host, registry
+from immutable import registry
 from immutable.deploying import looking, operations, running
 from immutable.deploying.engine import Engine
 from immutable.deploying.interrupting import Asked, uninterrupted
@@ -13,11 +13,12 @@ from immutable.deploying.opening import open_engine, with_validators
 from immutable.deploying.operations import Head
 from immutable.display import listener
 from immutable.durations import duration
-from immutable.errors import BackendError, InvalidInput, UnknownImage, Unsupported
-from immutable.events import Event, Output
+from immutable.errors import BackendError, InvalidInput
+from immutable.events import Event
 from immutable.host import Stop
+from immutable.images.finding import Subject, build_image, find_image
 from immutable.images.recipe import Recipe
-from immutable.model import Image, ImageId, InstanceLog, pairs
+from immutable.model import Image, InstanceLog, pairs
 from immutable.observing import reading
 from immutable.protocols import Backend, Validator
 from immutable.results import Deployment, HistoryLine, Plan, Status
@@ -31,7 +32,6 @@ from immutable.service import (
 from immutable.strategies import Strategy
 
 OnEvent = Callable[[Event], None]
-Subject = Image | Recipe | str
 _T = TypeVar("_T")
 
 # a library says nothing unless the program has asked to hear it
@@ -62,7 +62,7 @@ def build(
         BackendError: the build failed, or there is no room for it.
     """
     with listener(on_event, progress) as tell:
-        return _build(registry.open_backend(backend), recipe, tell)
+        return build_image(registry.open_backend(backend), recipe, tell)
 
 
 def deploy(
@@ -154,7 +154,7 @@ def plan(
     """
     options = _options(service, config, size, strategy, validators, timeout)
     engine = _open(service, options, None, Asked(None))
-    return operations.plan(engine, _image(engine.backend, image, None), options)
+    return operations.plan(engine, find_image(engine.backend, image, None), options)
 
 
 def rollback(
@@ -355,7 +355,7 @@ def _deploy(
     began = engine.host.now()
     try:
         looking.ask(engine, engine.switch.preflight)
-        image = _image(engine.backend, subject, engine.tell)
+        image = find_image(engine.backend, subject, engine.tell)
     except BackendError as exc:
         return running.refused(engine, "deploy", exc, began=began)
     return uninterrupted(
@@ -375,35 +375,3 @@ def _deploy_plan(
         lambda: operations.deploy(engine, made.release.image, made.options, head=head),
         asked,
     )
-
-
-def _image(backend: Backend, subject: Subject | None, tell: OnEvent | None) -> Image:
-    if isinstance(subject, Recipe):
-        return _build(backend, subject, tell)
-    if not isinstance(subject, str | Image):
-        raise InvalidInput(
-            f"{subject!r} cannot be deployed",
-            hint="give an Image, a Recipe or an image id",
-        )
-    wanted = subject.id if isinstance(subject, Image) else ImageId(subject)
-    found = backend.images.find(wanted)
-    if found is None:
-        raise UnknownImage(
-            f"{backend.name} has no image {wanted!r}", hint="build it, or check the id"
-        )
-    return found
-
-
-def _build(backend: Backend, recipe: Recipe, tell: OnEvent | None) -> Image:
-    if not backend.capabilities.builds_images:
-        raise Unsupported(
-            f"{backend.name} builds no images (capability: builds_images)",
-            hint="deploy an image id",
-        )
-    here = host.of(backend)
-
-    def said(line: str) -> None:
-        if tell is not None:
-            tell(Output(at=here.now(), line=line))
-
-    return backend.images.build(recipe, on_output=said)

@@ -1,0 +1,60 @@
+"""From what may be deployed to an image: one that exists, or one that is built first."""
+
+from collections.abc import Callable
+
+from immutable import host
+from immutable.errors import InvalidInput, UnknownImage, Unsupported
+from immutable.events import Event, Output
+from immutable.images.recipe import Recipe
+from immutable.model import Image, ImageId
+from immutable.protocols import Backend
+
+Subject = Image | Recipe | str
+"""An image, a recipe that is built first, or a provider's image id."""
+Tell = Callable[[Event], None]
+
+
+def find_image(backend: Backend, subject: Subject | None, tell: Tell | None) -> Image:
+    """Return the image that is meant, building it where a recipe is given.
+
+    Raises:
+        InvalidInput: it is none of the three.
+        UnknownImage: the backend has none with this id.
+        Unsupported: the backend does not build images.
+        BackendError: the build failed, or the backend cannot be asked.
+    """
+    if isinstance(subject, Recipe):
+        return build_image(backend, subject, tell)
+    if not isinstance(subject, str | Image):
+        raise InvalidInput(
+            f"{subject!r} cannot be deployed",
+            hint="give an Image, a Recipe or an image id",
+        )
+    wanted = subject.id if isinstance(subject, Image) else ImageId(subject)
+    found = backend.images.find(wanted)
+    if found is None:
+        raise UnknownImage(
+            f"{backend.name} has no image {wanted!r}", hint="build it, or check the id"
+        )
+    return found
+
+
+def build_image(backend: Backend, recipe: Recipe, tell: Tell | None) -> Image:
+    """Return a recipe's image, telling each line that its build prints.
+
+    Raises:
+        Unsupported: the backend does not build images.
+        BackendError: the build failed, or there is no room for it.
+    """
+    if not backend.capabilities.builds_images:
+        raise Unsupported(
+            f"{backend.name} builds no images (capability: builds_images)",
+            hint="deploy an image id",
+        )
+    here = host.of(backend)
+
+    def said(line: str) -> None:
+        if tell is not None:
+            tell(Output(at=here.now(), line=line))
+
+    return backend.images.build(recipe, on_output=said)
