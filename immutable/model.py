@@ -145,8 +145,8 @@ class Tags:
 class FleetSpec:
     """Everything needed to launch a fleet, or to launch it again.
 
-    ``document`` is the configuration that each instance is handed at boot: JSON text,
-    without secrets.
+    ``document`` is the configuration that each instance is handed at boot: one line of ASCII
+    JSON, without secrets.
     """
 
     name: FleetName
