@@ -15,6 +15,7 @@ from immutable.testing.conformance.case import Part, Reach
 from immutable.testing.conformance.suite import case, reopenable, with_groups
 from immutable.testing.conformance.trial import Trial
 
+_DOCUMENT = r'{"colour":"blau \u00fc","quote":"\"","n":1,"list":[]}'
 _EXPIRES = datetime(2100, 1, 1, tzinfo=UTC)
 _REPEAT = "Fleets.launch: repeat-safe: afterwards there are spec.size instances"
 
@@ -96,7 +97,7 @@ def retires(t: Trial) -> None:
 )
 def says_its_origin(t: Trial) -> None:
     """Compare digest, image and document of each instance with the spec."""
-    spec = t.launch(t.spec(document='{"colour": "blau ü", "n": 1}'))
+    spec = t.launch(t.spec(document=_DOCUMENT))
     view = t.observed(
         spec.name, lambda v: alive(v) == spec.size, f"{spec.size} instances"
     )

@@ -53,7 +53,7 @@ def knows_nothing(t: Trial) -> None:
 )
 def reads(t: Trial) -> None:
     """Read the logs of two instances, and then only the last bytes."""
-    spec = _booted(t)
+    spec = _booted(t, 2)
     logs = _complete(t, spec)
     ids = [log.instance for log in logs]
     view = t.observed(spec.name, lambda _: True, "the fleet")
@@ -74,8 +74,8 @@ def reads(t: Trial) -> None:
     fit=keeping,
 )
 def outlives(t: Trial) -> None:
-    """Read the logs before and after the fleet is retired."""
-    spec = _booted(t)
+    """Read the log before and after the fleet is retired."""
+    spec = _booted(t, 1)
     before = {log.instance for log in _complete(t, spec)}
     t.retire(spec.name)
     t.seen(
@@ -107,8 +107,8 @@ def forgets(t: Trial) -> None:
     )
 
 
-def _booted(t: Trial) -> FleetSpec:
-    spec = t.spec(2, image=t.good)
+def _booted(t: Trial, size: int) -> FleetSpec:
+    spec = t.spec(size, image=t.good)
     t.attach(spec.name)
     t.launch(spec)
     t.join(spec.name, t.addressed(spec.name, spec.size))

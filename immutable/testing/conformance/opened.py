@@ -53,8 +53,15 @@ class Opened:
 
     def open_switch(self, service: ServiceName) -> Switch:
         """Open a service's switch, anew where the subject can."""
+        return self.open_at(self.address(service), service)
+
+    def address(self, service: ServiceName) -> str | Switch | None:
+        """Return what the subject says of a service's switch."""
         asked = self.subject.switch
-        address = asked(service) if callable(asked) else asked
+        return asked(service) if callable(asked) else asked
+
+    def open_at(self, address: str | Switch | None, service: ServiceName) -> Switch:
+        """Open the switch at an address."""
         # only asked for an address when the subject names none
         backend = cast("Backend", self._backend)
         return registry.open_switch(address, backend, service, port=self.subject.port)

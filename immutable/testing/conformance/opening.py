@@ -81,9 +81,11 @@ def declares_once(t: Trial) -> None:
 )
 def opens_quietly(t: Trial) -> None:
     """Open it once more, and watch for connections, programs and directories."""
+    service = t.fresh_service()
+    address = t.opened.address(service)
     with _watched() as seen:
         t.reopened()
-        t.open_switch(t.fresh_service())
+        t.opened.open_at(address, service)
     t.expect(not seen, "no connection, no program, no directory", seen)
 
 

@@ -38,7 +38,7 @@ class Parts(Watch):
     def __init__(self, case: Case[Trial], opened: Opened) -> None:
         super().__init__(case.name, case.clause, opened.terms)
         self._reach = case.reach
-        self._opened = opened
+        self.opened = opened
         self.service = self.fresh_service()
         self.ledger = self.fresh_ledger()
         self.deployment = DeploymentId(self.here.unique()[:12])
@@ -54,11 +54,11 @@ class Parts(Watch):
     @functools.cached_property
     def hasty_backend(self) -> Backend:
         """Return the backend for whoever minds staleness himself, as deployers do."""
-        return backend_by(self._opened.backend, self._watched)
+        return backend_by(self.opened.backend, self._watched)
 
     def reopened(self) -> Backend:
         """Open the backend anew, as another process would."""
-        opened = backend_by(self._opened.open_backend(), self._watched)
+        opened = backend_by(self.opened.open_backend(), self._watched)
         return backend_by(opened, self._patient)
 
     def kill(self, instance: InstanceId) -> None:
@@ -88,7 +88,7 @@ class Parts(Watch):
     def hasty_switch(self, service: ServiceName) -> Switch:
         """Open a switch for whoever minds staleness himself."""
         self.services.setdefault(service, set())
-        return switch_by(self._opened.open_switch(service), self._watched)
+        return switch_by(self.opened.open_switch(service), self._watched)
 
     def fresh_service(self, chars: int = 11) -> ServiceName:
         """Return a name that no service had."""
@@ -114,17 +114,17 @@ class Parts(Watch):
     @property
     def good(self) -> Image:
         """Return the image whose instances become ready."""
-        return self._opened.image(self.subject.good)
+        return self.opened.image(self.subject.good)
 
     @property
     def another(self) -> Image:
         """Return the other image."""
-        return self._opened.image(self.subject.another)
+        return self.opened.image(self.subject.another)
 
     @property
     def spare(self) -> Image:
         """Return an image that may be deleted, found or built anew."""
-        return self._opened.resolve(self.subject.spare)
+        return self.opened.resolve(self.subject.spare)
 
     @property
     def strange(self) -> Version:
@@ -134,14 +134,14 @@ class Parts(Watch):
     @property
     def broken_image(self) -> Image:
         """Return the image whose instances never become ready."""
-        return self._opened.image(self.subject.broken)
+        return self.opened.image(self.subject.broken)
 
     @property
     def usual(self) -> Image:
         """Return the image that is good enough for this case."""
         inert = self.subject.inert
         if self._reach is Reach.OBJECTS and inert is not None:
-            return self._opened.image(inert)
+            return self.opened.image(inert)
         return self.good
 
     def release(self, image: Image, number: int = 1) -> Release:
