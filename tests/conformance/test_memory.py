@@ -38,8 +38,6 @@ def subject(request: pytest.FixtureRequest) -> conformance.Subject:
         pages=120,
         # every point in the plain world, some in each of the others
         crashes=None if not request.param else 10,
-        # the engine does not yet wait until its own writes can be seen
-        leave_out=("deploying: *", "crashing: *") if is_old else (),
     )
 
 
