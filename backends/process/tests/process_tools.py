@@ -86,6 +86,11 @@ def serving(place: Path, option: str = "rise=2") -> Iterator[immutable.Service]:
         clear(place)
 
 
+def deploy(service: immutable.Service, place: Path, mark: str) -> None:
+    """Deploy; here, so that a process of its own can be told to do it."""
+    immutable.deploy(service, recipe_of(mark, place))
+
+
 def clear(place: Path) -> None:
     """Destroy whatever instance is left in a place."""
     backend = backend_in(place)

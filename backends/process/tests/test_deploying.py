@@ -12,6 +12,7 @@ import attrs
 import pytest
 from process_tools import (
     backend_in,
+    deploy,
     eventually,
     kill,
     processes_naming,
@@ -118,11 +119,6 @@ def test_a_directory_that_cannot_be_written_is_refused(
     assert immutable.status(service).fleets == ()
 
 
-def deploy_in_another_process(service: immutable.Service, place: Path) -> None:
-    """Deploy, and be killed on the way."""
-    immutable.deploy(service, recipe_of("two", place))
-
-
 def launched(service: immutable.Service, place: Path) -> bool | None:
     """Return whether an instance of a second fleet is there."""
     return len(backend_in(place).machines.list()) > service.size or None
@@ -142,7 +138,7 @@ def test_a_killed_deployer_leaves_production_whole(
     """Its work is finished or taken back, and no process nobody knows of is left."""
     assert immutable.deploy(service, recipe_of("one", place)).is_live
     context = multiprocessing.get_context("spawn")
-    other = context.Process(target=deploy_in_another_process, args=(service, place))
+    other = context.Process(target=deploy, args=(service, place, "two"))
     other.start()
     eventually(lambda: moment(service, place), "its work")
     os.kill(other.pid or 0, signal.SIGKILL)
