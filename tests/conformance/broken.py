@@ -65,7 +65,9 @@ class Defect:
             opened.append(service)
             return self.switch(lab, lab.switch(self.of_service(service)))
 
-        def visit(_endpoint: Endpoint) -> str:
+        def visit(endpoint: Endpoint) -> str:
+            if endpoint == lab.switch(opened[-1]).endpoints()[1]:
+                return previewed(lab, opened[-1])
             return (self.visit or served)(lab, opened[-1])
 
         machines = self.machines() if self.machines else None
@@ -91,5 +93,14 @@ class Defect:
 def served(lab: World, service: str) -> str:
     """Return what a client of a service is served: the image of the fleet with traffic."""
     weights = lab.switch(service).read().routing.weights
-    images = {s.image for s in lab.servers() if weights and s.fleet == weights[0][0]}
-    return ", ".join(sorted(map(str, images)))
+    return _image_of(lab, weights[0][0]) if weights else ""
+
+
+def previewed(lab: World, service: str) -> str:
+    """Return what a client is served on the preview route."""
+    fleet = lab.switch(service).read().routing.preview
+    return _image_of(lab, fleet) if fleet else ""
+
+
+def _image_of(lab: World, fleet: str) -> str:
+    return ", ".join(sorted({str(s.image) for s in lab.servers() if s.fleet == fleet}))

@@ -42,6 +42,23 @@ def test_broken_backends_are_caught(defect: Defect) -> None:
         caught(run, name, *defect.clauses)
 
 
+@pytest.mark.parametrize("options", sorted({defect.options for defect in DEFECTS}))
+def test_without_a_defect_nothing_is_caught(
+    options: str, ran: Callable[[str], None]
+) -> None:
+    """What finds the defects finds nothing in the same world without them."""
+    sound = Defect(name="sound", options=options, found_by=())
+    found_by = {n for d in DEFECTS if d.options == options for n in d.found_by}
+    names = sorted(name for name in found_by if not name.startswith("machines: "))
+    results = [conformance.run(CASES[name], sound.subject()).result for name in names]
+    not_applicable = results.count(conformance.Result.NOT_APPLICABLE)
+    assert not_applicable < len(results)
+    ran(
+        f"conformance, without a defect ({options or 'plain'}): {len(results)} cases, "
+        f"{not_applicable} not applicable, none failed"
+    )
+
+
 @pytest.mark.parametrize("name", broken_others.LEDGERS)
 def test_broken_ledgers_are_caught(name: str) -> None:
     """Every broken ledger store fails the case that is to find it."""
