@@ -95,7 +95,7 @@ def tidy(engine: Engine, *, searching: bool = False) -> Ending | None:
     if state.attempt is not None or engine.ledger is None:
         return None
     if searching or maintaining.settled(state, engine.host.now(), engine.context.late):
-        mend(engine)
+        _mend(engine)
         state = engine.journal.state
     try:
         goal = _tidy_goal(engine, state, searching=searching)
@@ -108,17 +108,14 @@ def tidy(engine: Engine, *, searching: bool = False) -> Ending | None:
     return Loop(engine).run()
 
 
-def mend(engine: Engine) -> Ending | None:
+def _mend(engine: Engine) -> Ending | None:
     """Let a known fleet have exactly its servers as members again, where it has not.
 
     A server that was asked for by a dead deployer may come late, and so may an old list
     of members: both are seen by whoever looks for what was in flight.
     """
-    state = engine.journal.state
-    if state.attempt is not None or engine.ledger is None:
-        return None
     try:
-        fleet = finding.torn(engine, state)
+        fleet = finding.torn(engine, engine.journal.state)
         if fleet is None:
             return None
         service = engine.service
