@@ -7,7 +7,7 @@ from itertools import count
 
 import attrs
 from broken import Defect, Over, served
-from broken_fleets import flapping
+from broken_images import flapping
 
 from immutable.errors import Conflict
 from immutable.model import Endpoint, Health, LedgerId, Routing, Version

@@ -4,7 +4,9 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
+import broken_finding
 import broken_fleets
+import broken_images
 import broken_others
 import broken_switches
 import pytest
@@ -19,7 +21,13 @@ CASES = {case.name: case for case in suite.all()}
 LEDGER_CASES = {case.name: case for case in ledgers.case.all()}
 VALIDATOR_CASES = {case.name: case for case in validating.case.all()}
 STRANGE_OPTIONS = "opening: an option that nobody reads is refused"
-DEFECTS = (*broken_fleets.DEFECTS, *broken_switches.DEFECTS, *broken_others.MACHINES)
+DEFECTS = (
+    *broken_fleets.DEFECTS,
+    *broken_finding.DEFECTS,
+    *broken_images.DEFECTS,
+    *broken_switches.DEFECTS,
+    *broken_others.MACHINES,
+)
 
 
 ALL_CASES = {**CASES, **LEDGER_CASES, **VALIDATOR_CASES}

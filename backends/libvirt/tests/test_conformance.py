@@ -98,22 +98,27 @@ class Switches:
         switch.shut_down()
 
 
+def power_off(instance: InstanceId) -> None:
+    """End a virtual machine as a power cut would."""
+    connection = libvirt.open("qemu:///system")
+    connection.lookupByName(instance).destroy()
+    connection.close()
+
+
 @pytest.fixture(scope="session")
 def subject(
     vm_url: str, image: Image, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[conformance.Subject]:
     """Return real machines, and what ends them; nothing runs on afterwards."""
     backend = immutable_libvirt.open_backend(Url.parse(vm_url))
-    neighbours = Neighbours()
-    switches = Switches(tmp_path_factory.mktemp("conformance"))
+    neighbours, folder = Neighbours(), tmp_path_factory.mktemp("conformance")
+    switches = Switches(folder)
 
     def kill(instance: InstanceId) -> None:
         if instance in neighbours.running:
             neighbours.end(instance)
-            return
-        connection = libvirt.open("qemu:///system")
-        connection.lookupByName(instance).destroy()
-        connection.close()
+        else:
+            power_off(instance)
 
     def inventory(service: ServiceName) -> frozenset[str]:
         left = (remains.facts.name for remains in backend.machines.store.remains())

@@ -1,0 +1,201 @@
+"""Backends whose images, logs or declarations break the contract."""
+
+# ruff: noqa: D101 - what is wrong with each is said in DEFECTS, at the end
+
+import tempfile
+from datetime import timedelta
+from itertools import count
+
+import attrs
+from broken import Altered, Defect, Over
+
+from immutable.errors import BackendError
+from immutable.model import Digest, ImageId, InstanceLog, digest_of
+
+_SERIAL = count()
+_ASKED: dict[str, int] = {}
+
+
+def part(name: str, kind: type[Over]):
+    """Return what makes a backend with one part exchanged."""
+    return lambda _lab, backend: Altered(
+        backend, **{name: kind(getattr(backend, name))}
+    )
+
+
+class ResolvesAliases(Over):
+    def find(self, image):
+        return self.inner.find(ImageId("another" if image == "latest" else image))
+
+
+class DigestOfTheDay(Over):
+    def find(self, image):
+        found = self.inner.find(image)
+        new = Digest(digest_of("digest", next(_SERIAL)))
+        return found and attrs.evolve(found, digest=new)
+
+
+class OneDigest(Over):
+    def find(self, image):
+        found = self.inner.find(image)
+        return found and attrs.evolve(found, digest=Digest(digest_of("all")))
+
+    def build(self, recipe, *, on_output):
+        built = self.inner.build(recipe, on_output=on_output)
+        return attrs.evolve(built, digest=Digest(digest_of("all")))
+
+
+class BuildsAgain(Over):
+    def build(self, recipe, *, on_output):
+        on_output("building")
+        return self.inner.build(recipe, on_output=on_output)
+
+
+class DeletesOnce(Over):
+    def delete(self, image):
+        if self.inner.find(image) is None:
+            raise BackendError(f"no image {image}")
+        self.inner.delete(image)
+
+
+class NoLogsNoFleet(Over):
+    def read(self, fleet, *, tail_bytes):
+        logs = self.inner.read(fleet, tail_bytes=tail_bytes)
+        if not logs:
+            raise BackendError(f"no logs of {fleet}")
+        return logs
+
+
+class WholeLogsBackwards(Over):
+    def read(self, fleet, *, tail_bytes):
+        return tuple(reversed(self.inner.read(fleet, tail_bytes=1 << 20)))
+
+
+class LogsDieToo(Over):
+    def __init__(self, inner):
+        super().__init__(inner.logs)
+        self.fleets = inner.fleets
+
+    def read(self, fleet, *, tail_bytes):
+        if self.fleets.observe(fleet) is None:
+            return ()
+        return self.inner.read(fleet, tail_bytes=tail_bytes)
+
+
+class SaysWhatItCannotKnow(Over):
+    def read(self, fleet, *, tail_bytes):
+        made_up = InstanceLog(instance="i-1", fleet=fleet, console="booted", journal="")
+        return self.inner.read(fleet, tail_bytes=tail_bytes) or (made_up,)
+
+
+class Flapping(Over):
+    """Declares something else until it is believed."""
+
+    def __init__(self, inner, lab, **changed):
+        super().__init__(inner)
+        self.lab, self.changed = lab, changed
+
+    @property
+    def capabilities(self):
+        # once when its shape is checked, and once when it is asked
+        asked = _ASKED[self.lab.name] = _ASKED.get(self.lab.name, 0) + 1
+        declared = self.inner.capabilities
+        return attrs.evolve(declared, **self.changed) if asked <= 2 else declared
+
+
+def flapping(inner, lab, **changed):
+    """Return one of a class of its own: shapes are checked once for each class."""
+    return type("Flapping", (Flapping,), {})(inner, lab, **changed)
+
+
+class Misnamed(Over):
+    name = "My Cloud"
+
+
+class Chatty(Over):
+    def preflight(self, need):
+        return (*self.inner.preflight(need), "two\nlines")
+
+
+def touching(_lab, backend):
+    """Open with a directory."""
+    tempfile.TemporaryDirectory().cleanup()
+    return backend
+
+
+DEFECTS = (
+    Defect(
+        name="resolves aliases",
+        backend=part("images", ResolvesAliases),
+        found_by=("images: other ids find nothing",),
+    ),
+    Defect(
+        name="gives another digest each time",
+        backend=part("images", DigestOfTheDay),
+        found_by=("images: an image is found by its exact id",),
+    ),
+    Defect(
+        name="gives all images one digest",
+        backend=part("images", OneDigest),
+        found_by=("images: different images have different digests",),
+    ),
+    Defect(
+        name="builds again",
+        backend=part("images", BuildsAgain),
+        found_by=("images: the same recipe is built once",),
+    ),
+    Defect(
+        name="deletes only once",
+        backend=part("images", DeletesOnce),
+        found_by=(
+            "images: deleting is repeat-safe",
+            "images: deleting what never was is no error",
+        ),
+    ),
+    Defect(
+        name="has no logs of nobody",
+        backend=part("logs", NoLogsNoFleet),
+        found_by=("logs: a fleet that nobody knows has no logs",),
+    ),
+    Defect(
+        name="reads whole logs, backwards",
+        backend=part("logs", WholeLogsBackwards),
+        found_by=("logs: each instance's log is read, in order, and cut",),
+    ),
+    Defect(
+        name="loses logs with their fleet",
+        backend=lambda _lab, backend: Altered(backend, logs=LogsDieToo(backend)),
+        found_by=("logs: logs stay when the fleet is retired",),
+    ),
+    Defect(
+        name="makes logs up",
+        options="keeps_logs=no",
+        backend=part("logs", SaysWhatItCannotKnow),
+        found_by=("logs: logs that are not kept are empty",),
+    ),
+    Defect(
+        name="declares something else each time",
+        backend=lambda lab, b: flapping(b, lab, staleness=timedelta(microseconds=1)),
+        found_by=("opening: capabilities do not change",),
+    ),
+    Defect(
+        name="builds though it says that it cannot",
+        backend=lambda lab, b: flapping(b, lab, builds_images=False),
+        found_by=("images: building that is not declared is refused",),
+    ),
+    Defect(
+        name="has a name that is no scheme",
+        backend=lambda _lab, backend: Misnamed(backend),
+        found_by=("opening: a backend says what it is",),
+    ),
+    Defect(
+        name="warns in several lines",
+        backend=lambda _lab, backend: Chatty(backend),
+        found_by=("opening: preflight looks and touches nothing",),
+    ),
+    Defect(
+        name="makes a directory when it is opened",
+        backend=touching,
+        found_by=("opening: opening a backend touches nothing",),
+    ),
+)
