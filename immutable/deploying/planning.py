@@ -23,15 +23,12 @@ from immutable.deploying.facts import (
 from immutable.deploying.spoiling import spoilt_by
 from immutable.deploying.steps import (
     Attach,
-    Detach,
-    Effect,
     Finish,
     Join,
     Launch,
     Look,
     Replace,
     Resize,
-    Retire,
     Route,
     Wait,
     name_of,
@@ -57,6 +54,8 @@ from immutable.model import (
 from immutable.results import PlannedStep
 
 _LIMIT = 1000
+Ahead = Attach | Launch | Join | Route | Resize | Replace
+"""What a plan can meet: where all goes well, nothing is fenced, detached or retired."""
 
 
 @attrs.frozen(kw_only=True)
@@ -90,29 +89,22 @@ class Model:
                 return tuple(
                     Probe(instance=i.id, health=Health.READY) for i in instances
                 )
-            case SessionsFact():
-                return 0
-            case VerdictsFact() | EvidenceFact():
-                return ()
+            case VerdictsFact() | SessionsFact() | EvidenceFact():
+                return ()  # nobody objects; the others are asked for after a plan's end
 
-    def apply(self, effect: Effect) -> None:
+    def apply(self, effect: Ahead) -> None:
         """Change the model as the effect would change the world."""
         match effect:
             case Launch(spec=spec) | Resize(spec=spec) | Replace(spec=spec):
                 self._fleets[spec.name] = _launched(spec)
-            case Retire(fleet=fleet):
-                self._fleets.pop(fleet, None)
             case Route(routing=routing):
                 self._view = attrs.evolve(self._view, routing=routing)
-            case Attach() | Join() | Detach():
+            case Attach() | Join():
                 self._change_places(effect)
         self.peak = max(self.peak, self._count())
 
-    def _change_places(self, effect: Attach | Join | Detach) -> None:
+    def _change_places(self, effect: Attach | Join) -> None:
         others = tuple(a for a in self._view.attachments if a.fleet != effect.fleet)
-        if isinstance(effect, Detach):
-            self._view = attrs.evolve(self._view, attachments=others)
-            return
         members = effect.members if isinstance(effect, Join) else ()
         place = Attachment(fleet=effect.fleet, place="", members=members)
         self._view = attrs.evolve(self._view, attachments=(*others, place))
@@ -150,13 +142,13 @@ def forecast(
     raise AssertionError("a plan did not end")
 
 
-def _planned(effect: Effect) -> PlannedStep:
+def _planned(effect: Ahead) -> PlannedStep:
     return PlannedStep(
         step=name_of(effect), fleet=effect.fleet, detail=detail_of(effect)
     )
 
 
-def _applied(state: State, effect: Effect, now: datetime) -> State:
+def _applied(state: State, effect: Ahead, now: datetime) -> State:
     number = state.attempt.steps + 1 if state.attempt else 1
     state = _told(state, Intended(number=number, step=effect), now)
     return _told(state, Settled(number=number, result=Result.APPLIED), now)
