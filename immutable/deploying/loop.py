@@ -8,6 +8,7 @@ Deploy, rollback, scale, heal, retirement and recovery all run here.
 import logging
 from collections import Counter
 from datetime import datetime, timedelta
+from typing import cast
 
 import attrs
 
@@ -248,12 +249,13 @@ class Loop:
         seen = self._world.facts.get(SwitchFact())
         self._world = self._world.forget(*spoilt_by(effect))
         if isinstance(effect, Route | Fence) and seen and self._written:
-            self._learn_routing(effect.routing, self._written, seen.value)
+            before = cast("SwitchView", seen.value)
+            self._learn_routing(effect.routing, self._written, before)
 
-    def _learn_routing(self, routing: Routing, version: Version, before: Value) -> None:
+    def _learn_routing(
+        self, routing: Routing, version: Version, before: SwitchView
+    ) -> None:
         """Know the switch from the write itself: that it was accepted proves the rest."""
-        if not isinstance(before, SwitchView):
-            return
         if self._context.switch.fencing == "blind":
             return
         view = attrs.evolve(

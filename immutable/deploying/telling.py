@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import cast
 
 from immutable import events
 from immutable.deploying.facts import Fact, Reason, Value, VerdictsFact
@@ -107,10 +108,8 @@ class Teller:
 
     def looked(self, fact: Fact, value: Value) -> None:
         """Tell the verdicts that are new."""
-        if not isinstance(fact, VerdictsFact) or not isinstance(value, tuple):
-            return
-        for verdict in value:
-            if isinstance(verdict, Verdict):
+        if isinstance(fact, VerdictsFact):
+            for verdict in cast("tuple[Verdict, ...]", value):
                 self._judged(fact, verdict)
 
     def turned_back(self, reason: Reason) -> None:
