@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from immutable.errors import Unsupported
 from immutable.testing.chances import seeded
 
 if TYPE_CHECKING:
@@ -126,9 +127,18 @@ class Scheduler:
             raise Killed(process.name)
 
     def spawn(self, process: Process, work: Callable[[], object], at_us: int) -> None:
-        """Let a process begin to work at an instant."""
+        """Let a process begin to work at an instant.
+
+        Raises:
+            Unsupported: greenlet is not installed.
+        """
         # imported on first use: `memory://` spawns nothing, and greenlet is an extra
-        from greenlet import getcurrent, greenlet
+        try:
+            from greenlet import getcurrent, greenlet
+        except ImportError as exc:
+            message = "simulated processes are greenlets, and greenlet is not installed"
+            hint = "run: pip install 'immutable-deploy[testing]'"
+            raise Unsupported(message, hint=hint) from exc
 
         if self._hub is None:
             self._hub = getcurrent()

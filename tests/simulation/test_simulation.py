@@ -1,3 +1,4 @@
+import sys
 import textwrap
 from datetime import timedelta
 
@@ -6,7 +7,7 @@ import pytest
 import immutable
 import immutable.testing
 from immutable import host
-from immutable.errors import InvalidInput, NotEnough
+from immutable.errors import InvalidInput, NotEnough, Unsupported
 from immutable.host import Never
 from immutable.model import FleetName, InstanceState, Outcome, Token
 from immutable.testing import (
@@ -396,3 +397,10 @@ def test_old_readings_cost_time_and_no_steps(kind):
         assert immutable.scale(service, 3).is_live
         assert immutable.destroy(service).is_live
     assert not sim.cloud.fleets.now
+
+
+def test_without_greenlet_processes_cannot_be_spawned(monkeypatch):
+    """What is an extra is named, with the command that installs it."""
+    monkeypatch.setitem(sys.modules, "greenlet", None)
+    with pytest.raises(Unsupported, match=r"immutable-deploy\[testing\]"):
+        Simulation(1).spawn("one", lambda: None)
