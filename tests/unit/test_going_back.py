@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import attrs
 import pytest
-from fakes import FakeSwitch, boom
+from fakes import FakeBackend, FakeSwitch, boom
 
 from immutable import errors
 from immutable.deploying import operations
@@ -193,6 +193,38 @@ def test_a_validator_that_recovery_has_decides(stage):
     dies_in_the_bake(passing)
     assert operations.recover(passing.engine()).outcome is Outcome.LIVE
     assert stage.engine().journal.load().live.release.image.id == "two"
+
+
+def test_a_first_release_that_fails_under_traffic_leaves_nothing(stage):
+    """There is no old side to be proven: production is empty again, as it was."""
+    done = stage.deploy("one", validators=(lambda target: not target.live,))
+    assert done.outcome is Outcome.ROLLED_BACK
+    assert stage.world.routing == Routing()
+    assert not stage.world.inventory()
+
+
+def test_a_standby_survives_a_rollback_that_fails(stage):
+    """The warm fleet was there before: it goes back to being the standby."""
+    stage.deploy("one")
+    stage.deploy("two")
+    before, standby = stage.world.routing, stage.engine().journal.load().standby
+    rejecting = stage.with_(validators=(lambda target: target.release.number != 1,))
+    done = rejecting.rollback()
+    assert isinstance(done.error, errors.ValidationFailed)
+    assert done.outcome is Outcome.ROLLED_BACK
+    assert stage.world.routing == before
+    assert len(stage.world.places[standby.name]) == 2
+    assert stage.engine().journal.load().standby == standby
+
+
+def test_a_backend_that_keeps_no_logs_is_not_asked_for_them(stage):
+    """A failed fleet is destroyed without evidence where there is none to be had."""
+    forgetful = stage.with_(backend=FakeBackend(stage.world, keeps_logs=False))
+    stage.world.sick_images.add("bad")
+    done = forgetful.deploy("bad")
+    assert (done.outcome, done.evidence) == (Outcome.ROLLED_BACK, ())
+    assert "logs" not in stage.world.calls
+    assert not stage.world.inventory()
 
 
 def test_every_step_back_is_in_the_ledger(stage):
