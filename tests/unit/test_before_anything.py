@@ -67,6 +67,16 @@ def test_a_plan_makes_room_for_what_the_provider_grew(stage):
     assert len(stage.world.fleets[live].instances) == 3
 
 
+def test_a_plan_with_validators_shows_the_preview(stage):
+    """Whoever judges the release sees it off the production path first."""
+    judged = stage.with_(validators=(lambda target: target is not None,))
+    image = stage.world.image("one")
+    plan = operations.plan(judged.engine(), image, judged.options())
+    done = judged.deploy(image)
+    assert [step.step for step in plan.steps] == [step.step for step in done.steps]
+    assert "preview" in plan.steps[-2].detail
+
+
 def test_a_release_whose_image_is_gone_is_not_gone_back_to(stage):
     """There is nothing to launch from: refused, and said what to do."""
     stage.deploy("one")

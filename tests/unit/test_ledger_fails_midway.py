@@ -72,6 +72,25 @@ def test_a_lease_that_cannot_be_renewed_lets_nothing_begin(stage):
     assert len(stage.world.inventory()) == 1
 
 
+def test_who_slept_through_its_lease_begins_nothing(stage):
+    """Another took over meanwhile: the call is not made, and the outcome says so."""
+    stage.deploy("one")
+    stage.world.calls.clear()
+
+    def sleep(_stream, _sequence):
+        if isinstance(pending(stage), Launch):
+            stage.store.after_append = nothing
+            stage.world.clock.time += OVER
+            rival = operations.recover(stage.engine())
+            assert rival.outcome is Outcome.ROLLED_BACK
+
+    stage.store.after_append = sleep
+    done = stage.deploy("two")
+    assert done.outcome is Outcome.SUPERSEDED
+    assert "launch" not in stage.world.calls
+    assert len(stage.world.inventory()) == 1
+
+
 def test_a_ledger_without_its_identity_changes_nothing(stage):
     """Nobody's name stands at the switch: without an id of its own nothing is done."""
     stage.deploy("one")

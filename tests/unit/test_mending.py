@@ -5,6 +5,7 @@ from datetime import timedelta
 import attrs
 import pytest
 
+from immutable import errors
 from immutable.deploying import operations
 from immutable.deploying.steps import Launch
 from immutable.model import Outcome, Token
@@ -90,3 +91,23 @@ def test_a_fleet_that_is_whole_is_not_mended(stage):
     assert operations.recover(stage.engine()).outcome is Outcome.ROLLED_BACK
     assert stage.world.fleets[fleet] == before
     assert "heal" not in [line.verb for line in reading.history(stage.engine())]
+
+
+def test_what_cannot_be_looked_for_now_is_looked_for_by_the_next_call(stage):
+    """Nothing is refused when nobody can look around; the doubts stay until somebody can."""
+    late = timedelta(minutes=5)
+    stage.service.backend.capabilities = attrs.evolve(
+        stage.service.backend.capabilities, late=late
+    )
+    stage.deploy("one")
+    (fleet,) = stage.world.fleets
+    stage.world.clock.time += late
+    spec = attrs.evolve(stage.world.specs[fleet], name="shop-v9-stray0")
+    stage.service.backend.fleets.launch(spec, token=Token("late"))
+    stage.world.faults["list"] = [errors.Unavailable("struck")] * 9
+    done = operations.recover(stage.engine())
+    assert (done.outcome, done.warnings) == (Outcome.LIVE, ())
+    assert stage.engine().journal.load().doubted_at is not None
+    stage.world.faults.clear()
+    operations.recover(stage.engine())
+    assert set(stage.world.fleets) == {fleet}

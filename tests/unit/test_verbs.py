@@ -83,6 +83,23 @@ def test_with_nothing_there_nothing_is_done(stage, verb):
     assert "list" not in stage.world.calls
 
 
+def test_of_two_that_begin_at_once_one_does(stage):
+    """Who comes second at the very record that begins is refused, and touches nothing."""
+    stage.deploy("one")
+
+    def rival(_stream, _sequence):
+        stage.store.before_append = lambda *_: None
+        assert stage.deploy("theirs").outcome is Outcome.LIVE
+
+    stage.store.before_append = rival
+    done = stage.deploy("ours")
+    assert done.outcome is Outcome.REFUSED
+    assert isinstance(done.error, errors.Contention)
+    assert "began first" in str(done.error)
+    assert stage.engine().journal.load().live.release.image.id == "theirs"
+    assert len(stage.world.inventory()) == 2
+
+
 def test_what_is_as_it_was_asked_to_be_is_left_alone(stage):
     """The same size, the same release: live at once, without a record."""
     stage.deploy("one")
