@@ -111,3 +111,22 @@ def test_what_cannot_be_looked_for_now_is_looked_for_by_the_next_call(stage):
     stage.world.faults.clear()
     operations.recover(stage.engine())
     assert set(stage.world.fleets) == {fleet}
+
+
+def test_a_fleet_that_cannot_be_looked_at_is_mended_once_it_can_be(stage):
+    """Recovery ends well without; what was in flight is looked for again in any case."""
+    late = timedelta(minutes=5)
+    stage.service.backend.capabilities = attrs.evolve(
+        stage.service.backend.capabilities, late=late
+    )
+    stage.deploy("one")
+    (fleet,) = stage.world.fleets
+    crashed(stage)
+    one_too_many(stage, fleet)
+    stage.world.faults["observe"] = [errors.Unavailable("struck")] * 9
+    assert operations.recover(stage.engine()).outcome is Outcome.ROLLED_BACK
+    assert not is_mended(stage, fleet)
+    stage.world.faults.clear()
+    stage.world.clock.time += late
+    assert operations.recover(stage.engine()).outcome is Outcome.LIVE
+    assert is_mended(stage, fleet)

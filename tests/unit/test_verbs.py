@@ -111,6 +111,19 @@ def test_what_is_as_it_was_asked_to_be_is_left_alone(stage):
     assert len(stage.store.records["service/shop"]) == records
 
 
+def test_a_release_that_was_never_live_is_nothing_to_go_back_to(stage):
+    """The whole history is read, and what was turned away is not among the releases."""
+    stage.deploy("one")
+    stage.world.sick_images.add("bad")
+    assert stage.deploy("bad").outcome is Outcome.ROLLED_BACK
+    assert stage.deploy("three").release.number == 3
+    with pytest.raises(errors.UnknownRelease, match="that were: v1, v3"):
+        stage.rollback(to=2)
+    with pytest.raises(errors.UnknownRelease, match="that were: v1, v3"):
+        stage.rollback(to=0)
+    assert stage.rollback().release.number == 1
+
+
 def test_the_same_release_in_another_size_is_scaled(stage):
     """Deploying what is live with size= changes the size and nothing else."""
     image = stage.world.image("one")
