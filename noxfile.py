@@ -51,6 +51,18 @@ CONFORMANCE = {
     "libvirt": "backends/libvirt/tests/test_conformance.py",
 }
 """Where each backend is held to the contract."""
+COVERED = (
+    "tests/unit",
+    "tests/simulation",
+    "tests/property",
+    # they are about other things: a copy of the algorithm, real HAProxy, the benchmarks
+    "--ignore=tests/simulation/test_mutants.py",
+    "--ignore=tests/simulation/test_linearizability.py",
+    "--ignore=tests/unit/test_bench.py",
+    # measured, a test takes several times as long
+    "--timeout=0",
+)
+"""What `immutable/deploying` is measured by."""
 
 
 def provide(*packages: str) -> None:
@@ -167,6 +179,15 @@ def tests(session: nox.Session) -> None:
     _install_wheels(session)
     # Not `python -m pytest`: that would import the tree instead of the wheels.
     _run(session, "pytest", *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Measure which branches of the algorithm tests reach; takes about ten minutes."""
+    _install_editable(session, *TESTING)
+    session.install("--group", "test", "coverage>=7.10")
+    _run(session, "coverage", "run", "-m", "pytest", *COVERED, *session.posargs)
+    session.run("coverage", "report")
 
 
 @nox.session
