@@ -94,11 +94,13 @@ def tidy(engine: Engine, *, searching: bool = False) -> Ending | None:
     state = engine.journal.state
     if state.attempt is not None or engine.ledger is None:
         return None
-    if searching or maintaining.settled(state, engine.host.now(), engine.context.late):
-        _mend(engine)
-        state = engine.journal.state
+    settles = maintaining.settled(state, engine.host.now(), engine.context.late)
+    if (searching or settles) and not _mend(engine):
+        # who could not look has settled nothing
+        settles = None
+    state = engine.journal.state
     try:
-        goal = _tidy_goal(engine, state, searching=searching)
+        goal = _tidy_goal(engine, state, settles, searching=searching)
         if goal is None or state.attempt is not None:
             return None
         _begin(engine, goal, new_deployment(engine))
@@ -108,16 +110,19 @@ def tidy(engine: Engine, *, searching: bool = False) -> Ending | None:
     return Loop(engine).run()
 
 
-def _mend(engine: Engine) -> Ending | None:
+def _mend(engine: Engine) -> bool:
     """Let a known fleet have exactly its servers as members again, where it has not.
 
     A server that was asked for by a dead deployer may come late, and so may an old list
     of members: both are seen by whoever looks for what was in flight.
+
+    Returns:
+        Whether it could look.
     """
     try:
         fleet = finding.torn(engine, engine.journal.state)
         if fleet is None:
-            return None
+            return True
         service = engine.service
         goal = HealGoal(
             fleet=fleet,
@@ -127,14 +132,15 @@ def _mend(engine: Engine) -> Ending | None:
         )
         _begin(engine, goal, new_deployment(engine))
     except (Contention, BackendError, LedgerError):
-        return None
-    return Loop(engine).run()
+        return False
+    Loop(engine).run()
+    return True
 
 
-def _tidy_goal(engine: Engine, state: State, *, searching: bool) -> TidyGoal | None:
-    now = engine.host.now()
-    settles = maintaining.settled(state, now, engine.context.late)
-    fleets = maintaining.due(state, now)
+def _tidy_goal(
+    engine: Engine, state: State, settles: datetime | None, *, searching: bool
+) -> TidyGoal | None:
+    fleets = maintaining.due(state, engine.host.now())
     if not (fleets or settles or searching):
         return None
     view = looking.read_switch(engine)

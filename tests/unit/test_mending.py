@@ -130,3 +130,21 @@ def test_a_fleet_that_cannot_be_looked_at_is_mended_once_it_can_be(stage):
     stage.world.clock.time += late
     assert operations.recover(stage.engine()).outcome is Outcome.LIVE
     assert is_mended(stage, fleet)
+
+
+def test_doubts_are_not_settled_by_a_look_that_failed(stage):
+    """A server that came late into a known fleet is found by whoever can look."""
+    late = timedelta(minutes=5)
+    stage.service.backend.capabilities = attrs.evolve(
+        stage.service.backend.capabilities, late=late
+    )
+    stage.deploy("one")
+    (fleet,) = stage.world.fleets
+    stage.world.clock.time += late
+    one_too_many(stage, fleet)
+    stage.world.faults["observe"] = [errors.Unavailable("struck")] * 9
+    assert operations.recover(stage.engine()).outcome is Outcome.LIVE
+    assert stage.engine().journal.load().doubted_at is not None
+    stage.world.faults.clear()
+    operations.recover(stage.engine())
+    assert is_mended(stage, fleet)
