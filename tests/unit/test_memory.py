@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import signal
 import threading
 import time
 from datetime import timedelta
@@ -450,6 +451,15 @@ def test_a_lone_watcher_stops_when_asked(lab):
     assert not watcher.is_alive()
 
 
+@pytest.fixture
+def heeds_ctrl_c():
+    """Heed SIGINT, which a process in a shell's background was told to ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_ctrl_c")
 def test_ctrl_c_stops_a_watcher(lab):
     """As in a notebook: what is begun is ended, and KeyboardInterrupt is raised."""
     shop = service(lab)
