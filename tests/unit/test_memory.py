@@ -4,9 +4,9 @@ import _thread
 import asyncio
 import os
 import re
+import signal
 import subprocess
 import sys
-import signal
 import threading
 import time
 from datetime import timedelta
