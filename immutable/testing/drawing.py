@@ -147,9 +147,9 @@ class DrawnPolicy:
         pauses = tuple(self._soon(span) for span in self.chance.choice(_PATIENCE))
         program = Program(sim, service, actions, self.outcomes, pauses)
         after = self._soon(self.chance.choice(_STARTS))
-        sim.spawn(name, program, after=after, clock=self._clock(sim))
+        sim.spawn(name, program, after=after, clock=self._clock())
 
-    def _clock(self, sim: Simulation) -> Clock:
+    def _clock(self) -> Clock:
         """Draw a clock: the right one, mostly."""
         if not self.wrong_clocks:
             return Clock()
