@@ -6,11 +6,11 @@ brings its own host (`immutable.testing`) repeats exactly.
 
 import contextvars
 import random
+import signal
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeVar, runtime_checkable
@@ -21,7 +21,6 @@ from immutable.urls import Url
 from immutable.workers import Answer
 
 _T = TypeVar("_T")
-_TICK_S = 0.2
 
 
 class Stop(Protocol):
@@ -151,23 +150,20 @@ class ThisHost:
         return tuple(job.answer(deadline - time.monotonic()) for job in jobs)
 
     def aside(self, work: Callable[[], _T], on_interrupt: Callable[[], None]) -> _T:
-        """Run work in a thread when this is the one that Ctrl-C would interrupt."""
-        if threading.current_thread() is not threading.main_thread():
+        """Run work with a handler of its own for the interrupt.
+
+        An exception in the middle of a step, or of waiting for a thread that takes it,
+        would leave work behind that nobody can stop.
+        """
+        before = signal.getsignal(signal.SIGINT)
+        here = threading.current_thread() is threading.main_thread()
+        if not here or not callable(before):
             return work()
-        context = contextvars.copy_context()
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="immutable") as pool:
-            return _await(pool.submit(context.run, work), on_interrupt)
-
-
-def _await(future: Future[_T], on_interrupt: Callable[[], None]) -> _T:
-    while True:
+        signal.signal(signal.SIGINT, lambda *_: on_interrupt())
         try:
-            return future.result(timeout=_TICK_S)
-        except TimeoutError:
-            if future.done():
-                return future.result()
-        except KeyboardInterrupt:
-            on_interrupt()
+            return work()
+        finally:
+            signal.signal(signal.SIGINT, before)
 
 
 _current: contextvars.ContextVar[Host | None] = contextvars.ContextVar(

@@ -1,4 +1,4 @@
-"""Ctrl-C without torn steps: the work runs beside, and an interrupt asks it to stop."""
+"""Ctrl-C without torn steps: an interrupt asks the work to stop, and is raised afterwards."""
 
 import threading
 from collections.abc import Callable

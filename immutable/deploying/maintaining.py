@@ -144,7 +144,8 @@ def _destroy(whole: Whole, fleet: FleetName) -> Decision:
         return Retire(fleet=fleet)
     view = whole.world.switch()
     if whole.context.switch.fencing != "compare-and-set":
-        return Detach(fleet=fleet, expected=view.version)
+        # an old reading may show no place where there still is one
+        return _settle(whole) or Detach(fleet=fleet, expected=view.version)
     return Fence(
         fleet=fleet, routing=view.routing, expected=view.version, unplaced=True
     )

@@ -38,6 +38,8 @@ class Traffic:
     _left: Routing = attrs.field(factory=Routing, init=False)
     """What was routed before a person began to meddle."""
     _meddled: bool = attrs.field(default=False, init=False)
+    _meddled_us: int = attrs.field(default=-1, init=False)
+    """When a person last routed traffic."""
     _span_us: int = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -74,11 +76,11 @@ class Traffic:
         Raises:
             Violation: the fleet has traffic, or had it so lately that it may still have.
         """
-        if self.drifted is not None:
-            # nobody can know when a person took the traffic away
-            return
         past = self.cloud.switch(self.book.service)
         since_us = self.cloud.now_us - to_us(self.cloud.provider.settle)
+        if self.drifted is not None or self._meddled_us >= since_us:
+            # nobody can know when a person took the traffic away
+            return
         instants = (since_us, *past.changes(since_us, self.cloud.now_us))
         if any(past.at(us).routing.weight_of(fleet) for us in instants):
             message = f"{fleet} lost its place, and may still be served"
@@ -123,6 +125,7 @@ class Traffic:
         if self.drifted is None:
             self._left = before
         self._meddled = True
+        self._meddled_us = self.cloud.now_us
         if self._is_expected(after):
             self.drifted = None
             return

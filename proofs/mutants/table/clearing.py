@@ -29,8 +29,8 @@ MUTANTS = (
     planted(
         "a fence proves what it does not compare",
         _MAINTAINING,
-        '    if whole.context.switch.fencing != "compare-and-set":\n        return Detach',
-        '    if whole.context.switch.fencing == "blind":\n        return Detach',
+        '    if whole.context.switch.fencing != "compare-and-set":\n',
+        '    if whole.context.switch.fencing == "blind":\n',
         _PLACE,
     ),
     planted(
