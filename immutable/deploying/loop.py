@@ -166,7 +166,8 @@ class Loop:
             self._look_failed(step, exc, attempt)
             return
         del self._failed_looks[step.fact]
-        self._learn(step.fact, value)
+        # as old as the question: whoever slept over the answer does not know when it was
+        self._learn(step.fact, value, asked_at)
         self.teller.looked(step.fact, value)
 
     def _look_failed(self, step: Look, error: ImmutableError, attempt: Attempt) -> None:
@@ -261,11 +262,10 @@ class Loop:
         view = attrs.evolve(
             before, routing=routing, version=version, owner=self._context.ledger
         )
-        self._learn(SwitchFact(), view)
+        self._learn(SwitchFact(), view, self._engine.host.now())
 
-    def _learn(self, fact: Fact, value: Value) -> None:
-        now = self._engine.host.now()
-        self._world = self._world.at(now, self._world.stop).learn(fact, value)
+    def _learn(self, fact: Fact, value: Value, at: datetime) -> None:
+        self._world = self._world.at(at, self._world.stop).learn(fact, value)
 
     def _finish(self, step: Finish) -> None:
         self._journal.append(

@@ -95,11 +95,13 @@ def attach(scene: Scene, _goal: DeployGoal) -> Decision | None:
     )
 
 
-def launch(scene: Scene, _goal: DeployGoal) -> Decision | None:
+def launch(scene: Scene, goal: DeployGoal) -> Decision | None:
     """Create the instances that are missing."""
     if len(scene.instances()) >= scene.entry.size:
         return None
-    return Launch(spec=scene.spec(scene.entry.size))
+    spec = scene.spec(scene.entry.size)
+    # a launch of another size would be another mutation under the same token
+    return Launch(spec=spec) if spec.size == goal.size else Resize(spec=spec)
 
 
 def replace_the_dead(scene: Scene, _goal: DeployGoal) -> Decision | None:

@@ -14,6 +14,13 @@ from immutable.deploying.steps import (
     Retire,
     Route,
 )
+from immutable.ledger.entries import (
+    evolve_fleets,
+    mark,
+    remember,
+    with_attempt,
+    without,
+)
 from immutable.ledger.evolving import evolved
 from immutable.ledger.goals import AdoptGoal, DeployGoal, TidyGoal
 from immutable.ledger.lately import Lately
@@ -39,15 +46,13 @@ from immutable.ledger.state import (
     Pending,
     State,
 )
-from immutable.model import FleetName, Outcome, Release
+from immutable.model import FleetName, Outcome
 
-RELEASES_KEPT = 50
-"""So many releases that were live stay in the state; older ones are in history."""
 CLOCKS_APART = timedelta(minutes=10)
 """By so much, at most, the clocks of two deployers may differ."""
-_NO_ROOM = frozenset({"NotEnough", "Taken"})
-_NEVER = frozenset({"Unsupported", "PermissionDenied", "BuildFailed", "UnknownImage"})
-PERMANENT = _NO_ROOM | _NEVER
+PERMANENT = frozenset(
+    "Unsupported NotEnough PermissionDenied Taken BuildFailed UnknownImage".split()  # noqa: SIM905 - a line is read at once
+)
 _known = Lately[tuple[int, int], tuple[State, Record, State]](256)
 """By the identities of a state and a record: as long as they are here, nobody else's."""
 
@@ -125,7 +130,7 @@ def _taken_over(state: State, attempt: Attempt, at: datetime) -> State:
         steps_before=attempt.steps,
         aborting_at=at if attempt.aborting else None,
     )
-    return evolved(_with(state, attempt), doubted_at=at)
+    return evolved(with_attempt(state, attempt), doubted_at=at)
 
 
 def _unfenced(attempt: Attempt, doubtful: Pending | None, at: datetime) -> Attempt:
@@ -154,7 +159,7 @@ def _begun(state: State, entry: Begun, record: Record) -> State:
         sequence=record.sequence,
         begun_at=record.at,
     )
-    state = _with(state, attempt)
+    state = with_attempt(state, attempt)
     match entry.goal:
         case DeployGoal(reused=False) as goal:
             return _new_fleet(state, goal, attempt)
@@ -162,7 +167,7 @@ def _begun(state: State, entry: Begun, record: Record) -> State:
             # what is still served is no tombstone before production is closed
             served = {fleet for fleet, _ in goal.before.weights} if goal.closing else {}
             closed = (name for name in fleets if name not in served)
-            return _mark(state, FleetStatus.RETIRING, *closed)
+            return mark(state, FleetStatus.RETIRING, *closed)
         case AdoptGoal() as goal:
             return _acquainted(state, goal, attempt)
         case _:
@@ -196,7 +201,7 @@ def _restored(state: State, entry: Restored) -> State:
         next_release=entry.next_release,
         strays=entry.strays,
     )
-    return _remember(state, live.release) if live else state
+    return remember(state, live.release) if live else state
 
 
 def _intended(state: State, attempt: Attempt, entry: Intended, at: datetime) -> State:
@@ -206,8 +211,8 @@ def _intended(state: State, attempt: Attempt, entry: Intended, at: datetime) -> 
     )
     if isinstance(step, Launch | Resize | Replace):
         attempt = evolved(attempt, launched_at=attempt.launched_at or at)
-        state = _evolved(state, (step.fleet,), size=step.spec.size)
-    return _with(state, attempt)
+        state = evolve_fleets(state, (step.fleet,), size=step.spec.size)
+    return with_attempt(state, attempt)
 
 
 def _settled(state: State, attempt: Attempt, entry: Settled, at: datetime) -> State:
@@ -225,7 +230,7 @@ def _settled(state: State, attempt: Attempt, entry: Settled, at: datetime) -> St
         case Result.UNKNOWN:
             return _doubted(state, _failed(attempt, entry, at), settled, at)
         case Result.NOT_APPLIED:
-            return _with(state, _failed(attempt, entry, at))
+            return with_attempt(state, _failed(attempt, entry, at))
 
 
 def _failed(attempt: Attempt, entry: Settled, at: datetime) -> Attempt:
@@ -244,7 +249,7 @@ def _failed(attempt: Attempt, entry: Settled, at: datetime) -> Attempt:
 def _doubted(state: State, attempt: Attempt, settled: Pending, at: datetime) -> State:
     if isinstance(settled.step, Route | Fence):
         attempt = _unfenced(attempt, settled, at)
-    return evolved(_with(state, attempt), doubted_at=at)
+    return evolved(with_attempt(state, attempt), doubted_at=at)
 
 
 def _changed(state: State, step: Effect, at: datetime) -> State:
@@ -254,7 +259,7 @@ def _changed(state: State, step: Effect, at: datetime) -> State:
     """
     if not isinstance(step, Launch | Resize | Replace):
         return state
-    return evolved(_evolved(state, (step.fleet,), changed_at=at), doubted_at=at)
+    return evolved(evolve_fleets(state, (step.fleet,), changed_at=at), doubted_at=at)
 
 
 def _applied(state: State, attempt: Attempt, settled: Pending, at: datetime) -> State:
@@ -272,10 +277,7 @@ def _applied(state: State, attempt: Attempt, settled: Pending, at: datetime) -> 
         case Launch() | Resize():
             attempt = evolved(attempt, launched_at=at)
         case Fence(fleet=fleet, unplaced=unplaced):
-            proven = (fleet,) if unplaced else ()
-            attempt = evolved(
-                attempt, unfenced_at=None, unplaced=(*attempt.unplaced, *proven)
-            )
+            attempt = _fenced(attempt, (fleet,) if unplaced else (), at)
         case Attach(fleet=fleet):
             left = tuple(name for name in attempt.unplaced if name != fleet)
             attempt = evolved(attempt, unplaced=left)
@@ -283,10 +285,21 @@ def _applied(state: State, attempt: Attempt, settled: Pending, at: datetime) -> 
             attempt = evolved(attempt, unplaced=(*attempt.unplaced, fleet))
         case Retire(fleet=fleet):
             attempt = evolved(attempt, retired=(*attempt.retired, fleet))
-            state = evolved(_without(state, fleet), doubted_at=at)
+            state = evolved(without(state, fleet), doubted_at=at)
         case _:
             pass
-    return _with(state, attempt)
+    return with_attempt(state, attempt)
+
+
+def _fenced(attempt: Attempt, proven: tuple[FleetName, ...], at: datetime) -> Attempt:
+    """Let going back begin when there are no doubts any more: waiting was none of it."""
+    doubted = attempt.unfenced_at is not None and attempt.aborting is not None
+    return evolved(
+        attempt,
+        unfenced_at=None,
+        unplaced=(*attempt.unplaced, *proven),
+        aborting_at=at if doubted else attempt.aborting_at,
+    )
 
 
 def _routed(state: State, attempt: Attempt, step: Route, at: datetime) -> State:
@@ -296,15 +309,15 @@ def _routed(state: State, attempt: Attempt, step: Route, at: datetime) -> State:
     else:
         attempt = evolved(attempt, stage=step.stage, staged_at=at)
     if isinstance(attempt.goal, TidyGoal):
-        state = _mark(state, FleetStatus.RETIRING, *attempt.goal.fleets)
-    return evolved(_with(state, attempt), shifted_at=at)
+        state = mark(state, FleetStatus.RETIRING, *attempt.goal.fleets)
+    return evolved(with_attempt(state, attempt), shifted_at=at)
 
 
 def _aborting(state: State, attempt: Attempt, entry: Aborting, at: datetime) -> State:
     goal = attempt.goal
     if isinstance(goal, DeployGoal) and not goal.reused:
-        state = _mark(state, FleetStatus.RETIRING, goal.fleet)
-    return _with(
+        state = mark(state, FleetStatus.RETIRING, goal.fleet)
+    return with_attempt(
         state,
         evolved(
             attempt, aborting=entry.reason, aborting_at=at, failures=0, permanent=False
@@ -339,9 +352,9 @@ def _cut_over(
     if before is not None and before.name == live:
         return state
     if state.standby is not None and state.standby.name != live:
-        state = _mark(state, FleetStatus.RETIRING, state.standby.name)
+        state = mark(state, FleetStatus.RETIRING, state.standby.name)
     if before is not None:
-        state = _evolved(
+        state = evolve_fleets(
             state,
             (before.name,),
             status=FleetStatus.STANDBY,
@@ -349,8 +362,8 @@ def _cut_over(
         )
     if live is None or goal.release is None:
         return state
-    state = _mark(state, FleetStatus.LIVE, live)
-    return _remember(state, goal.release) if entry.outcome is Outcome.LIVE else state
+    state = mark(state, FleetStatus.LIVE, live)
+    return remember(state, goal.release) if entry.outcome is Outcome.LIVE else state
 
 
 def _adopted(state: State, goal: AdoptGoal, entry: Finished, at: datetime) -> State:
@@ -368,33 +381,3 @@ def _tidied(state: State, goal: TidyGoal, entry: Finished) -> State:
     if settled and doubted is not None and doubted == goal.settles:
         doubted = None
     return evolved(state, strays=strays, doubted_at=doubted)
-
-
-def _remember(state: State, release: Release) -> State:
-    others = tuple(r for r in state.releases if r.number != release.number)
-    known = sorted((*others, release), key=lambda r: r.number)
-    return evolved(state, releases=tuple(known[-RELEASES_KEPT:]))
-
-
-def _with(state: State, attempt: Attempt) -> State:
-    return evolved(state, attempt=attempt)
-
-
-def _without(state: State, fleet: FleetName) -> State:
-    return evolved(state, fleets=tuple(f for f in state.fleets if f.name != fleet))
-
-
-def _mark(state: State, status: FleetStatus, *names: FleetName) -> State:
-    return _evolved(state, names, status=status, retire_at=None)
-
-
-def _evolved(
-    state: State,
-    names: tuple[FleetName, ...],
-    **changes: FleetStatus | datetime | int | None,
-) -> State:
-    fleets = tuple(
-        evolved(entry, **changes) if entry.name in names else entry  # type: ignore[arg-type]  # fields by name
-        for entry in state.fleets
-    )
-    return evolved(state, fleets=fleets)

@@ -23,7 +23,7 @@ from proofs.kills.stage import (
 )
 
 Rule = Callable[[Stage], bool]
-_LATE = timedelta(hours=1)
+_LATE = timedelta(days=1)
 
 
 def recover(stage: Stage) -> Deployment:

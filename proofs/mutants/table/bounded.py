@@ -33,8 +33,8 @@ MUTANTS = (
         "a fleet in part is a fleet",
         _RULES,
         "    if len(scene.instances()) >= scene.entry.size:\n        return None\n"
-        "    return Launch",
-        "    if scene.instances():\n        return None\n    return Launch",
+        "    spec =",
+        "    if scene.instances():\n        return None\n    spec =",
         Scene("a launch that creates too few"),
     ),
     planted(

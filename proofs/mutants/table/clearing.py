@@ -72,15 +72,15 @@ MUTANTS = (
     planted(
         "after a retirement nobody looks again",
         _FOLD,
-        "            state = evolved(_without(state, fleet), doubted_at=at)\n",
-        "            state = _without(state, fleet)\n",
+        "            state = evolved(without(state, fleet), doubted_at=at)\n",
+        "            state = without(state, fleet)\n",
         Scene("a place that comes twice"),
     ),
     planted(
         "after a takeover nobody looks again",
         _FOLD,
-        "    return evolved(_with(state, attempt), doubted_at=at)\n\n\ndef _unfenced",
-        "    return _with(state, attempt)\n\n\ndef _unfenced",
+        "    return evolved(with_attempt(state, attempt), doubted_at=at)\n\n\ndef _unfenced",
+        "    return with_attempt(state, attempt)\n\n\ndef _unfenced",
         _LANDINGS,
         Schedules(60),
         redundant="whoever takes over asks again for what was in flight, or retires it, "
@@ -90,9 +90,9 @@ MUTANTS = (
         "after a lost answer nobody looks again",
         _FOLD,
         "        attempt = _unfenced(attempt, settled, at)\n"
-        "    return evolved(_with(state, attempt), doubted_at=at)\n",
+        "    return evolved(with_attempt(state, attempt), doubted_at=at)\n",
         "        attempt = _unfenced(attempt, settled, at)\n"
-        "    return _with(state, attempt)\n",
+        "    return with_attempt(state, attempt)\n",
         Schedules(60),
         redundant="a change of servers is looked at again whatever its answer was, and "
         "places and members change only beside one, or beside a retirement",

@@ -48,8 +48,8 @@ MUTANTS = (
     planted(
         "a doubt about a launch is not noted",
         _FOLD,
-        "    return evolved(_evolved(state, (step.fleet,), changed_at=at), doubted_at=at)\n",
-        "    return _evolved(state, (step.fleet,), changed_at=at)\n",
+        "    return evolved(evolve_fleets(state, (step.fleet,), changed_at=at), doubted_at=at)\n",
+        "    return evolve_fleets(state, (step.fleet,), changed_at=at)\n",
         Scene("a resize that is delivered twice"),
     ),
     planted(
@@ -103,7 +103,7 @@ MUTANTS = (
         _FOLD,
         """\
     if state.standby is not None and state.standby.name != live:
-        state = _mark(state, FleetStatus.RETIRING, state.standby.name)
+        state = mark(state, FleetStatus.RETIRING, state.standby.name)
 """,
         "",
         Stateful(40),

@@ -48,7 +48,7 @@ MUTANTS = (
         _FOLD,
         """\
     if isinstance(goal, DeployGoal) and not goal.reused:
-        state = _mark(state, FleetStatus.RETIRING, goal.fleet)
+        state = mark(state, FleetStatus.RETIRING, goal.fleet)
 """,
         "",
         Schedules(150),
@@ -56,10 +56,10 @@ MUTANTS = (
     planted(
         "a failed deploy takes the standby with it",
         _FOLD,
-        "        state = _mark(state, FleetStatus.RETIRING, goal.fleet)\n",
+        "        state = mark(state, FleetStatus.RETIRING, goal.fleet)\n",
         """\
         standby = (state.standby.name,) if state.standby else ()
-        state = _mark(state, FleetStatus.RETIRING, goal.fleet, *standby)
+        state = mark(state, FleetStatus.RETIRING, goal.fleet, *standby)
 """,
         Stateful(40),
     ),
