@@ -15,6 +15,7 @@ from immutable.display import listener
 from immutable.durations import duration
 from immutable.errors import BackendError, InvalidInput
 from immutable.events import Event
+from immutable.examples import example
 from immutable.host import Stop
 from immutable.images.finding import Subject, build_image, find_image
 from immutable.images.recipe import Recipe
@@ -65,6 +66,23 @@ def build(
         return build_image(registry.open_backend(backend), recipe, tell)
 
 
+@example(
+    """
+    >>> import immutable
+    >>> shop = immutable.Service("shop", backend="memory://", ports=8080)
+    >>> recipe = immutable.Recipe.base("debian:12").packages("python3")
+    >>> done = immutable.deploy(shop, recipe)
+    >>> done.is_live, done.release.number
+    (True, 1)
+
+    A release that a validator rejects never gets a request:
+
+    >>> broken = recipe.run("rm -r /srv")
+    >>> done = immutable.deploy(shop, broken, validators=[lambda target: False])
+    >>> print(done.outcome)
+    rolled back
+    """
+)
 def deploy(
     service: Service | Plan,
     image: Subject | None = None,
@@ -80,9 +98,6 @@ def deploy(
 ) -> Deployment:
     """Launch a whole new fleet from an image, prove it, and move traffic in one step.
 
-    Blocks until the outcome is known. Until the commit, production stays as it was or
-    goes back to it, whatever fails; Ctrl-C does so too and is raised afterwards.
-
     Args:
         service: what is deployed, or a `Plan` (then nothing else but the last four).
         image: an `Image`, a `Recipe` that is built first, or a provider's image id.
@@ -91,38 +106,23 @@ def deploy(
         strategy: instead of the service's.
         validators: instead of the service's.
         on_event: gets every event of `immutable.events`, in order.
-        cancel: anything with ``is_set()``, such as a `threading.Event`.
+        cancel: anything with ``is_set()``; Ctrl-C goes back, too, and is raised then.
         timeout: until the commit; when it passes, everything goes back.
-        progress: ``True`` shows progress on standard error: rich on a terminal where it
-            is installed, plain lines otherwise. ``"plain"`` or ``"rich"`` chooses.
+        progress: shown on standard error: ``"rich"``, ``"plain"``, or ``True`` chooses.
 
     Returns:
-        The deployment. What went wrong is in its ``outcome`` and ``error``;
-        ``raise_for_outcome()`` raises it.
+        What became of it; ``raise_for_outcome()`` raises what went wrong. Where it is
+        not live, production stays as it was or goes back to it, whatever failed.
 
     Raises:
         InvalidInput: an argument that cannot work; nothing was touched.
-
-    Example:
-        >>> import immutable
-        >>> shop = immutable.Service("shop", backend="memory://", ports=8080)
-        >>> recipe = immutable.Recipe.base("debian:12").packages("python3")
-        >>> done = immutable.deploy(shop, recipe)
-        >>> done.is_live, done.release.number
-        (True, 1)
-
-        >>> broken = recipe.run("rm -r /srv")
-        >>> done = immutable.deploy(shop, broken, validators=[lambda target: False])
-        >>> print(done.outcome)
-        rolled back
     """
     asked = Asked(cancel)
     with listener(on_event, progress) as tell:
         if isinstance(service, Plan):
             return _deploy_plan(service, image, tell, asked)
         options = _options(service, config, size, strategy, validators, timeout)
-        engine = _open(service, options, tell, asked)
-        return _deploy(engine, image, options, asked)
+        return _deploy(_open(service, options, tell, asked), image, options, asked)
 
 
 def plan(
@@ -157,6 +157,17 @@ def plan(
     return operations.plan(engine, find_image(engine.backend, image, None), options)
 
 
+@example(
+    """
+    >>> import immutable
+    >>> shop = immutable.Service("shop", backend="memory://", ports=8080)
+    >>> first = immutable.Recipe.base("debian:12")
+    >>> for recipe in (first, first.packages("python3")):
+    ...     immutable.deploy(shop, recipe).raise_for_outcome()
+    >>> immutable.rollback(shop).release.number
+    1
+    """
+)
 def rollback(
     service: Service,
     *,
@@ -185,15 +196,6 @@ def rollback(
 
     Raises:
         UnknownRelease: there is no such release, or none to go back to.
-
-    Example:
-        >>> import immutable
-        >>> shop = immutable.Service("shop", backend="memory://", ports=8080)
-        >>> first = immutable.Recipe.base("debian:12")
-        >>> for recipe in (first, first.packages("python3")):
-        ...     immutable.deploy(shop, recipe).raise_for_outcome()
-        >>> immutable.rollback(shop).release.number
-        1
     """
     asked = Asked(cancel)
     with listener(on_event, progress) as tell:

@@ -105,16 +105,17 @@ def choose_preview(service: str, config: HAProxyConfig) -> Address:
 
 
 def _identity() -> dict[str, str]:
+    """Return whom HAProxy is to become, where we are root and its package made a user."""
     import grp
     import pwd
 
+    if os.geteuid() != 0:
+        return {}
     try:
-        if os.geteuid() == 0:
-            user, group = pwd.getpwnam("haproxy"), grp.getgrnam("haproxy")
-            return {"user": user.pw_name, "group": group.gr_name}
+        user, group = pwd.getpwnam("haproxy"), grp.getgrnam("haproxy")
     except KeyError:
-        pass
-    return {}
+        return {}
+    return {"user": user.pw_name, "group": group.gr_name}
 
 
 def is_supervised(home: Home) -> bool:

@@ -182,12 +182,19 @@ def _remove_abandoned(path: Path) -> None:
     """Remove a workspace whose builder no longer holds its lock, because it died."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(path, ignore_errors=True)
-    except BlockingIOError:
-        pass
+        if _took_lock(descriptor):
+            shutil.rmtree(path, ignore_errors=True)
     finally:
         os.close(descriptor)
+
+
+def _took_lock(descriptor: int) -> bool:
+    """Take the lock of a file if nobody has it, and return whether that was so."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _sync(path: Path) -> None:
