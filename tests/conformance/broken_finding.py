@@ -3,7 +3,7 @@
 # ruff: noqa: D101 - what is wrong with each is said in DEFECTS, at the end
 
 import attrs
-from broken import Defect, Over
+from broken import Over
 from broken_fleets import fleets
 
 from immutable.model import FleetView, InstanceState
@@ -119,64 +119,56 @@ class RaisesKeyError(Over):
 
 
 DEFECTS = (
-    Defect(
-        name="observes an empty fleet instead of none",
-        backend=fleets(EmptyInsteadOfNone),
-        found_by=("fleets: an unknown fleet is observed as None",),
+    fleets(
+        "observes an empty fleet instead of none",
+        EmptyInsteadOfNone,
+        "fleets: an unknown fleet is observed as None",
     ),
-    Defect(
-        name="loses tags",
-        backend=fleets(LosesTags),
-        found_by=("fleets: tags are exact, and found without the ledger",),
+    fleets(
+        "loses tags", LosesTags, "fleets: tags are exact, and found without the ledger"
     ),
-    Defect(
-        name="reports a wrong digest",
-        backend=fleets(WrongDigest),
-        found_by=("fleets: instances say what they were launched from",),
+    fleets(
+        "reports a wrong digest",
+        WrongDigest,
+        "fleets: instances say what they were launched from",
     ),
-    Defect(
-        name="looks for instances by prefix",
-        backend=fleets(LooksByPrefix),
-        found_by=("fleets: no two fleets share an instance",),
+    fleets(
+        "looks for instances by prefix",
+        LooksByPrefix,
+        "fleets: no two fleets share an instance",
     ),
-    Defect(
-        name="lists other ledgers' fleets",
-        backend=fleets(IgnoresTheLedger),
-        found_by=("fleets: only fleets with both tags are listed",),
+    fleets(
+        "lists other ledgers' fleets",
+        IgnoresTheLedger,
+        "fleets: only fleets with both tags are listed",
     ),
-    Defect(
-        name="is stale for ever",
-        backend=fleets(StaleForEver),
-        found_by=("fleets: what has changed is seen in time",),
+    fleets(
+        "is stale for ever", StaleForEver, "fleets: what has changed is seen in time"
     ),
-    Defect(
-        name="comes back after its end",
-        backend=fleets(ComesBack),
-        found_by=("fleets: what was retired does not come back",),
+    fleets(
+        "comes back after its end",
+        ComesBack,
+        "fleets: what was retired does not come back",
     ),
-    Defect(
-        name="reads the first page only",
-        backend=fleets(FirstPageOnly),
-        found_by=("fleets: big fleets are seen whole",),
+    fleets(
+        "reads the first page only", FirstPageOnly, "fleets: big fleets are seen whole"
     ),
-    Defect(
-        name="reads the same page twice",
-        backend=fleets(SamePageTwice),
-        found_by=("fleets: big fleets are seen whole",),
+    fleets(
+        "reads the same page twice", SamePageTwice, "fleets: big fleets are seen whole"
     ),
-    Defect(
-        name="remembers in the object",
-        backend=fleets(RemembersInTheObject),
-        found_by=("fleets: another process sees the same",),
+    fleets(
+        "remembers in the object",
+        RemembersInTheObject,
+        "fleets: another process sees the same",
     ),
-    Defect(
-        name="takes the dead for alive",
-        backend=fleets(TakesTheDeadForAlive),
-        found_by=("fleets: a dead instance is seen as gone, and replaced",),
+    fleets(
+        "takes the dead for alive",
+        TakesTheDeadForAlive,
+        "fleets: a dead instance is seen as gone, and replaced",
     ),
-    Defect(
-        name="raises a bare KeyError",
-        backend=fleets(RaisesKeyError),
-        found_by=("opening: errors are of this library's tree",),
+    fleets(
+        "raises a bare KeyError",
+        RaisesKeyError,
+        "opening: errors are of this library's tree",
     ),
 )

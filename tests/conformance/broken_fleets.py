@@ -17,8 +17,8 @@ from immutable.model import (
 _SERIAL = count()
 
 
-def fleets(kind: type[Over]):
-    """Return what makes a backend with such fleets; its objects share their memory."""
+def fleets(name: str, kind: type[Over], *found_by: str) -> Defect:
+    """Return a defect of fleets; the objects of such a backend share their memory."""
     memory: dict[str, object] = {}
 
     def broken(lab, backend):
@@ -26,7 +26,7 @@ def fleets(kind: type[Over]):
         part.memory, part.lab = memory, lab
         return Altered(backend, fleets=part)
 
-    return broken
+    return Defect(name=name, backend=broken, found_by=found_by)
 
 
 def fresh_token() -> Token:
@@ -156,90 +156,70 @@ _LEAK = (
     "crashing: an ending that dies anywhere can be repeated",
 )
 DEFECTS = (
-    Defect(
-        name="ignores the token",
-        backend=fleets(IgnoresTheToken),
-        found_by=(
-            "fleets: the same token launches once",
-            "fleets: launches at once make one fleet",
-        ),
+    fleets(
+        "ignores the token",
+        IgnoresTheToken,
+        "fleets: the same token launches once",
+        "fleets: launches at once make one fleet",
     ),
-    Defect(
-        name="returns early",
-        backend=fleets(ReturnsEarly),
-        found_by=("fleets: launching makes all instances",),
+    fleets("returns early", ReturnsEarly, "fleets: launching makes all instances"),
+    fleets(
+        "takes half a fleet for a whole one",
+        TakesHalfForWhole,
+        "fleets: a launch that was begun is completed",
     ),
-    Defect(
-        name="takes half a fleet for a whole one",
-        backend=fleets(TakesHalfForWhole),
-        found_by=("fleets: a launch that was begun is completed",),
+    fleets("leaks on retire", LeaksOnRetire, *_LEAK),
+    fleets(
+        "retires only what is there",
+        RefusesWhatIsGone,
+        "fleets: a retired fleet is gone",
     ),
-    Defect(name="leaks on retire", backend=fleets(LeaksOnRetire), found_by=_LEAK),
-    Defect(
-        name="retires only what is there",
-        backend=fleets(RefusesWhatIsGone),
-        found_by=("fleets: a retired fleet is gone",),
+    fleets(
+        "launches the latest image",
+        LatestImage,
+        "fleets: instances say what they were launched from",
+        "deploying: a rollback to a fleet that is gone launches it again",
     ),
-    Defect(
-        name="launches the latest image",
-        backend=fleets(LatestImage),
-        found_by=(
-            "fleets: instances say what they were launched from",
-            "deploying: a rollback to a fleet that is gone launches it again",
-        ),
+    fleets(
+        "retires neighbours", RetiresNeighbours, "fleets: a neighbour is left alone"
     ),
-    Defect(
-        name="retires neighbours",
-        backend=fleets(RetiresNeighbours),
-        found_by=("fleets: a neighbour is left alone",),
+    fleets(
+        "makes room by retiring the fleet that is there",
+        LaunchesInPlaceOfOthers,
+        "deploying: a second release replaces the first, and a rollback restores it",
     ),
-    Defect(
-        name="makes room by retiring the fleet that is there",
-        backend=fleets(LaunchesInPlaceOfOthers),
-        found_by=(
-            "deploying: a second release replaces the first, and a rollback restores it",
-        ),
+    fleets(
+        "refuses long names", ShortNames, "fleets: the longest legal names are accepted"
     ),
-    Defect(
-        name="refuses long names",
-        backend=fleets(ShortNames),
-        found_by=("fleets: the longest legal names are accepted",),
+    fleets(
+        "removes the wrong instances",
+        RemovesTheWrongOnes,
+        "fleets: only the removed instances go",
     ),
-    Defect(
-        name="removes the wrong instances",
-        backend=fleets(RemovesTheWrongOnes),
-        found_by=("fleets: only the removed instances go",),
+    fleets(
+        "resizes nothing",
+        ResizesNothing,
+        "fleets: only the removed instances go",
+        "deploying: a fleet is scaled up and down",
+        "crashing: scaling that dies anywhere is finished or undone",
     ),
-    Defect(
-        name="resizes nothing",
-        backend=fleets(ResizesNothing),
-        found_by=(
-            "fleets: only the removed instances go",
-            "deploying: a fleet is scaled up and down",
-            "crashing: scaling that dies anywhere is finished or undone",
-        ),
+    fleets(
+        "scales in by itself", ScalesIn, "fleets: a smaller size alone destroys nothing"
     ),
-    Defect(
-        name="scales in by itself",
-        backend=fleets(ScalesIn),
-        found_by=("fleets: a smaller size alone destroys nothing",),
+    fleets(
+        "adds one at every resize",
+        AddsAtEveryResize,
+        "fleets: the same token resizes once",
     ),
-    Defect(
-        name="adds one at every resize",
-        backend=fleets(AddsAtEveryResize),
-        found_by=("fleets: the same token resizes once",),
+    fleets(
+        "restarts in place",
+        RestartsInPlace,
+        "fleets: a replaced instance gives way to a new one",
+        "deploying: a dead instance is healed",
     ),
-    Defect(
-        name="restarts in place",
-        backend=fleets(RestartsInPlace),
-        found_by=(
-            "fleets: a replaced instance gives way to a new one",
-            "deploying: a dead instance is healed",
-        ),
-    ),
-    Defect(
-        name="replaces at every call",
-        backend=fleets(ReplacesAtEveryCall),
-        found_by=("fleets: the same token replaces once",),
+    fleets(
+        "replaces at every call",
+        ReplacesAtEveryCall,
+        "fleets: the same token replaces once",
     ),
 )

@@ -2,6 +2,7 @@
 
 # ruff: noqa: D101 - what is wrong with each is said in DEFECTS, at the end
 
+import functools
 import tempfile
 from datetime import timedelta
 from itertools import count
@@ -16,11 +17,19 @@ _SERIAL = count()
 _ASKED: dict[str, int] = {}
 
 
-def part(name: str, kind: type[Over]):
-    """Return what makes a backend with one part exchanged."""
-    return lambda _lab, backend: Altered(
-        backend, **{name: kind(getattr(backend, name))}
-    )
+def part(
+    which: str, name: str, kind: type[Over], *found_by: str, options: str = ""
+) -> Defect:
+    """Return a defect of one part of a backend."""
+
+    def broken(_lab, sound):
+        return Altered(sound, **{which: kind(getattr(sound, which))})
+
+    return Defect(name=name, backend=broken, found_by=found_by, options=options)
+
+
+images = functools.partial(part, "images")
+logs = functools.partial(part, "logs")
 
 
 class ResolvesAliases(Over):
@@ -124,54 +133,44 @@ def touching(_lab, backend):
 
 
 DEFECTS = (
-    Defect(
-        name="resolves aliases",
-        backend=part("images", ResolvesAliases),
-        found_by=("images: other ids find nothing",),
+    images("resolves aliases", ResolvesAliases, "images: other ids find nothing"),
+    images(
+        "gives another digest each time",
+        DigestOfTheDay,
+        "images: an image is found by its exact id",
     ),
-    Defect(
-        name="gives another digest each time",
-        backend=part("images", DigestOfTheDay),
-        found_by=("images: an image is found by its exact id",),
+    images(
+        "gives all images one digest",
+        OneDigest,
+        "images: different images have different digests",
     ),
-    Defect(
-        name="gives all images one digest",
-        backend=part("images", OneDigest),
-        found_by=("images: different images have different digests",),
+    images("builds again", BuildsAgain, "images: the same recipe is built once"),
+    images(
+        "deletes only once",
+        DeletesOnce,
+        "images: deleting is repeat-safe",
+        "images: deleting what never was is no error",
     ),
-    Defect(
-        name="builds again",
-        backend=part("images", BuildsAgain),
-        found_by=("images: the same recipe is built once",),
+    logs(
+        "has no logs of nobody",
+        NoLogsNoFleet,
+        "logs: a fleet that nobody knows has no logs",
     ),
-    Defect(
-        name="deletes only once",
-        backend=part("images", DeletesOnce),
-        found_by=(
-            "images: deleting is repeat-safe",
-            "images: deleting what never was is no error",
-        ),
-    ),
-    Defect(
-        name="has no logs of nobody",
-        backend=part("logs", NoLogsNoFleet),
-        found_by=("logs: a fleet that nobody knows has no logs",),
-    ),
-    Defect(
-        name="reads whole logs, backwards",
-        backend=part("logs", WholeLogsBackwards),
-        found_by=("logs: each instance's log is read, in order, and cut",),
+    logs(
+        "reads whole logs, backwards",
+        WholeLogsBackwards,
+        "logs: each instance's log is read, in order, and cut",
     ),
     Defect(
         name="loses logs with their fleet",
         backend=lambda _lab, backend: Altered(backend, logs=LogsDieToo(backend)),
         found_by=("logs: logs stay when the fleet is retired",),
     ),
-    Defect(
-        name="makes logs up",
+    logs(
+        "makes logs up",
+        SaysWhatItCannotKnow,
+        "logs: logs that are not kept are empty",
         options="keeps_logs=no",
-        backend=part("logs", SaysWhatItCannotKnow),
-        found_by=("logs: logs that are not kept are empty",),
     ),
     Defect(
         name="declares something else each time",

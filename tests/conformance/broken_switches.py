@@ -16,15 +16,16 @@ _SERIAL = count(1)
 _DRAIN = timedelta()
 
 
-def switch(kind: type[Over], **memory: object):
-    """Return what makes such a switch; the objects of one world share their memory."""
+def switch(name: str, kind: type[Over], *found_by: str, options: str = "") -> Defect:
+    """Return a defect of a switch; the objects of such a switch share their memory."""
+    memory: dict[str, object] = {}
 
     def broken(lab, sound):
         made = kind(sound)
         made.lab, made.memory = lab, memory
         return made
 
-    return broken
+    return Defect(name=name, switch=broken, found_by=found_by, options=options)
 
 
 class SomebodysFromTheStart(Over):
@@ -218,83 +219,70 @@ def first_served(memory: dict[str, str]):
 
 
 DEFECTS = (
-    Defect(
-        name="belongs to somebody from the start",
-        switch=switch(SomebodysFromTheStart),
-        found_by=("switch: a new switch is empty and nobody's",),
+    switch(
+        "belongs to somebody from the start",
+        SomebodysFromTheStart,
+        "switch: a new switch is empty and nobody's",
     ),
-    Defect(
-        name="is somewhere else each time",
-        switch=switch(MovesHouse),
-        found_by=("switch: clients are told where to connect",),
+    switch(
+        "is somewhere else each time",
+        MovesHouse,
+        "switch: clients are told where to connect",
     ),
-    Defect(
-        name="acknowledges what it does not do",
-        switch=switch(ReturnsEarly),
-        found_by=(
-            "switch: what is written is what is read",
-            "switch: a fleet without a place gets no traffic",
-        ),
+    switch(
+        "acknowledges what it does not do",
+        ReturnsEarly,
+        "switch: what is written is what is read",
+        "switch: a fleet without a place gets no traffic",
     ),
-    Defect(
-        name="never moves its version",
-        switch=switch(NeverMoves),
-        found_by=("switch: every write moves the version",),
+    switch(
+        "never moves its version", NeverMoves, "switch: every write moves the version"
     ),
-    Defect(
-        name="writes blindly, and claims compare-and-set",
-        switch=switch(BlindThoughItClaims),
-        found_by=(
-            "switch: a stale write is refused",
-            "switch: of writers at once one wins",
-        ),
+    switch(
+        "writes blindly, and claims compare-and-set",
+        BlindThoughItClaims,
+        "switch: a stale write is refused",
+        "switch: of writers at once one wins",
     ),
-    Defect(
-        name="places blindly, and claims compare-and-set",
-        switch=switch(BlindInPlaces),
-        found_by=("switch: a stale attach or detach is refused",),
+    switch(
+        "places blindly, and claims compare-and-set",
+        BlindInPlaces,
+        "switch: a stale attach or detach is refused",
     ),
-    Defect(
-        name="toggles",
-        switch=switch(Toggles),
-        found_by=("switch: writing the same again changes nothing",),
+    switch("toggles", Toggles, "switch: writing the same again changes nothing"),
+    switch(
+        "takes strangers in",
+        TakesStrangersIn,
+        "switch: a fleet without a place gets no traffic",
     ),
-    Defect(
-        name="takes strangers in",
-        switch=switch(TakesStrangersIn),
-        found_by=("switch: a fleet without a place gets no traffic",),
+    switch(
+        "rounds weights",
+        RoundsWeights,
+        "switch: weights are kept",
+        "deploying: a canary moves by its steps",
     ),
-    Defect(
-        name="rounds weights",
-        switch=switch(RoundsWeights),
-        found_by=("switch: weights are kept", "deploying: a canary moves by its steps"),
-    ),
-    Defect(
-        name="rounds weights that it should refuse",
+    switch(
+        "rounds weights that it should refuse",
+        RoundsWeights,
+        "switch: weights that are not declared are refused",
         options="weighted=no",
-        switch=switch(RoundsWeights),
-        found_by=("switch: weights that are not declared are refused",),
     ),
     Defect(
         name="says that it splits when a deployment asks",
         switch=lambda lab, sound: flapping(sound, lab, weighted=False),
         found_by=("deploying: a canary that cannot be is refused",),
     ),
-    Defect(
-        name="drops previews",
-        switch=switch(DropsPreviews),
-        found_by=("switch: a fleet is previewed without traffic",),
+    switch(
+        "drops previews", DropsPreviews, "switch: a fleet is previewed without traffic"
     ),
-    Defect(
-        name="drops previews that it should refuse",
+    switch(
+        "drops previews that it should refuse",
+        DropsPreviews,
+        "switch: a preview that is not declared is refused",
         options="preview=no",
-        switch=switch(DropsPreviews),
-        found_by=("switch: a preview that is not declared is refused",),
     ),
-    Defect(
-        name="routes in the object",
-        switch=switch(RoutesInTheObject),
-        found_by=("switch: what was written survives",),
+    switch(
+        "routes in the object", RoutesInTheObject, "switch: what was written survives"
     ),
     Defect(
         name="is one for all services",
@@ -309,67 +297,49 @@ DEFECTS = (
             "deploying: a second release replaces the first, and a rollback restores it",
         ),
     ),
-    Defect(
-        name="gives traffic with the place",
-        switch=switch(GivesTrafficWithThePlace),
-        found_by=("switch: a fleet gets its place without traffic",),
+    switch(
+        "gives traffic with the place",
+        GivesTrafficWithThePlace,
+        "switch: a fleet gets its place without traffic",
     ),
-    Defect(
-        name="drops members when it places again",
-        switch=switch(PlacesAnew),
-        found_by=("switch: a fleet that has a place keeps it",),
+    switch(
+        "drops members when it places again",
+        PlacesAnew,
+        "switch: a fleet that has a place keeps it",
     ),
-    Defect(
-        name="detaches only what is there",
-        switch=switch(DetachesOnce),
-        found_by=("switch: a place is taken away",),
+    switch(
+        "detaches only what is there", DetachesOnce, "switch: a place is taken away"
     ),
-    Defect(
-        name="detaches what serves",
-        switch=switch(DetachesWhatServes),
-        found_by=("switch: what has traffic keeps its place",),
+    switch(
+        "detaches what serves",
+        DetachesWhatServes,
+        "switch: what has traffic keeps its place",
     ),
-    Defect(
-        name="appends members",
-        switch=switch(Appends),
-        found_by=("switch: members are exactly those that joined",),
+    switch("appends members", Appends, "switch: members are exactly those that joined"),
+    switch(
+        "joins everyone anew", JoinsAnew, "switch: members that stay are not disturbed"
     ),
-    Defect(
-        name="joins everyone anew",
-        switch=switch(JoinsAnew),
-        found_by=("switch: members that stay are not disturbed",),
+    switch("swallows errors", SwallowsErrors, "switch: nobody joins without a place"),
+    switch("probes one member only", ProbesOne, "switch: members become ready"),
+    switch(
+        "lies about health",
+        LiesAboutHealth,
+        "switch: what does not answer is never ready",
+        "deploying: a failed release leaves all as it was",
     ),
-    Defect(
-        name="swallows errors",
-        switch=switch(SwallowsErrors),
-        found_by=("switch: nobody joins without a place",),
+    switch(
+        "takes for ready what once was",
+        OnceReadyAlwaysReady,
+        "switch: a member that dies is not ready any more",
     ),
-    Defect(
-        name="probes one member only",
-        switch=switch(ProbesOne),
-        found_by=("switch: members become ready",),
+    switch(
+        "counts no sessions, and claims to",
+        CountsNothing,
+        "switch: sessions are counted",
     ),
-    Defect(
-        name="lies about health",
-        switch=switch(LiesAboutHealth),
-        found_by=(
-            "switch: what does not answer is never ready",
-            "deploying: a failed release leaves all as it was",
-        ),
-    ),
-    Defect(
-        name="takes for ready what once was",
-        switch=switch(OnceReadyAlwaysReady),
-        found_by=("switch: a member that dies is not ready any more",),
-    ),
-    Defect(
-        name="counts no sessions, and claims to",
-        switch=switch(CountsNothing),
-        found_by=("switch: sessions are counted",),
-    ),
-    Defect(
-        name="takes unknown for zero",
-        switch=switch(TakesUnknownForZero),
-        found_by=("switch: sessions that are not counted are unknown",),
+    switch(
+        "takes unknown for zero",
+        TakesUnknownForZero,
+        "switch: sessions that are not counted are unknown",
     ),
 )
