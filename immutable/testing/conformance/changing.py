@@ -11,9 +11,8 @@ from immutable.testing.conformance.case import (
     Terms,
     not_applicable,
 )
-from immutable.testing.conformance.fleets import alive
 from immutable.testing.conformance.suite import case, with_groups
-from immutable.testing.conformance.trial import Trial
+from immutable.testing.conformance.trial import Trial, alive, ids_of
 
 
 def killable(terms: Terms) -> Fit:
@@ -24,21 +23,12 @@ def killable(terms: Terms) -> Fit:
 
 
 def _ids(t: Trial, spec: FleetSpec, size: int) -> list[InstanceId]:
-    view = t.observed(spec.name, lambda v: alive(v) == size, f"{size} instances")
-    return [instance.id for instance in view.instances]
+    return [instance.id for instance in t.sized(spec.name, size).instances]
 
 
 def _runs(view: FleetView | None) -> bool:
     instances = view.instances if view else ()
     return all(instance.state is InstanceState.RUNNING for instance in instances)
-
-
-def _exactly(t: Trial, spec: FleetSpec, ids: set[InstanceId]) -> None:
-    t.observed(
-        spec.name,
-        lambda v: {i.id for i in v.instances} == ids,
-        f"exactly {sorted(ids)}",
-    )
 
 
 @case(
@@ -56,7 +46,7 @@ def removes_exactly(t: Trial) -> None:
     ids = _ids(t, spec, 3)
     t.expect(before < set(ids), f"{sorted(before)} and another", ids)
     t.backend.fleets.resize(spec, remove=(ids[1],), token=t.token("down"))
-    _exactly(t, spec, set(ids) - {ids[1]})
+    t.exactly(spec.name, set(ids) - {ids[1]})
 
 
 @case(
@@ -72,7 +62,7 @@ def destroys_nothing_unasked(t: Trial) -> None:
     ids = set(_ids(t, spec, 3))
     smaller = attrs.evolve(spec, size=1)
     t.backend.fleets.resize(smaller, remove=(), token=t.token("down"))
-    _exactly(t, spec, ids)
+    t.exactly(spec.name, ids)
 
 
 @case(
@@ -93,7 +83,7 @@ def resizes_once(t: Trial) -> None:
     t.expect(leaving not in ids, f"{leaving} gone", ids)
     for _ in range(2):
         t.backend.fleets.resize(grown, remove=(leaving,), token=token)
-    _exactly(t, spec, ids)
+    t.exactly(spec.name, ids)
 
 
 @case(
@@ -110,10 +100,10 @@ def replaces(t: Trial) -> None:
     t.backend.fleets.replace(spec, instance=leaving, token=t.token("replace"))
     view = t.observed(
         spec.name,
-        lambda v: alive(v) == spec.size and leaving not in {i.id for i in v.instances},
+        lambda v: alive(v) == spec.size and leaving not in ids_of(v),
         f"2 instances without {leaving}",
     )
-    ids = {i.id for i in view.instances}
+    ids = ids_of(view)
     t.expect(staying in ids, f"{staying} untouched", ids)
     t.expect(
         all(i.digest == spec.tags.digest[:16] for i in view.instances),
@@ -134,11 +124,9 @@ def replaces_once(t: Trial) -> None:
     spec = t.launch(t.spec(2))
     leaving, _ = _ids(t, spec, 2)
     t.backend.fleets.replace(spec, instance=leaving, token=t.token("replace"))
-    view = t.observed(
-        spec.name, lambda v: leaving not in {i.id for i in v.instances}, "it is gone"
-    )
+    view = t.observed(spec.name, lambda v: leaving not in ids_of(v), "it is gone")
     t.backend.fleets.replace(spec, instance=leaving, token=t.token("replace"))
-    _exactly(t, spec, {i.id for i in view.instances})
+    t.exactly(spec.name, ids_of(view))
 
 
 @case(
@@ -160,7 +148,6 @@ def replaces_the_dead(t: Trial) -> None:
         f"{dying} GONE or left out",
     )
     t.backend.fleets.replace(spec, instance=dying, token=t.token("replace"))
-    view = t.observed(spec.name, lambda v: alive(v) == spec.size, "2 instances again")
-    ids = {i.id for i in view.instances}
+    ids = ids_of(t.sized(spec.name, spec.size))
     t.expect(dying not in ids, f"nothing left of {dying}", ids)
     t.expect(staying in ids, f"{staying} untouched", ids)

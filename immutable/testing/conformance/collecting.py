@@ -7,12 +7,15 @@ from typing import TypeVar
 import attrs
 import pytest
 
+# first: the cases of one part are reported in the order in which they are imported
+from immutable.testing.conformance import fleets  # noqa: F401 - imported for its cases
+
+# isort: split
 from immutable.testing.conformance import (  # noqa: F401 - imported for their cases
     changing,
     crashing,
     deploying,
     finding,
-    fleets,
     images,
     ledgers,
     logs,

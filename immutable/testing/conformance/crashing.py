@@ -9,9 +9,8 @@ from immutable.service import Service
 from immutable.testing.conformance.case import Part, Reach
 from immutable.testing.conformance.clearing import release
 from immutable.testing.conformance.deployer import Deployer, Life, choose
-from immutable.testing.conformance.fleets import alive
 from immutable.testing.conformance.suite import case, with_another, with_groups
-from immutable.testing.conformance.trial import Trial
+from immutable.testing.conformance.trial import Trial, alive
 
 _WHOLE = (
     "The deployer may die at any instant: afterwards production is wholly on the old or "

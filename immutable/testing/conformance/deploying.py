@@ -18,10 +18,9 @@ from immutable.testing.conformance.case import (
 )
 from immutable.testing.conformance.changing import killable
 from immutable.testing.conformance.deployer import COLD, Deployer
-from immutable.testing.conformance.fleets import alive
 from immutable.testing.conformance.placing import sick
 from immutable.testing.conformance.suite import case, with_another, with_groups
-from immutable.testing.conformance.trial import Trial
+from immutable.testing.conformance.trial import Trial, alive, ids_of
 
 _SHORT = timedelta(milliseconds=1)
 
@@ -190,12 +189,12 @@ def scales(t: Trial) -> None:
     """Scale by one up and by two down: who stays was there before."""
     line, size = Deployer(t), 2
     line.done(lambda s: immutable.deploy(s, t.good, size=size))
-    first = {i.id for i in line.live().instances}
+    first = ids_of(line.live())
     line.done(lambda s: immutable.scale(s, size + 1))
-    more = {i.id for i in line.live().instances}
+    more = ids_of(line.live())
     t.expect(first < more and len(more) == size + 1, f"{first} and another", more)
     line.done(lambda s: immutable.scale(s, size - 1))
-    fewer = {i.id for i in line.live().instances}
+    fewer = ids_of(line.live())
     t.expect(fewer < more and len(fewer) == size - 1, f"one of {more}", fewer)
     members = {m.instance for m in t.place(line.live().name).members}
     t.expect(members == fewer, f"members {fewer}", members)
@@ -216,6 +215,6 @@ def heals(t: Trial) -> None:
     t.kill(dying)
     t.eventually(line.live, lambda v: alive(v) == 1, f"{dying} GONE")
     line.done(immutable.heal)
-    ids = {i.id for i in line.live().instances}
+    ids = ids_of(line.live())
     t.expect(staying in ids and dying not in ids, f"{staying} and a new one", ids)
     t.ready(line.live().name, 2)

@@ -2,14 +2,12 @@
 
 from immutable.model import (
     FleetName,
-    InstanceId,
     LedgerId,
     ServiceName,
 )
 from immutable.testing.conformance.case import Part, Reach, not_applicable
-from immutable.testing.conformance.fleets import alive
 from immutable.testing.conformance.suite import case, with_groups
-from immutable.testing.conformance.trial import Trial
+from immutable.testing.conformance.trial import Trial, alive, ids_of
 
 
 @case(
@@ -58,9 +56,7 @@ def keeps_apart(t: Trial) -> None:
     """Launch two fleets and compare what is seen of each."""
     one = t.launch(t.spec(2))
     two = t.launch(t.spec(1, number=2), t.token("two"))
-    first = t.observed(one.name, lambda v: alive(v) == one.size, "2 instances")
-    second = t.observed(two.name, lambda v: alive(v) == 1, "1 instance")
-    shared = {i.id for i in first.instances} & {i.id for i in second.instances}
+    shared = ids_of(t.sized(one.name, 2)) & ids_of(t.sized(two.name, 1))
     t.expect(not shared, "no instance in both", shared)
 
 
@@ -104,15 +100,10 @@ def leaves_neighbours_alone(t: Trial) -> None:
     spec = t.launch(t.spec(1))
     near = t.launch(t.spec(1, number=2), t.token("near"))
     far = t.launch(t.spec(1, service=t.fresh_service()), t.token("far"))
-    before = [_ids(t, near.name), _ids(t, far.name)]
+    before = [ids_of(t.sized(fleet.name, 1)) for fleet in (near, far)]
     t.retire(spec.name)
-    after = [_ids(t, near.name), _ids(t, far.name)]
+    after = [ids_of(t.sized(fleet.name, 1)) for fleet in (near, far)]
     t.expect(before == after, f"both as they were: {before}", after)
-
-
-def _ids(t: Trial, fleet: FleetName) -> set[InstanceId]:
-    view = t.observed(fleet, lambda v: alive(v) == 1, f"1 instance of {fleet}")
-    return {instance.id for instance in view.instances}
 
 
 @case(

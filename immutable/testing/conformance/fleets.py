@@ -7,23 +7,15 @@ import attrs
 from immutable.model import (
     DeploymentId,
     FleetName,
-    FleetView,
-    InstanceState,
 )
 from immutable.names import fleet_name
 from immutable.testing.conformance.case import Part, Reach
 from immutable.testing.conformance.suite import case, reopenable, with_groups
-from immutable.testing.conformance.trial import Trial
+from immutable.testing.conformance.trial import Trial, alive, ids_of
 
 _DOCUMENT = r'{"colour":"blau \u00fc","quote":"\"","n":1,"list":[]}'
 _EXPIRES = datetime(2100, 1, 1, tzinfo=UTC)
 _REPEAT = "Fleets.launch: repeat-safe: afterwards there are spec.size instances"
-
-
-def alive(view: FleetView | None) -> int:
-    """Return how many instances of a fleet are not known to be dead."""
-    instances = view.instances if view else ()
-    return sum(i.state is not InstanceState.GONE for i in instances)
 
 
 @case(
@@ -36,9 +28,7 @@ def alive(view: FleetView | None) -> int:
 def launches(t: Trial) -> None:
     """Launch and count."""
     spec = t.launch(t.spec())
-    view = t.observed(
-        spec.name, lambda v: alive(v) == spec.size, f"{spec.size} instances"
-    )
+    view = t.sized(spec.name, spec.size)
     ids = [i.id for i in view.instances]
     t.expect(ids == sorted(set(ids)), "each id once, in order", ids)
     t.expect(
@@ -58,16 +48,10 @@ def launches(t: Trial) -> None:
 def launches_once(t: Trial) -> None:
     """Launch three times under one token: nothing more, and nothing new."""
     spec = t.launch(t.spec())
-    full = f"{spec.size} instances"
-    first = t.observed(spec.name, lambda v: alive(v) == spec.size, full)
+    first = t.sized(spec.name, spec.size)
     for _ in range(2):
         t.backend.fleets.launch(spec, token=t.token())
-    ids = {i.id for i in first.instances}
-    t.observed(
-        spec.name,
-        lambda v: {i.id for i in v.instances} == ids,
-        f"the same {len(ids)} instances",
-    )
+    t.exactly(spec.name, ids_of(first))
 
 
 @case(
@@ -98,9 +82,7 @@ def retires(t: Trial) -> None:
 def says_its_origin(t: Trial) -> None:
     """Compare digest, image and document of each instance with the spec."""
     spec = t.launch(t.spec(document=_DOCUMENT))
-    view = t.observed(
-        spec.name, lambda v: alive(v) == spec.size, f"{spec.size} instances"
-    )
+    view = t.sized(spec.name, spec.size)
     for instance in view.instances:
         t.expect(
             instance.digest == spec.tags.digest[:16],
@@ -127,12 +109,12 @@ def says_its_origin(t: Trial) -> None:
 def completes(t: Trial) -> None:
     """Launch one instance, then the whole fleet under the same token."""
     part = t.launch(t.spec(1))
-    (first,) = t.observed(part.name, lambda v: alive(v) == 1, "1 instance").instances
+    (first,) = t.sized(part.name, 1).instances
     whole = attrs.evolve(part, size=3)
     t.backend.fleets.launch(whole, token=t.token())
     t.observed(
         part.name,
-        lambda v: alive(v) == whole.size and first.id in {i.id for i in v.instances},
+        lambda v: alive(v) == whole.size and first.id in ids_of(v),
         f"3 instances, {first.id} among them",
     )
 
@@ -150,7 +132,7 @@ def launches_at_once(t: Trial) -> None:
     whole = attrs.evolve(spec, size=2)
     t.together([lambda: t.backend.fleets.launch(whole, token=t.token())] * 2)
     t.backend.fleets.launch(whole, token=t.token())
-    t.observed(spec.name, lambda v: alive(v) == whole.size, "2 instances")
+    t.sized(spec.name, whole.size)
 
 
 @case(
@@ -186,7 +168,7 @@ def takes_long_names(t: Trial) -> None:
     plain = t.spec(1, service=service, number=999, name=name)
     tags = attrs.evolve(plain.tags, role="lab", expires_at=_EXPIRES)
     spec = t.launch(attrs.evolve(plain, tags=tags))
-    view = t.observed(name, lambda v: alive(v) == 1, f"1 instance of {name}")
+    view = t.sized(name, 1)
     wanted = set(tags.to_mapping().items())
     t.expect(wanted <= set(view.tags), f"the tags {sorted(wanted)}", view.tags)
     listed = t.backend.fleets.list(service=service, ledger=t.ledger)
@@ -203,15 +185,12 @@ def takes_long_names(t: Trial) -> None:
 def survives_reopening(t: Trial) -> None:
     """Open the backend anew and look for what the first one launched."""
     spec = t.launch(t.spec(1))
-    view = t.observed(spec.name, lambda v: alive(v) == 1, "1 instance")
-    ids = {i.id for i in view.instances}
+    ids = ids_of(t.sized(spec.name, 1))
     other = t.reopened()
     t.seen(
         lambda: other.fleets.observe(spec.name),
-        lambda v: v is not None and {i.id for i in v.instances} == ids,
+        lambda view: ids_of(view) == ids,
         f"{ids} through another object",
     )
     other.fleets.launch(spec, token=t.token())
-    t.observed(
-        spec.name, lambda v: {i.id for i in v.instances} == ids, f"still only {ids}"
-    )
+    t.exactly(spec.name, ids)

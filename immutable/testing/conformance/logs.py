@@ -11,7 +11,7 @@ from immutable.testing.conformance.case import (
     refused,
 )
 from immutable.testing.conformance.suite import case, with_groups
-from immutable.testing.conformance.trial import Trial
+from immutable.testing.conformance.trial import Trial, ids_of
 
 _PLENTY_BYTES = 65_536
 _LITTLE_BYTES = 4
@@ -58,7 +58,7 @@ def reads(t: Trial) -> None:
     ids = [log.instance for log in logs]
     view = t.observed(spec.name, lambda _: True, "the fleet")
     t.expect(ids == sorted(ids), "order of id", ids)
-    t.expect(set(ids) == {i.id for i in view.instances}, "a log of each instance", ids)
+    t.expect(set(ids) == ids_of(view), "a log of each instance", ids)
     t.expect(all(log.fleet == spec.name for log in logs), "logs of this fleet", logs)
     for log in t.backend.logs.read(spec.name, tail_bytes=_LITTLE_BYTES):
         for text in (log.console, log.journal):
@@ -109,9 +109,7 @@ def forgets(t: Trial) -> None:
 
 def _booted(t: Trial, size: int) -> FleetSpec:
     spec = t.spec(size, image=t.good)
-    t.attach(spec.name)
-    t.launch(spec)
-    t.join(spec.name, t.addressed(spec.name, spec.size))
+    t.bring_in(spec)
     t.ready(spec.name, spec.size)
     return spec
 

@@ -4,14 +4,11 @@ from datetime import timedelta
 
 from immutable.errors import Conflict
 from immutable.model import (
-    DeploymentId,
     FleetName,
     Health,
     Member,
-    ReleaseNumber,
     Routing,
 )
-from immutable.names import fleet_name
 from immutable.testing.conformance.case import (
     APPLIES,
     Fit,
@@ -30,10 +27,6 @@ _NO_DRAIN = timedelta()
 _WATCH = timedelta(seconds=1)
 
 
-def _name(t: Trial, word: str) -> FleetName:
-    return fleet_name(t.service, ReleaseNumber(1), DeploymentId(word))
-
-
 def _members(t: Trial, fleet: FleetName) -> list[Member]:
     return sorted(t.place(fleet).members, key=lambda m: m.instance)
 
@@ -45,7 +38,7 @@ def _members(t: Trial, fleet: FleetName) -> list[Member]:
 )
 def attaches(t: Trial) -> None:
     """Attach two fleets, and read their places."""
-    blue, green = _name(t, "blue"), _name(t, "green")
+    blue, green = t.named("blue"), t.named("green")
     places = [t.attach(blue).place, t.attach(green).place]
     t.expect(len(set(places)) == len(places), "two different places", places)
     view = t.switch_seen(lambda v: len(v.attachments) == len(places), "both places")
@@ -80,7 +73,7 @@ def keeps_places(t: Trial) -> None:
 def refuses_stale_places(t: Trial) -> None:
     """Attach and detach with a version that was read before another attach."""
     old = t.switch.read().version
-    blue, green = _name(t, "blue"), _name(t, "green")
+    blue, green = t.named("blue"), t.named("green")
     t.attach(blue)
     before = t.switch.read()
     t.refused(
@@ -105,10 +98,10 @@ def refuses_stale_places(t: Trial) -> None:
 )
 def detaches(t: Trial) -> None:
     """Detach one of two, twice, and a fleet that never was."""
-    blue, green = _name(t, "blue"), _name(t, "green")
+    blue, green = t.named("blue"), t.named("green")
     t.attach(blue)
     t.attach(green)
-    for fleet in (blue, blue, _name(t, "never")):
+    for fleet in (blue, blue, t.named("never")):
         t.moved(
             lambda v, fleet=fleet: t.switch.detach(fleet, owner=t.ledger, expected=v)  # type: ignore[misc]  # mypy infers no default
         )
@@ -188,7 +181,7 @@ def leaves_members_alone(t: Trial) -> None:
 )
 def refuses_homeless_members(t: Trial) -> None:
     """Join members to a fleet that has no place, and read its health."""
-    fleet = _name(t, "never")
+    fleet = t.named("never")
     member = Member(
         instance=t.instance_id("never"), address="127.0.0.1", port=t.subject.port
     )
@@ -233,9 +226,7 @@ def sick(terms: Terms) -> Fit:
 def is_never_ready(t: Trial) -> None:
     """Join an instance that does not answer, and watch."""
     spec = t.spec(1, image=t.broken_image)
-    t.attach(spec.name)
-    t.launch(spec)
-    t.join(spec.name, t.addressed(spec.name, 1))
+    t.bring_in(spec)
     until = t.here.now() + _WATCH
     while t.here.now() < until:
         probes = t.switch.health(spec.name)
@@ -296,7 +287,6 @@ def counts_sessions(t: Trial) -> None:
 )
 def counts_nothing(t: Trial) -> None:
     """Ask where nothing is counted."""
-    fleet = _name(t, "blue")
-    t.attach(fleet)
+    fleet = t.placed("blue")
     seen = t.switch.sessions(fleet)
     t.expect(seen is None, "None", seen)

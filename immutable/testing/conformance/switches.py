@@ -4,8 +4,7 @@ import functools
 from collections.abc import Callable
 
 from immutable.errors import Conflict, Unsupported
-from immutable.model import DeploymentId, FleetName, ReleaseNumber, Routing, SwitchView
-from immutable.names import fleet_name
+from immutable.model import Routing, SwitchView
 from immutable.testing.conformance.case import (
     APPLIES,
     Fit,
@@ -175,13 +174,9 @@ def lets_one_writer_win(t: Trial) -> None:
 def refuses_strangers(t: Trial) -> None:
     """Route to a fleet that was never attached."""
     before = t.switch.read()
-    routing = Routing(weights={_name(t, "stranger"): 100})
+    routing = Routing(weights={t.named("stranger"): 100})
     t.refused(lambda: t.write(routing), Conflict, what="routing to a stranger")
     unchanged(t, before, "the refused write")
-
-
-def _name(t: Trial, word: str) -> FleetName:
-    return fleet_name(t.service, ReleaseNumber(1), DeploymentId(word))
 
 
 @case(
@@ -320,9 +315,7 @@ def serves(t: Trial) -> None:
     said = []
     for number, image in enumerate((t.good, t.another), 1):
         spec = t.spec(1, number=number, image=image)
-        t.attach(spec.name)
-        t.launch(spec, t.token(spec.name))
-        t.join(spec.name, t.addressed(spec.name, 1))
+        t.bring_in(spec, t.token(spec.name))
         t.ready(spec.name, 1)
         t.write(Routing(weights={spec.name: 100}))
         t.pause(t.switches.settle)

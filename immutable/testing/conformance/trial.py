@@ -14,6 +14,8 @@ from immutable.model import (
     FleetSpec,
     FleetView,
     Health,
+    InstanceId,
+    InstanceState,
     Member,
     ReleaseNumber,
     Routing,
@@ -25,6 +27,17 @@ from immutable.names import fleet_name
 from immutable.protocols import Switch
 from immutable.testing.conformance.judging import GRACE, POLL
 from immutable.testing.conformance.parts import Parts
+
+
+def alive(view: FleetView | None) -> int:
+    """Return how many instances of a fleet are not known to be dead."""
+    instances = view.instances if view else ()
+    return sum(i.state is not InstanceState.GONE for i in instances)
+
+
+def ids_of(view: FleetView | None) -> set[InstanceId]:
+    """Return the ids of a fleet's instances."""
+    return {instance.id for instance in view.instances} if view else set()
 
 
 class Trial(Parts):
@@ -49,6 +62,16 @@ class Trial(Parts):
         if view is None:
             self.fail(expected, view)
         return view
+
+    def sized(self, fleet: FleetName, size: int) -> FleetView:
+        """Return the fleet once so many of its instances are alive."""
+        expected = f"{size} instances of {fleet}"
+        return self.observed(fleet, lambda view: alive(view) == size, expected)
+
+    def exactly(self, fleet: FleetName, ids: set[InstanceId]) -> None:
+        """Expect that the fleet has these instances and no other."""
+        expected = f"exactly {sorted(ids)}"
+        self.observed(fleet, lambda view: ids_of(view) == ids, expected)
 
     def retire(self, fleet: FleetName, token: Token | None = None) -> None:
         """Take a fleet off the switch, if it is there, and retire it."""
@@ -136,9 +159,13 @@ class Trial(Parts):
             f"exactly the members {sorted(m.instance for m in members)}",
         )
 
+    def named(self, word: str) -> FleetName:
+        """Return the name that a fleet of this service could have."""
+        return fleet_name(self.service, ReleaseNumber(1), DeploymentId(word))
+
     def placed(self, word: str) -> FleetName:
         """Give a fleet a place and nothing else: it can be routed to."""
-        name = fleet_name(self.service, ReleaseNumber(1), DeploymentId(word))
+        name = self.named(word)
         self.attach(name)
         return name
 
@@ -148,6 +175,12 @@ class Trial(Parts):
         members = self.members(name, size or self.subject.size)
         self.join(name, members)
         return name
+
+    def bring_in(self, spec: FleetSpec, token: Token | None = None) -> None:
+        """Launch a fleet and join its instances to a place of its own."""
+        self.attach(spec.name)
+        self.launch(spec, token)
+        self.join(spec.name, self.addressed(spec.name, spec.size))
 
     def members(self, fleet: FleetName, size: int) -> tuple[Member, ...]:
         """Return members for a fleet: servers of the subject's, or a fleet's instances."""
