@@ -4,16 +4,14 @@ import errno
 from functools import partial
 
 from immutable.authoring import Meaning, translated
-from immutable.errors import BuildFailed, NotEnough, PermissionDenied
+from immutable.errors import NotEnough, PermissionDenied
 
 NAME = "process"
 _RIGHTS = Meaning(kind=PermissionDenied, hint="name a directory of yours: ?dir=/path")
 _ROOM = Meaning(kind=NotEnough, hint="make room on the disk, or raise ulimit -u")
-_LAYERS = Meaning(kind=BuildFailed, hint="see whether layers are in each other's way")
 _MEANINGS = {
-    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _RIGHTS),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR), _RIGHTS),
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EAGAIN), _ROOM),
-    **dict.fromkeys((errno.EISDIR, errno.ENOTDIR, errno.EEXIST), _LAYERS),
 }
 
 

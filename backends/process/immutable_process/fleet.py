@@ -4,7 +4,6 @@ import fcntl
 import json
 import os
 import random
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,7 +20,7 @@ from immutable.model import Instance, InstanceId, InstanceState
 from immutable.protocols import MachineSpec
 from immutable_process.errors import NAME, doing
 from immutable_process.images import ProcessImages
-from immutable_process.store import changing, discard, draft_of, entry
+from immutable_process.store import changing, copy, discard, draft_of, entry
 
 PORTS = range(30_000, 32_768)
 """Below those from which the kernel takes ports for outgoing connections."""
@@ -95,7 +94,7 @@ class ProcessMachines:
         """
         draft, port = draft_of(home), self._free_port()
         files, command, variables = self.images.start(spec.fleet.image.id)
-        shutil.copytree(files, draft / "root")
+        copy(files, draft / "root")
         own = [_in_image(draft, home, word) for word in command]
         variables = _environment(home, spec) | variables
         variables |= {"HOST": _HOST, "PORT": str(port)}

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
@@ -12,10 +11,17 @@ from immutable.errors import BuildFailed, UnknownImage, Unsupported
 from immutable.images.recipe import Daemon, Files, Recipe
 from immutable.model import Digest, Image, ImageId, digest_of
 from immutable_process.errors import NAME, doing
-from immutable_process.store import changing, discard, draft_of, entry
+from immutable_process.store import changing, copy, discard, draft_of, entry
 
 BASE = "host:local"
 """The only base: the system that runs already, with whatever is installed on it."""
+_CONTRADICTIONS = (
+    FileExistsError,
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+)
+_HINT = "see whether layers are in each other's way, and links lead somewhere"
 
 
 @attrs.frozen(kw_only=True)
@@ -97,10 +103,9 @@ def _copied(recipe: Recipe, root: Path, tell: Callable[[str], None]) -> Digest:
         if isinstance(layer, Files):
             tell(f"{layer.source} -> {layer.target}")
             target = root / layer.target.relative_to("/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if layer.source.is_dir():
-                shutil.copytree(layer.source, target, dirs_exist_ok=True)
-            else:
-                shutil.copyfile(layer.source, target)
-                shutil.copymode(layer.source, target)
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                copy(layer.source, target)
+            except _CONTRADICTIONS as exc:
+                raise BuildFailed(str(exc), hint=_HINT, backend=NAME) from exc
     return Files(source=root, target=PurePosixPath("/")).digest(Digest(""))

@@ -30,6 +30,21 @@ def changing(directory: Path) -> Iterator[None]:
         yield
 
 
+def copy(source: Path, target: Path) -> None:
+    """Copy a file or a tree, and what links in it lead to, over what is there.
+
+    Unlike shutil's it never puts a file into a directory that has its name, and raises
+    the first error as it is: whether there was room is read from its number.
+    """
+    if source.is_dir():
+        target.mkdir(parents=True, exist_ok=True)
+        for path in source.iterdir():
+            copy(path, target / path.name)
+    else:
+        shutil.copyfile(source, target)
+    shutil.copystat(source, target)
+
+
 def draft_of(path: Path) -> Path:
     """Return where an entry is made; it appears when this is renamed to its path."""
     return path.with_name(f".{path.name}")

@@ -119,6 +119,24 @@ def test_layers_in_each_others_way_fail(backend: ProcessBackend, place: Path) ->
             backend.images.build(recipe.service("a", "/bin/true"), on_output=silent)
 
 
+def test_what_is_inside_of_layers_is_compared_too(
+    backend: ProcessBackend, place: Path
+) -> None:
+    """A file does not slip into a directory of its name, nor is a lost link passed over."""
+    tree, flat, lost = place / "tree", place / "flat", place / "lost"
+    for path in (tree / "x", flat, lost):
+        path.mkdir(parents=True)
+    (tree / "x/y").write_text("in a directory")
+    (flat / "x").write_text("a file")
+    (lost / "link").symlink_to("nowhere")
+    for layers in ((tree, flat), (flat, tree), (lost,)):
+        recipe = BASE.service("a", "/bin/true")
+        for layer in layers:
+            recipe = recipe.files(layer, "/srv")
+        with pytest.raises(BuildFailed, match=r"/srv/x|/lost/link"):
+            backend.images.build(recipe, on_output=silent)
+
+
 @pytest.mark.parametrize(
     "recipe",
     [
@@ -149,9 +167,11 @@ def test_missing_files_are_named(backend: ProcessBackend) -> None:
 
 def test_a_directory_of_somebody_else_is_refused(place: Path) -> None:
     """With what to do about it."""
-    images = open_backend(Url.parse("process://?dir=/sys/immutable")).images
-    with pytest.raises(PermissionDenied, match=r"\?dir="):
-        images.build(recipe_of("good", place), on_output=silent)
+    (place / "file").touch()
+    for directory in ("/sys/immutable", f"{place}/file/p"):
+        images = open_backend(Url.parse(f"process://?dir={directory}")).images
+        with pytest.raises(PermissionDenied, match=r"\?dir="):
+            images.build(recipe_of("good", place), on_output=silent)
 
 
 def test_a_deleted_image_is_gone(backend: ProcessBackend, place: Path) -> None:
