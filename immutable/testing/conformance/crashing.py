@@ -8,7 +8,7 @@ from immutable.results import Deployment
 from immutable.service import Service
 from immutable.testing.conformance.case import Part, Reach
 from immutable.testing.conformance.clearing import release
-from immutable.testing.conformance.deployer import Deployer, Life, choose
+from immutable.testing.conformance.deployer import Deployer, Life, choose, serving
 from immutable.testing.conformance.suite import case, with_another, with_groups
 from immutable.testing.conformance.trial import Trial, alive
 
@@ -32,9 +32,7 @@ def _deploy(image: Image) -> _Verb:
 )
 def deploys(t: Trial) -> None:
     """Deploy two images in turns, dying at one point after the other."""
-    line = Deployer(t)
-    line.done(_deploy(t.good))
-    life = Life()
+    line, life = serving(t), Life()
     line.done(_deploy(t.another), life=life)
     _whole(line)
     chosen = choose(len(life.points), t.subject.crashes)
@@ -71,11 +69,7 @@ def deploys_first(t: Trial) -> None:
         if line.switch_view() != Routing():
             _whole(line)
         line.keeps_books()
-        line.do(immutable.destroy)
-        t.seen(
-            line.inventory, lambda found: not found, f"nothing after {life.points[-1]}"
-        )
-        release(t, line.name)
+        _ended(t, line, life)
     t.notes.append(("first deploy:", str(chosen)))
 
 
@@ -110,20 +104,22 @@ def scales(t: Trial) -> None:
 )
 def destroys(t: Trial) -> None:
     """Destroy a service, dying on the way, and destroy it again."""
-    line, life = Deployer(t), Life()
-    line.done(_deploy(t.good))
+    line, life = serving(t), Life()
     line.done(immutable.destroy, life=life)
     chosen = choose(len(life.points), _fewer(t))
     for point in chosen.points:
-        line, life = Deployer(t, t.fresh_service()), Life(point)
-        line.done(_deploy(t.good))
+        line, life = serving(t, t.fresh_service()), Life(point)
         line.do(immutable.destroy, life=life)
-        line.do(immutable.destroy)
-        t.seen(
-            line.inventory, lambda found: not found, f"nothing after {life.points[-1]}"
-        )
-        release(t, line.name)
+        _ended(t, line, life)
     t.notes.append(("destroy:", str(chosen)))
+
+
+def _ended(t: Trial, line: Deployer, life: Life) -> None:
+    """Destroy the service, and expect that nothing is left; be done with it."""
+    line.do(immutable.destroy)
+    where = life.points[-1]
+    t.seen(line.inventory, lambda found: not found, f"nothing after {where}")
+    release(t, line.name)
 
 
 def _fewer(t: Trial) -> int | None:

@@ -16,24 +16,12 @@ from immutable.testing.conformance.clearing import inventory
 from immutable.testing.conformance.hosting import Shared, Stage
 from immutable.testing.conformance.passing import backend_by, ledger_by, switch_by
 from immutable.testing.conformance.trial import Trial
+from immutable.testing.faults import CHANGES
 
-_SHORT = timedelta(milliseconds=1)
-AT_ONCE = BlueGreen(bake=_SHORT, keep_warm=timedelta(hours=1))
-COLD = BlueGreen(bake=_SHORT, keep_warm=timedelta())
+SHORT = timedelta(milliseconds=1)
+AT_ONCE = BlueGreen(bake=SHORT, keep_warm=timedelta(hours=1))
+COLD = BlueGreen(bake=SHORT, keep_warm=timedelta())
 """A fleet that has lost its traffic is retired by the next call."""
-_EFFECTS = frozenset(
-    {
-        "fleets.launch",
-        "fleets.replace",
-        "fleets.resize",
-        "fleets.retire",
-        "ledger.append",
-        "switch.attach",
-        "switch.detach",
-        "switch.join",
-        "switch.write",
-    }
-)
 
 
 class Died(BaseException):
@@ -63,7 +51,7 @@ class Life:
         """Make a call, or die around it; the dead have no more effect."""
         if self._ends:
             raise Died(name)
-        if name not in _EFFECTS:
+        if name not in CHANGES:
             return call()
         self._pass(f"before {name}")
         value = call()
@@ -183,6 +171,13 @@ class Deployer:
     def inventory(self) -> frozenset[str]:
         """Return the names of all that exists for the service."""
         return inventory(self.t, self.name)
+
+
+def serving(t: Trial, service: ServiceName | None = None) -> Deployer:
+    """Return the deployer of a service on which the good image is live."""
+    line = Deployer(t, service)
+    line.done(lambda s: immutable.deploy(s, t.good))
+    return line
 
 
 @attrs.frozen(kw_only=True)

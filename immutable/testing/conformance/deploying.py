@@ -1,43 +1,23 @@
 """Cases of whole deployments, by the public calls: what users get from a backend."""
 
-from datetime import timedelta
-
 import immutable
 from immutable.errors import Unsupported
 from immutable.events import Event, Shifted
 from immutable.model import Outcome
 from immutable.strategies import Canary
-from immutable.testing.conformance.case import (
-    APPLIES,
-    Fit,
-    Part,
-    Reach,
-    Terms,
-    not_applicable,
-    refused,
-)
+from immutable.testing.conformance.case import Part, Reach
 from immutable.testing.conformance.changing import killable
-from immutable.testing.conformance.deployer import COLD, Deployer
+from immutable.testing.conformance.deployer import COLD, SHORT, Deployer, serving
 from immutable.testing.conformance.placing import sick
-from immutable.testing.conformance.suite import case, with_another, with_groups
+from immutable.testing.conformance.suite import (
+    case,
+    declares,
+    each,
+    lacks,
+    with_another,
+    with_groups,
+)
 from immutable.testing.conformance.trial import Trial, alive, ids_of
-
-_SHORT = timedelta(milliseconds=1)
-
-
-def weighted(terms: Terms) -> Fit:
-    """Apply where traffic can be split."""
-    if terms.switch is None or not terms.switch.weighted:
-        return not_applicable("weighted is not declared")
-    return with_another(terms)
-
-
-def unweighted(terms: Terms) -> Fit:
-    """Apply where traffic cannot be split."""
-    if terms.switch is None or terms.switch.weighted:
-        return not_applicable("weighted is declared")
-    fit = with_another(terms)
-    return fit if fit != APPLIES else refused("weighted")
 
 
 def _served(t: Trial) -> str:
@@ -54,8 +34,7 @@ def _served(t: Trial) -> str:
 )
 def goes_live(t: Trial) -> None:
     """Deploy, look at what serves, and destroy the service."""
-    line = Deployer(t)
-    line.done(lambda s: immutable.deploy(s, t.good))
+    line = serving(t)
     live = line.live()
     t.expect(alive(live) == t.subject.size, f"{t.subject.size} instances", live)
     line.keeps_books()
@@ -72,8 +51,7 @@ def goes_live(t: Trial) -> None:
 )
 def replaces(t: Trial) -> None:
     """Deploy two releases, roll back warm, and compare what serves."""
-    line = Deployer(t)
-    line.done(lambda s: immutable.deploy(s, t.good))
+    line = serving(t)
     first, said = line.live(), _served(t)
     line.done(lambda s: immutable.deploy(s, t.another))
     second, then = line.live(), _served(t)
@@ -95,8 +73,7 @@ def replaces(t: Trial) -> None:
 )
 def launches_again(t: Trial) -> None:
     """Deploy two releases, keep nothing warm, and roll back."""
-    line = Deployer(t)
-    line.done(lambda s: immutable.deploy(s, t.good))
+    line = serving(t)
     first = line.live()
     line.done(lambda s: immutable.deploy(s, t.another), strategy=COLD)
     line.do(immutable.sweep)
@@ -117,8 +94,7 @@ def launches_again(t: Trial) -> None:
 )
 def fails_cleanly(t: Trial) -> None:
     """Deploy an image that never becomes ready over one that serves."""
-    line = Deployer(t)
-    line.done(lambda s: immutable.deploy(s, t.good))
+    line = serving(t)
     before, live, said = line.inventory(), line.live(), _served(t)
     done = line.do(
         lambda s: immutable.deploy(s, t.broken_image),
@@ -137,12 +113,11 @@ def fails_cleanly(t: Trial) -> None:
     "a canary moves by its steps",
     "SwitchCapabilities.weighted: weights other than 0 and 100 are honoured",
     reach=Reach.DEPLOYS,
-    fit=weighted,
+    fit=each(declares("switch", "weighted"), with_another),
 )
 def moves_by_steps(t: Trial) -> None:
     """Deploy by one step of a quarter, and see it on the way."""
-    line = Deployer(t)
-    line.done(lambda s: immutable.deploy(s, t.good))
+    line = serving(t)
     shares: list[int] = []
 
     def note(event: Event) -> None:
@@ -150,7 +125,7 @@ def moves_by_steps(t: Trial) -> None:
             shares.append(min(weight for _, weight in event.routing.weights))
             shares.append(min(w for _, w in line.switch_view().weights))
 
-    canary = Canary(steps=(25,), hold=_SHORT, bake=_SHORT)
+    canary = Canary(steps=(25,), hold=SHORT, bake=SHORT)
     line.done(lambda s: immutable.deploy(s, t.another, on_event=note), strategy=canary)
     t.expect(shares == [25, 25, 100, 100], "25 and then 100 percent", shares)
 
@@ -160,14 +135,13 @@ def moves_by_steps(t: Trial) -> None:
     "a canary that cannot be is refused",
     "Absent capabilities are refused by planning, by name and before any effect",
     reach=Reach.DEPLOYS,
-    fit=unweighted,
+    fit=each(with_another, lacks("switch", "weighted")),
 )
 def refuses_canaries(t: Trial) -> None:
     """Deploy by steps where traffic moves as a whole: nothing happens."""
-    line = Deployer(t)
-    line.done(lambda s: immutable.deploy(s, t.good))
+    line = serving(t)
     before, live = line.inventory(), line.live()
-    canary = Canary(steps=(25,), hold=_SHORT, bake=_SHORT)
+    canary = Canary(steps=(25,), hold=SHORT, bake=SHORT)
     error = t.refused(
         lambda: line.do(lambda s: immutable.deploy(s, t.another), strategy=canary),
         Unsupported,

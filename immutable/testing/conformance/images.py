@@ -12,19 +12,31 @@ from immutable.testing.conformance.case import (
     Part,
     Terms,
     not_applicable,
-    refused,
 )
-from immutable.testing.conformance.suite import case, recipes, with_another, with_groups
+from immutable.testing.conformance.suite import (
+    case,
+    declares,
+    each,
+    lacks,
+    recipes,
+    with_another,
+    with_groups,
+)
 from immutable.testing.conformance.trial import Trial
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-def buildable(terms: Terms) -> Fit:
-    """Apply where there is a recipe that can be built."""
-    if terms.backend is None or not terms.backend.builds_images:
-        return not_applicable("builds_images is not declared")
+def with_recipe(terms: Terms) -> Fit:
+    """Apply where there is a recipe."""
     return APPLIES if recipes(terms) else not_applicable("the subject gives no recipe")
+
+
+def with_spare(terms: Terms) -> Fit:
+    """Apply where an image can be deleted."""
+    if terms.subject.spare is None:
+        return not_applicable("the subject has no image to spare")
+    return with_groups(terms)
 
 
 @case(
@@ -75,7 +87,7 @@ def tells_images_apart(t: Trial) -> None:
     Part.IMAGES,
     "the same recipe is built once",
     "Images.build: again: a recipe of the same digest is returned unbuilt",
-    fit=buildable,
+    fit=each(declares("backend", "builds_images"), with_recipe),
 )
 def builds_once(t: Trial) -> None:
     """Build what was built: the same image, without a line of output."""
@@ -94,11 +106,7 @@ def builds_once(t: Trial) -> None:
     Part.IMAGES,
     "building that is not declared is refused",
     "Capabilities.builds_images: without it only existing images can be deployed",
-    fit=lambda terms: (
-        not_applicable("builds_images is declared")
-        if terms.backend is None or terms.backend.builds_images
-        else refused("builds_images")
-    ),
+    fit=lacks("backend", "builds_images"),
 )
 def refuses_to_build(t: Trial) -> None:
     """Ask the library to build: it refuses without asking the backend."""
@@ -114,11 +122,7 @@ def refuses_to_build(t: Trial) -> None:
     Part.IMAGES,
     "deleting is repeat-safe",
     "Images.delete: delete an image; one that is already gone is no error",
-    fit=lambda terms: (
-        with_groups(terms)
-        if terms.subject.spare is not None
-        else not_applicable("the subject has no image to spare")
-    ),
+    fit=with_spare,
 )
 def deletes(t: Trial) -> None:
     """Delete the image that can be spared, twice."""

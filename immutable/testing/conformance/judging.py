@@ -17,6 +17,7 @@ _T = TypeVar("_T")
 POLL = timedelta(milliseconds=50)
 GRACE = timedelta(seconds=1)
 """How much longer than declared may pass on a busy machine before a case complains."""
+_NOBODY = Terms(subject=Subject(backend=None))
 NOW = timedelta()
 LONG = timedelta(seconds=60)
 
@@ -24,7 +25,7 @@ LONG = timedelta(seconds=60)
 class Judge:
     """Holds what is seen against one clause."""
 
-    def __init__(self, name: str, clause: str, terms: Terms) -> None:
+    def __init__(self, name: str, clause: str, terms: Terms = _NOBODY) -> None:
         self.name = name
         self.clause = clause
         self.terms = terms

@@ -12,17 +12,16 @@ from immutable.model import ServiceName
 from immutable.protocols import LedgerStore
 from immutable.shapes import check_ledger
 from immutable.testing.conformance.broken import Broken, shorten
-from immutable.testing.conformance.case import Case, Cases, Part, Terms
+from immutable.testing.conformance.case import Case, Cases, Part
 from immutable.testing.conformance.judging import Judge
 from immutable.testing.conformance.passing import ledger_by
 from immutable.testing.conformance.running import Ran, Result, ran
-from immutable.testing.conformance.subject import Subject
+from immutable.testing.conformance.subject import leaves_out
 from immutable.workers import Raised, Returned
 
 _WRITERS = 8
 _PAGED = 7
 _MANY = 60
-_NOBODY = Terms(subject=Subject(backend=None))
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -54,7 +53,7 @@ class LedgerTrial(Judge):
     """One case's own streams in a store."""
 
     def __init__(self, made: Case["LedgerTrial"], subject: LedgerSubject) -> None:
-        super().__init__(made.name, made.clause, _NOBODY)
+        super().__init__(made.name, made.clause)
         self.store_of = subject
         self.stream = f"kit/{self.here.unique()[:12]}"
         self.store = self.open()
@@ -232,7 +231,7 @@ def run_ledger(made: Case[LedgerTrial], subject: LedgerSubject) -> Ran:
     Raises:
         Broken: the clause is not kept.
     """
-    if Subject(backend=None, leave_out=subject.leave_out).leaves_out(made.name):
+    if leaves_out(subject.leave_out, made.name):
         reason = "the subject leaves it out"
         return ran(made, subject.name, Result.LEFT_OUT, reason)
     trial = LedgerTrial(made, subject)

@@ -1,34 +1,12 @@
 """Cases of `immutable.protocols.Logs`: what instances said, before and after."""
 
 from immutable.model import FleetName, FleetSpec, InstanceLog
-from immutable.testing.conformance.case import (
-    APPLIES,
-    Fit,
-    Part,
-    Reach,
-    Terms,
-    not_applicable,
-    refused,
-)
-from immutable.testing.conformance.suite import case, with_groups
+from immutable.testing.conformance.case import Part, Reach
+from immutable.testing.conformance.suite import case, declares, lacks, with_groups
 from immutable.testing.conformance.trial import Trial, ids_of
 
 _PLENTY_BYTES = 65_536
 _LITTLE_BYTES = 4
-
-
-def keeping(terms: Terms) -> Fit:
-    """Apply where logs outlive their instances."""
-    if terms.backend and terms.backend.keeps_logs:
-        return APPLIES
-    return not_applicable("keeps_logs is not declared")
-
-
-def not_keeping(terms: Terms) -> Fit:
-    """Apply where logs end with their instances."""
-    if terms.backend is None or terms.backend.keeps_logs:
-        return not_applicable("keeps_logs is declared")
-    return refused("keeps_logs")
 
 
 @case(
@@ -49,7 +27,7 @@ def knows_nothing(t: Trial) -> None:
     "each instance's log is read, in order, and cut",
     "Logs.read: the end of each instance's console and journal, in order of id",
     reach=Reach.READY,
-    fit=keeping,
+    fit=declares("backend", "keeps_logs"),
 )
 def reads(t: Trial) -> None:
     """Read the logs of two instances, and then only the last bytes."""
@@ -71,7 +49,7 @@ def reads(t: Trial) -> None:
     "logs stay when the fleet is retired",
     "Fleets.retire: destroy all that belongs to it, except its logs",
     reach=Reach.READY,
-    fit=keeping,
+    fit=declares("backend", "keeps_logs"),
 )
 def outlives(t: Trial) -> None:
     """Read the log before and after the fleet is retired."""
@@ -93,7 +71,7 @@ def outlives(t: Trial) -> None:
     "logs that are not kept are empty",
     "Logs.read: empty for dead instances where keeps_logs is not declared",
     reach=Reach.OBJECTS,
-    fit=not_keeping,
+    fit=lacks("backend", "keeps_logs"),
 )
 def forgets(t: Trial) -> None:
     """Read the logs of a retired fleet."""

@@ -16,7 +16,7 @@ from immutable.testing.conformance.case import (
     not_applicable,
 )
 from immutable.testing.conformance.changing import killable
-from immutable.testing.conformance.suite import case
+from immutable.testing.conformance.suite import case, each
 from immutable.testing.conformance.trial import Trial
 
 Rows = tuple[tuple[Instance, tuple[tuple[str, str], ...]], ...]
@@ -27,12 +27,6 @@ def single_servers(terms: Terms) -> Fit:
     if terms.subject.machines is None:
         return not_applicable("the subject gives no Machines")
     return APPLIES
-
-
-def mortal(terms: Terms) -> Fit:
-    """Apply where single servers can be let die."""
-    found = single_servers(terms)
-    return killable(terms) if found == APPLIES else found
 
 
 def _machines(t: Trial) -> Machines:
@@ -141,7 +135,7 @@ def destroys(t: Trial) -> None:
     "a server that died is listed as gone",
     "Machines.list: servers that died are listed as GONE as long as anything is left",
     reach=Reach.OBJECTS,
-    fit=mortal,
+    fit=each(single_servers, killable),
 )
 def lists_the_dead(t: Trial) -> None:
     """Let a server die; it is GONE, or nothing of it is left; then destroy it."""

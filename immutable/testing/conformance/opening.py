@@ -1,5 +1,6 @@
 """Cases of `immutable.protocols.Backend` itself: opening, declaring, and errors."""
 
+import functools
 import re
 import sys
 import threading
@@ -167,9 +168,7 @@ def _impossible(t: Trial) -> tuple[Callable[[], object], ...]:
 def _watched() -> Iterator[list[str]]:
     """Yield a list of what this thread does to the world meanwhile."""
     seen: list[str] = []
-    if not _HOOKED.is_set():
-        _HOOKED.set()
-        sys.addaudithook(_notice)
+    _hook()
     _watching.append((threading.get_ident(), seen))
     try:
         yield seen
@@ -177,7 +176,10 @@ def _watched() -> Iterator[list[str]]:
         _watching.remove((threading.get_ident(), seen))
 
 
-_HOOKED = threading.Event()
+@functools.cache
+def _hook() -> None:
+    """Hear of events, from the first watch to the end of the process."""
+    sys.addaudithook(_notice)
 
 
 def _notice(event: str, arguments: tuple[object, ...]) -> None:

@@ -21,7 +21,7 @@ from immutable.testing.conformance.case import (
     not_applicable,
 )
 from immutable.testing.conformance.opened import Opened, opened
-from immutable.testing.conformance.subject import Subject
+from immutable.testing.conformance.subject import Subject, leaves_out
 from immutable.testing.conformance.trial import Trial
 
 _T = TypeVar("_T")
@@ -65,7 +65,7 @@ def run(case: Case[Trial], subject: Subject) -> Ran:
 
 
 def _skipped(case: Case[Trial], ready: Opened) -> Ran | None:
-    if ready.subject.leaves_out(case.name):
+    if leaves_out(ready.subject.leave_out, case.name):
         return ran(
             case, ready.subject.label, Result.LEFT_OUT, "the subject leaves it out"
         )

@@ -87,10 +87,6 @@ class Subject:
     host: Host | None = None
     name: str = ""
 
-    def leaves_out(self, case: str) -> bool:
-        """Return whether the case of this name is not to be run."""
-        return any(fnmatchcase(case, pattern) for pattern in self.leave_out)
-
     @property
     def label(self) -> str:
         """Return how the report calls it."""
@@ -99,3 +95,8 @@ class Subject:
         if isinstance(self.backend, str):
             return self.backend
         return getattr(self.backend, "name", "backend") if self.backend else "switch"
+
+
+def leaves_out(patterns: tuple[str, ...], case: str) -> bool:
+    """Return whether the case of this name is not to be run."""
+    return any(fnmatchcase(case, pattern) for pattern in patterns)

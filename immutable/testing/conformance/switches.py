@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable
 
-from immutable.errors import Conflict, Unsupported
+from immutable.errors import Conflict, ImmutableError, Unsupported
 from immutable.model import Routing, SwitchView
 from immutable.testing.conformance.case import (
     APPLIES,
@@ -12,9 +12,8 @@ from immutable.testing.conformance.case import (
     Reach,
     Terms,
     not_applicable,
-    refused,
 )
-from immutable.testing.conformance.suite import case
+from immutable.testing.conformance.suite import case, declares, lacks
 from immutable.testing.conformance.trial import Trial
 from immutable.workers import Returned
 
@@ -38,8 +37,12 @@ def comparing_places(terms: Terms) -> Fit:
     return not_applicable("places are not compared here")
 
 
-def unchanged(t: Trial, before: SwitchView, what: str) -> None:
-    """Expect that a refused call has changed nothing."""
+def refused_whole(
+    t: Trial, act: Callable[[], object], kind: type[ImmutableError], *, what: str
+) -> None:
+    """Expect that a call is refused, and that nothing is changed."""
+    before = t.switch.read()
+    t.refused(act, kind, what=what)
     after = t.switch.read()
     t.expect(after == before, f"{what} changed nothing: {before}", after)
 
@@ -130,14 +133,14 @@ def refuses_stale_writes(t: Trial) -> None:
     fleet = t.placed("blue")
     old = t.switch.read().version
     t.write(Routing(weights={fleet: 100}))
-    before = t.switch_seen(lambda v: bool(v.routing.weights), "the routing")
+    t.switch_seen(lambda v: bool(v.routing.weights), "the routing")
     owner = t.fresh_ledger()
-    t.refused(
+    refused_whole(
+        t,
         lambda: t.switch.write(Routing(), owner=owner, expected=old),
         Conflict,
         what="a write that expects an old version",
     )
-    unchanged(t, before, "the refused write")
 
 
 @case(
@@ -173,21 +176,15 @@ def lets_one_writer_win(t: Trial) -> None:
 )
 def refuses_strangers(t: Trial) -> None:
     """Route to a fleet that was never attached."""
-    before = t.switch.read()
     routing = Routing(weights={t.named("stranger"): 100})
-    t.refused(lambda: t.write(routing), Conflict, what="routing to a stranger")
-    unchanged(t, before, "the refused write")
+    refused_whole(t, lambda: t.write(routing), Conflict, what="routing to a stranger")
 
 
 @case(
     Part.SWITCH,
     "weights are kept",
     "SwitchCapabilities.weighted: weights other than 0 and 100 are honoured",
-    fit=lambda terms: (
-        APPLIES
-        if terms.switch and terms.switch.weighted
-        else not_applicable("weighted is not declared")
-    ),
+    fit=declares("switch", "weighted"),
 )
 def keeps_weights(t: Trial) -> None:
     """Split between two fleets, and read the split."""
@@ -201,18 +198,14 @@ def keeps_weights(t: Trial) -> None:
     "weights that are not declared are refused",
     "Switch.write: Unsupported: weights that the capabilities do not declare; "
     "nothing was changed",
-    fit=lambda terms: (
-        not_applicable("weighted is declared")
-        if terms.switch and terms.switch.weighted
-        else refused("weighted")
-    ),
+    fit=lacks("switch", "weighted"),
 )
 def refuses_weights(t: Trial) -> None:
     """Split between two fleets."""
     routing = _split(t)
-    before = t.switch.read()
-    t.refused(lambda: t.write(routing), Unsupported, what="a split of the traffic")
-    unchanged(t, before, "the refused write")
+    refused_whole(
+        t, lambda: t.write(routing), Unsupported, what="a split of the traffic"
+    )
 
 
 def _split(t: Trial) -> Routing:
@@ -225,11 +218,7 @@ def _split(t: Trial) -> Routing:
     "a fleet is previewed without traffic",
     "SwitchCapabilities.preview: a fleet without weight can be reached on the preview route",
     reach=Reach.READY,
-    fit=lambda terms: (
-        APPLIES
-        if terms.switch and terms.switch.preview
-        else not_applicable("preview is not declared")
-    ),
+    fit=declares("switch", "preview"),
 )
 def previews(t: Trial) -> None:
     """Preview a fleet, visit it where the subject can, and end the preview."""
@@ -250,19 +239,12 @@ def previews(t: Trial) -> None:
     "a preview that is not declared is refused",
     "Switch.write: Unsupported: a preview that the capabilities do not declare; "
     "nothing was changed",
-    fit=lambda terms: (
-        not_applicable("preview is declared")
-        if terms.switch and terms.switch.preview
-        else refused("preview")
-    ),
+    fit=lacks("switch", "preview"),
 )
 def refuses_previews(t: Trial) -> None:
     """Preview a fleet."""
-    fleet = t.placed("blue")
-    before = t.switch.read()
-    routing = Routing(preview=fleet)
-    t.refused(lambda: t.write(routing), Unsupported, what="a preview")
-    unchanged(t, before, "the refused write")
+    routing = Routing(preview=t.placed("blue"))
+    refused_whole(t, lambda: t.write(routing), Unsupported, what="a preview")
 
 
 @case(

@@ -25,14 +25,12 @@ from immutable.model import (
     digest_of,
 )
 from immutable.protocols import Validator
-from immutable.testing.conformance.case import Case, Cases, Part, Terms
+from immutable.testing.conformance.case import Case, Cases, Part
 from immutable.testing.conformance.judging import Judge
 from immutable.testing.conformance.running import Ran, Result, ran
-from immutable.testing.conformance.subject import Subject
 from immutable.validators.run import name_of, run_validator
 from immutable.workers import Raised, Returned
 
-_NOBODY = Terms(subject=Subject(backend=None))
 _TEN_SECONDS = timedelta(seconds=10)
 _NAME_CHARS = 100
 
@@ -82,7 +80,7 @@ class ValidatorTrial(Judge):
     """One case's validator."""
 
     def __init__(self, made: Case["ValidatorTrial"], subject: ValidatorSubject) -> None:
-        super().__init__(made.name, made.clause, _NOBODY)
+        super().__init__(made.name, made.clause)
         self.given = subject
 
     def judge(self, url: str, *, live: bool = False) -> Verdict:
