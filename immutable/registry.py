@@ -74,7 +74,7 @@ def open_ledger(
     if address is not None and not isinstance(address, str):
         check_ledger(address)
         return address
-    url = Url.parse(address) if address else _default_ledger(service, backend)
+    url = _default_ledger(service, backend) if address is None else Url.parse(address)
     opened = cast("OpenLedger", _load(LEDGERS, url.scheme))(url, service=service)
     check_ledger(opened)
     return opened

@@ -64,12 +64,7 @@ def _check(part: object, protocol: type) -> None:
 
 @functools.cache
 def _names(protocol: type) -> tuple[str, ...]:
-    names = (name for name in vars(protocol) if not name.startswith("_"))
-    return tuple(
-        name
-        for name in names
-        if callable(vars(protocol)[name]) or isinstance(vars(protocol)[name], property)
-    )
+    return tuple(name for name in vars(protocol) if not name.startswith("_"))
 
 
 def _problem(part: object, protocol: type, name: str) -> str:

@@ -10,6 +10,7 @@ import sys
 import threading
 from datetime import timedelta
 
+import attrs
 import pytest
 from fakes import FakeBackend, FakeSwitch, World
 
@@ -100,6 +101,12 @@ def test_a_secret_in_a_url_is_refused():
     service = immutable.Service("shop", backend="aws://eu?secret=x", ports=80)
     with pytest.raises(errors.InvalidInput, match="secret"):
         immutable.status(service)
+
+
+def test_an_empty_address_is_no_missing_one(service):
+    """A variable that was not set must not lead to another ledger."""
+    with pytest.raises(errors.InvalidInput, match="no URL"):
+        immutable.history(attrs.evolve(service, ledger=""))
 
 
 @pytest.mark.parametrize("subject", ["img-unknown", 7, None])
