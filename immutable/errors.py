@@ -21,6 +21,7 @@ ImmutableError
 │   ├── LedgerReadOnly      the file or its directory cannot be written
 │   ├── LedgerTooNew        written by a newer version of this library
 │   └── NotALedger          the file is something else, or is damaged
+├── VerificationFailed      an image's signed provenance is not what it has to be
 └── DeploymentError         why a deployment did not go live
     ├── Refused             nothing was touched
     │   ├── Contention      another deployer holds the service
@@ -169,6 +170,10 @@ class LedgerTooNew(LedgerError):
 
 class NotALedger(LedgerError):
     """The file is something else, or is damaged."""
+
+
+class VerificationFailed(ImmutableError):
+    """An image's signed provenance is missing, altered, or not by who has to sign it."""
 
 
 class DeploymentError(ImmutableError):
