@@ -84,8 +84,8 @@ def test_broken_validators_are_caught(name: str) -> None:
     validator, found_by = broken_others.VALIDATORS[name]
     subject = conformance.ValidatorSubject(
         validator=validator() if name == "changes its mind" else validator,
-        good="http://127.0.0.1:1/good",
-        bad="http://127.0.0.1:1/bad",
+        good="http://127.0.0.1:1",
+        bad="http://127.0.0.1:2",
         patience="200ms",
     )
     case = VALIDATOR_CASES[found_by]

@@ -3,6 +3,9 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
+from immutable.errors import InvalidInput
 from immutable.testing import conformance, world
 from immutable.testing.conformance.deployer import choose
 from immutable.testing.conformance.listing import page
@@ -110,6 +113,15 @@ def test_readings_wait_for_as_long_as_they_may_be_old() -> None:
     began = lab.now
     conformance.run(cased("fleets: launching makes all instances"), subject)
     assert timedelta(seconds=40) < lab.now - began < timedelta(minutes=10)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/good", "https://127.0.0.1:1"])
+def test_what_a_target_cannot_say_is_refused(url: str) -> None:
+    """A validator gets a route: a path or another scheme would be lost on the way."""
+    with pytest.raises(InvalidInput, match="is no route"):
+        conformance.ValidatorSubject(
+            validator=lambda _target: True, good="http://127.0.0.1:1", bad=url
+        )
 
 
 def test_a_switch_alone_needs_no_backend() -> None:

@@ -19,12 +19,11 @@ def subject(tmp_path_factory: pytest.TempPathFactory) -> Iterator[conformance.Su
     """Return the backend in a directory of its own; what is left over is ended."""
     place = tmp_path_factory.mktemp("process")
     backend = backend_in(place)
-    ports = iter([free_port() for _ in range(500)])
     switches: dict[ServiceName, str] = {}
 
     def switch(service: ServiceName) -> str:
         if service not in switches:
-            listen = f"listen=127.0.0.1:{next(ports)}&fast=20ms&threads=1"
+            listen = f"listen=127.0.0.1:{free_port()}&fast=20ms&threads=1"
             switches[service] = f"haproxy://?{listen}&directory={place}/{service}"
         return switches[service]
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from immutable.durations import duration
+from immutable.errors import InvalidInput
 from immutable.model import (
     Digest,
     Endpoint,
@@ -35,21 +36,30 @@ _TEN_SECONDS = timedelta(seconds=10)
 _NAME_CHARS = 100
 
 
+def _is_route(_subject: object, _attribute: object, url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme != "http" or parts.path.strip("/") or parts.query:
+        raise InvalidInput(
+            f"{url!r:.80} is no route",
+            hint="write http://HOST:PORT; paths are the validator's own",
+        )
+
+
 @attrs.frozen(kw_only=True, eq=False)
 class ValidatorSubject:
     """A validator to be held to the contract.
 
     Args:
         validator: what judges.
-        good: the URL of something that it is to pass.
-        bad: the URL of something that it is to fail.
+        good: where something listens that it is to pass, as ``http://HOST:PORT``.
+        bad: where something listens that it is to fail.
         patience: in which it must answer, whatever it meets.
         name: how the report calls it.
     """
 
     validator: Validator
-    good: str
-    bad: str
+    good: str = attrs.field(validator=_is_route)
+    bad: str = attrs.field(validator=_is_route)
     patience: timedelta = attrs.field(default=_TEN_SECONDS, converter=duration)
     name: str = "validator"
 
