@@ -7,9 +7,7 @@ from datetime import timedelta
 
 from immutable.api import OnEvent, work_on
 from immutable.deploying import caretaking, operations
-from immutable.deploying.interrupting import Asked, uninterrupted
-from immutable.deploying.opening import open_engine
-from immutable.display import listener
+from immutable.deploying.engine import Engine
 from immutable.durations import duration
 from immutable.host import Stop
 from immutable.results import Deployment
@@ -50,16 +48,11 @@ def watch(
         progress: show progress; see `deploy`.
     """
     pause = duration(every)
-    asked = Asked(cancel)
-    with listener(on_event, progress) as tell:
-        engine = open_engine(service, tell=tell, stop=asked)
-        uninterrupted(
-            engine.host,
-            lambda: caretaking.keep_tending(
-                engine, every=pause, healing=heal, asked=asked
-            ),
-            asked,
-        )
+
+    def tend(engine: Engine) -> None:
+        caretaking.keep_tending(engine, every=pause, healing=heal, asked=engine.stop)
+
+    work_on(service, on_event, cancel, progress, tend)
 
 
 def adopt(
