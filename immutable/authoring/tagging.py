@@ -29,7 +29,7 @@ def tags_from_text(text: str) -> Pairs:
     """Return the tags in a description, sorted; none in one that somebody else wrote."""
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ()
     if not isinstance(found, dict):
         return ()

@@ -38,6 +38,7 @@ from immutable.model import (
 from immutable.testing import Simulation
 
 SECOND = timedelta(seconds=1)
+_DEEP = "[" * 100_000
 RULES = NameRules(max_chars=16)
 TAGS = Tags(
     service=ServiceName("shop"),
@@ -77,7 +78,9 @@ def test_tags_survive_a_description():
     assert not is_tagged(found, service=TAGS.service, ledger=LedgerId("ledger-2"))
 
 
-@pytest.mark.parametrize("text", ["", "by hand", "[1]", '{"a":"b"}', "null"])
+@pytest.mark.parametrize(
+    "text", ["", "by hand", "[1]", '{"a":"b"}', "null", pytest.param(_DEEP, id="deep")]
+)
 def test_a_description_of_somebody_else_has_no_tags(text):
     """What we did not write is not ours."""
     assert tags_from_text(text) == ()
