@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 PROPERTY = "immutable conformance"
-"""As in `immutable.testing.conformance.collecting`."""
+"""Names what the kit notes in a test's report."""
 _COLUMNS = ("passed", "refused cleanly", "not applicable", "left out", "failed")
 
 

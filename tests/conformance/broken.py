@@ -1,5 +1,6 @@
 """Deliberately broken backends: thin wrappers over `memory://`, each with one defect."""
 
+from collections import Counter
 from collections.abc import Callable
 from itertools import count
 
@@ -11,6 +12,8 @@ from immutable.protocols import Backend, Machines, Switch
 from immutable.testing import World, conformance, world
 
 _NUMBERS = count(1)
+OPENED: Counter[str] = Counter()
+"""How many switches were opened in each world."""
 
 
 class Over:
@@ -63,6 +66,7 @@ class Defect:
 
         def switch(service: ServiceName) -> Switch:
             opened.append(service)
+            OPENED[lab.name] += 1
             return self.switch(lab, lab.switch(self.of_service(service)))
 
         def visit(endpoint: Endpoint) -> str:

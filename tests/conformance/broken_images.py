@@ -8,13 +8,12 @@ from datetime import timedelta
 from itertools import count
 
 import attrs
-from broken import Altered, Defect, Over
+from broken import OPENED, Altered, Defect, Over
 
 from immutable.errors import BackendError
 from immutable.model import Digest, ImageId, InstanceLog, digest_of
 
 _SERIAL = count()
-_ASKED: dict[str, int] = {}
 
 
 def part(
@@ -98,23 +97,18 @@ class SaysWhatItCannotKnow(Over):
 
 
 class Flapping(Over):
-    """Declares something else until it is believed."""
+    """Declares something else until it is believed: so many switches are open then."""
 
-    def __init__(self, inner, lab, **changed):
+    def __init__(self, inner, lab, switches=1, **changed):
         super().__init__(inner)
-        self.lab, self.changed = lab, changed
+        self.lab, self.switches, self.changed = lab, switches, changed
 
     @property
     def capabilities(self):
-        # once when its shape is checked, and once when it is asked
-        asked = _ASKED[self.lab.name] = _ASKED.get(self.lab.name, 0) + 1
         declared = self.inner.capabilities
-        return attrs.evolve(declared, **self.changed) if asked <= 2 else declared
-
-
-def flapping(inner, lab, **changed):
-    """Return one of a class of its own: shapes are checked once for each class."""
-    return type("Flapping", (Flapping,), {})(inner, lab, **changed)
+        if OPENED[self.lab.name] >= self.switches:
+            return declared
+        return attrs.evolve(declared, **self.changed)
 
 
 class Misnamed(Over):
@@ -174,12 +168,12 @@ DEFECTS = (
     ),
     Defect(
         name="declares something else each time",
-        backend=lambda lab, b: flapping(b, lab, staleness=timedelta(microseconds=1)),
+        backend=lambda lab, b: Flapping(b, lab, staleness=timedelta(microseconds=1)),
         found_by=("opening: capabilities do not change",),
     ),
     Defect(
         name="builds though it says that it cannot",
-        backend=lambda lab, b: flapping(b, lab, builds_images=False),
+        backend=lambda lab, b: Flapping(b, lab, builds_images=False),
         found_by=("images: building that is not declared is refused",),
     ),
     Defect(

@@ -7,7 +7,7 @@ from itertools import count
 
 import attrs
 from broken import Defect, Over, served
-from broken_images import flapping
+from broken_images import Flapping
 
 from immutable.errors import Conflict
 from immutable.model import Endpoint, Health, LedgerId, Routing, Version
@@ -269,7 +269,7 @@ DEFECTS = (
     ),
     Defect(
         name="says that it splits when a deployment asks",
-        switch=lambda lab, sound: flapping(sound, lab, weighted=False),
+        switch=lambda lab, sound: Flapping(sound, lab, 2, weighted=False),
         found_by=("deploying: a canary that cannot be is refused",),
     ),
     switch(

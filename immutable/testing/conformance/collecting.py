@@ -36,10 +36,9 @@ from immutable.testing.conformance.validating import (
     ValidatorTrial,
     run_validation,
 )
+from immutable.testing.plugin import PROPERTY
 
 _T = TypeVar("_T")
-PROPERTY = "immutable conformance"
-"""Names what a test's report carries for the plugin."""
 _SKIPPED = frozenset({Result.NOT_APPLICABLE, Result.LEFT_OUT})
 _Record = Callable[[str, object], None]
 

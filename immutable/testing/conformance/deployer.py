@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import TypeVar
 
 import attrs
 
@@ -18,6 +19,7 @@ from immutable.testing.conformance.passing import backend_by, ledger_by, switch_
 from immutable.testing.conformance.trial import Trial
 from immutable.testing.faults import CHANGES
 
+_T = TypeVar("_T")
 SHORT = timedelta(milliseconds=1)
 AT_ONCE = BlueGreen(bake=SHORT, keep_warm=timedelta(hours=1))
 COLD = BlueGreen(bake=SHORT, keep_warm=timedelta())
@@ -79,13 +81,13 @@ class Deployer:
 
     def do(
         self,
-        verb: Callable[[Service], Deployment],
+        verb: Callable[[Service], _T],
         *,
         life: Life | None = None,
         strategy: Strategy = AT_ONCE,
         ready_timeout: timedelta | None = None,
         size: int | None = None,
-    ) -> Deployment | None:
+    ) -> _T | None:
         """Let a new process make a call; None: it died on the way."""
         life = life or Life()
         stage = Stage(self.t.here, self._shared, least=self.t.staleness)
@@ -125,14 +127,10 @@ class Deployer:
 
     def status(self) -> Status:
         """Return how the service stands."""
-        found: list[Status] = []
-
-        def ask(service: Service) -> Deployment:
-            found.append(immutable.status(service))
-            raise Died("asked")
-
-        self.do(ask)
-        return found[0]
+        found = self.do(immutable.status)
+        if found is None:
+            self.t.fail("a status", found)
+        return found
 
     def live(self) -> FleetView:
         """Expect that all traffic goes to one whole, ready fleet, and return it."""

@@ -5,8 +5,7 @@ import attrs
 from immutable.errors import Taken
 from immutable.fleets import member_name
 from immutable.model import Instance, InstanceId, InstanceState
-from immutable.protocols import Machines, MachineSpec
-from immutable.shapes import check_machines
+from immutable.protocols import MachineSpec
 from immutable.testing.conformance.case import (
     APPLIES,
     Fit,
@@ -29,13 +28,6 @@ def single_servers(terms: Terms) -> Fit:
     return APPLIES
 
 
-def _machines(t: Trial) -> Machines:
-    if t.subject.machines is None:
-        t.fail("Machines", None)
-    check_machines(t.subject.machines)
-    return t.machines
-
-
 def _spec(t: Trial, index: int = 0) -> MachineSpec:
     fleet = t.spec(1)
     return MachineSpec(name=member_name(fleet.name, t.token(), index), fleet=fleet)
@@ -48,7 +40,7 @@ def _own(t: Trial, rows: Rows) -> Rows:
 
 def _listed(t: Trial, wanted: list[str]) -> Rows:
     return t.seen(
-        lambda: _own(t, _machines(t).list()),
+        lambda: _own(t, t.machines.list()),
         lambda rows: sorted(i.id for i, _ in rows) == sorted(wanted),
         f"{wanted} listed",
     )
@@ -64,11 +56,11 @@ def _listed(t: Trial, wanted: list[str]) -> Rows:
 def creates_once(t: Trial) -> None:
     """Create the same server three times."""
     spec = _spec(t)
-    first = _machines(t).create(spec)
+    first = t.machines.create(spec)
     t.expect(first.id == spec.name, f"the id {spec.name}", first.id)
     t.expect(first.fleet == spec.fleet.name, "its fleet", first)
     for _ in range(2):
-        again = _machines(t).create(spec)
+        again = t.machines.create(spec)
         t.expect(again.id == first.id, f"{first.id} as it is", again)
     _listed(t, [spec.name])
 
@@ -84,7 +76,7 @@ def lists_tags(t: Trial) -> None:
     """Create two servers and compare what is listed."""
     specs = [_spec(t, 0), _spec(t, 1)]
     for spec in specs:
-        _machines(t).create(spec)
+        t.machines.create(spec)
     for instance, tags in _listed(t, [spec.name for spec in specs]):
         wanted = set(specs[0].fleet.tags.to_mapping().items())
         t.expect(wanted <= set(tags), f"the tags {sorted(wanted)}", tags)
@@ -104,11 +96,11 @@ def lists_tags(t: Trial) -> None:
 def refuses_taken_names(t: Trial) -> None:
     """Create a server, then another ledger's of the same name."""
     spec = _spec(t)
-    _machines(t).create(spec)
+    t.machines.create(spec)
     before = _listed(t, [spec.name])
     tags = attrs.evolve(spec.fleet.tags, ledger=t.fresh_ledger())
     other = attrs.evolve(spec, fleet=attrs.evolve(spec.fleet, tags=tags))
-    t.refused(lambda: _machines(t).create(other), Taken, what="a name that is in use")
+    t.refused(lambda: t.machines.create(other), Taken, what="a name that is in use")
     after = _listed(t, [spec.name])
     t.expect(after[0][1] == before[0][1], f"the tags as they were {before}", after)
 
@@ -124,9 +116,9 @@ def destroys(t: Trial) -> None:
     """Destroy one of two, twice, and one that never was."""
     one, two = _spec(t, 0), _spec(t, 1)
     for spec in (one, two):
-        _machines(t).create(spec)
+        t.machines.create(spec)
     for name in (one.name, one.name, f"{one.name[:-2]}zz"):
-        _machines(t).destroy(InstanceId(name))
+        t.machines.destroy(InstanceId(name))
         _listed(t, [two.name])
 
 
@@ -140,17 +132,17 @@ def destroys(t: Trial) -> None:
 def lists_the_dead(t: Trial) -> None:
     """Let a server die; it is GONE, or nothing of it is left; then destroy it."""
     spec = _spec(t)
-    _machines(t).create(spec)
+    t.machines.create(spec)
     t.eventually(
-        lambda: _own(t, _machines(t).list()),
+        lambda: _own(t, t.machines.list()),
         lambda rows: [i.state for i, _ in rows] == [InstanceState.RUNNING],
         f"{spec.name} running",
     )
     t.kill(InstanceId(spec.name))
     t.eventually(
-        lambda: _own(t, _machines(t).list()),
+        lambda: _own(t, t.machines.list()),
         lambda rows: all(i.state is InstanceState.GONE for i, _ in rows),
         f"{spec.name} GONE",
     )
-    _machines(t).destroy(InstanceId(spec.name))
+    t.machines.destroy(InstanceId(spec.name))
     _listed(t, [])

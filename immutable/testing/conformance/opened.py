@@ -9,6 +9,7 @@ from immutable.host import Host
 from immutable.images.recipe import Recipe
 from immutable.model import Image, ImageId, ServiceName
 from immutable.protocols import Backend, Switch
+from immutable.shapes import check_machines
 from immutable.testing.conformance.case import Terms
 from immutable.testing.conformance.subject import Bootable, Subject
 
@@ -21,6 +22,8 @@ class Opened:
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
+        if subject.machines is not None:
+            check_machines(subject.machines)
         self._backend = None if subject.backend is None else self.open_backend()
         self._images: dict[int, Image] = {}
         self._lock = threading.Lock()

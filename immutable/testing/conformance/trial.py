@@ -46,7 +46,6 @@ class Trial(Parts):
     def launch(self, spec: FleetSpec, token: Token | None = None) -> FleetSpec:
         """Launch a fleet; where launching binds, into a place of its own."""
         placed = self._placed(spec) if self.can.launch_binds else spec
-        self.services.setdefault(spec.tags.service, set()).add(spec.tags.ledger)
         self.backend.fleets.launch(placed, token=token or self.token())
         return placed
 
