@@ -37,6 +37,8 @@ class Capabilities:
     late: timedelta
     """How long after a call was made, by a caller that has died or given up waiting, it
     may still take effect."""
+    keeps_records: bool = False
+    """``images`` also has the methods of `immutable.records.ImageRecords`."""
 
 
 @attrs.frozen(kw_only=True)

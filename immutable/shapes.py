@@ -17,6 +17,7 @@ from immutable.protocols import (
     Machines,
     Switch,
 )
+from immutable.records import ImageRecords
 
 _KEPT = 1024
 _SIDES = (("images", Images), ("fleets", Fleets), ("logs", Logs))
@@ -31,6 +32,8 @@ def check_backend(backend: Backend) -> None:
     _check(backend, Backend)
     for name, protocol in _SIDES:
         _check(getattr(backend, name), protocol)
+    if backend.capabilities.keeps_records:
+        _check(backend.images, ImageRecords)
 
 
 def check_switch(switch: Switch) -> None:

@@ -1,13 +1,16 @@
 """From what may be deployed to an image: one that exists, or one that is built first."""
 
 from collections.abc import Callable
+from typing import cast
 
-from immutable import host
+from immutable import host, registry
 from immutable.errors import InvalidInput, UnknownImage, Unsupported
 from immutable.events import Event, Output
+from immutable.images.lock import Lock
 from immutable.images.recipe import Recipe
 from immutable.model import Image, ImageId
 from immutable.protocols import Backend
+from immutable.records import ImageRecords
 
 Subject = Image | Recipe | str
 """An image, a recipe that is built first, or a provider's image id."""
@@ -58,3 +61,32 @@ def build_image(backend: Backend, recipe: Recipe, tell: Tell | None) -> Image:
             tell(Output(at=here.now(), line=line))
 
     return backend.images.build(recipe, on_output=said)
+
+
+def lock_recipe(recipe: Recipe, backend: str | Backend) -> Lock:
+    """Return what a build of a recipe would use now; see `Recipe.lock`.
+
+    Raises:
+        Unsupported: the backend keeps no packages.
+    """
+    opened = registry.open_backend(backend)
+    return recorder(opened).lock(recipe, on_output=_unheard)
+
+
+def recorder(backend: Backend) -> ImageRecords:
+    """Return the part of a backend that keeps how its images were made.
+
+    Raises:
+        Unsupported: it keeps nothing of them.
+    """
+    if not backend.capabilities.keeps_records:
+        raise Unsupported(
+            f"{backend.name} keeps no records of images (capability: keeps_records)",
+            hint="use a backend that builds and keeps images itself",
+        )
+    return cast("ImageRecords", backend.images)
+
+
+def _unheard(line: str) -> None:
+    """Take a line of output that nobody asked for."""
+    del line

@@ -1,78 +1,43 @@
 """How to make an image: a base and ordered layers, as a value with a digest."""
 
-import hashlib
 import os
-import re
-import shlex
-import stat
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
-from immutable.errors import InvalidInput, MissingFiles
-from immutable.model import Digest, digest_of, pairs
+from immutable.errors import InvalidInput
+from immutable.images import layers as kinds
+from immutable.images.branching import branched
+from immutable.images.checking import (
+    check_packages,
+    check_service,
+    check_target,
+    check_uid,
+    check_unit,
+    check_user,
+    check_variables,
+)
+from immutable.images.layers import DEADLINE, Daemon, Files, Layer, Packages, Run
+from immutable.images.lock import Lock
+from immutable.images.origins import (
+    Existing,
+    Origin,
+    Packer,
+    base_with_python,
+    check_distribution,
+    check_python,
+    digest_of_origin,
+)
+from immutable.model import Digest, Image
 
-_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.:-]*(=[A-Za-z0-9.+:~-]+)?")
-_SERVICE = re.compile(r"[a-z][a-z0-9-]{0,30}")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_BLOCK = 1 << 20
+if TYPE_CHECKING:
+    from immutable.protocols import Backend
 
-
-@attrs.frozen(kw_only=True)
-class Packages:
-    """Packages of the base's own distribution, installed with their dependencies."""
-
-    names: tuple[str, ...]
-
-    def digest(self, parent: Digest) -> Digest:
-        """Return the layer's digest upon its parent."""
-        return digest_of("packages", parent, sorted(self.names))
-
-
-@attrs.frozen(kw_only=True)
-class Files:
-    """A local file or tree, copied to an absolute path; owned by root, modes kept."""
-
-    source: Path
-    target: PurePosixPath
-
-    def digest(self, parent: Digest) -> Digest:
-        """Return the layer's digest: contents, modes and names, no times.
-
-        Raises:
-            MissingFiles: the source is not there.
-        """
-        return digest_of(
-            "files", parent, str(self.target), list(_inventory(self.source))
-        )
-
-
-@attrs.frozen(kw_only=True)
-class Run:
-    """A shell command run inside the image as root; it may count on no network."""
-
-    command: str
-
-    def digest(self, parent: Digest) -> Digest:
-        """Return the layer's digest upon its parent."""
-        return digest_of("run", parent, self.command)
-
-
-@attrs.frozen(kw_only=True)
-class Daemon:
-    """A command that runs while the instance lives, restarted when it ends."""
-
-    name: str
-    command: tuple[str, ...]
-    environment: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=pairs)
-
-    def digest(self, parent: Digest) -> Digest:
-        """Return the layer's digest upon its parent."""
-        return digest_of("service", parent, self.name, self.command, self.environment)
-
-
-Layer = Packages | Files | Run | Daemon
+Variables = Mapping[str, str]
+_AnyPath = str | os.PathLike[str]
 
 
 @attrs.frozen(kw_only=True)
@@ -84,9 +49,11 @@ class Recipe:
     ['Packages', 'Run']
     """
 
-    origin: str
-    """The base, as ``distribution:version``."""
+    origin: Origin
+    """The base: ``distribution:version``, an image, or a Packer template."""
     layers: tuple[Layer, ...] = ()
+    pins: Lock | None = None
+    """What the layers are made of, exactly; without it a build finds that out."""
 
     @classmethod
     def base(cls, origin: str) -> "Recipe":
@@ -95,11 +62,26 @@ class Recipe:
         Raises:
             InvalidInput: it is not ``distribution:version``.
         """
-        if not re.fullmatch(r"[a-z]+:[a-z0-9.]+", origin):
-            raise InvalidInput(
-                f"base {origin!r} is not distribution:version", hint='try "debian:12"'
-            )
-        return cls(origin=origin)
+        return cls(origin=check_distribution(origin))
+
+    @classmethod
+    def on(cls, image: Image) -> "Recipe":
+        """Begin a recipe from an image that exists; what is built has it as its parent."""
+        return cls(origin=Existing(image=image.id, content=image.digest))
+
+    @classmethod
+    def packer(
+        cls, template: _AnyPath, *, variables: Variables | None = None
+    ) -> "Recipe":
+        """Begin a recipe from what a Packer template builds.
+
+        All that lies beside the template counts. Variables are recorded: no secrets.
+        """
+        path = Path(template)
+        given = variables or {}
+        return cls(
+            origin=Packer(source=path.parent, template=path.name, variables=given)
+        )
 
     def packages(self, *names: str) -> "Recipe":
         """Install packages of the distribution; ``name=version`` pins one.
@@ -107,42 +89,96 @@ class Recipe:
         Raises:
             InvalidInput: no name, or one that no package can have.
         """
-        bad = [name for name in names if not _PACKAGE.fullmatch(name)]
-        if bad or not names:
-            raise InvalidInput(
-                f"packages {bad or names!r} cannot be installed",
-                hint="give package names",
-            )
-        return self._with(Packages(names=names))
+        return self._with(Packages(names=check_packages(names)))
 
-    def files(self, source: str | os.PathLike[str], target: str) -> "Recipe":
+    def files(
+        self,
+        source: _AnyPath,
+        target: str,
+        *,
+        exclude: Iterable[str] = (),
+        owner: str = "",
+    ) -> "Recipe":
         """Copy a local file or directory to an absolute path in the image.
 
         Whether the source is there is checked when the recipe is built or digested.
 
+        Args:
+            source: a file, or a directory whose contents are copied.
+            target: the path of the file, or of the directory that receives them.
+            exclude: shell patterns of what to leave out, as ``"*.pyc"``.
+            owner: a user of the image; by default root.
+
         Raises:
             InvalidInput: the target is not absolute, or leaves the image.
         """
-        # POSIX lets two leading slashes mean something else, and pathlib keeps them.
-        path = PurePosixPath(re.sub("^/+", "/", target))
-        if not path.is_absolute() or ".." in path.parts:
-            raise InvalidInput(
-                f"target {target!r} is not absolute", hint="begin it with /"
+        return self._with(
+            Files(
+                source=Path(source),
+                target=check_target(target),
+                exclude=tuple(exclude),
+                owner=check_user(owner) if owner else "",
             )
-        return self._with(Files(source=Path(source), target=path))
+        )
 
-    def run(self, command: str) -> "Recipe":
+    def run(
+        self,
+        command: str,
+        *,
+        network: bool = False,
+        deadline: timedelta | str = DEADLINE,
+    ) -> "Recipe":
         """Run a shell command inside the image.
+
+        Args:
+            command: for ``/bin/sh -e``, as root.
+            network: let it reach the network; what it fetches is then not pinned.
+            deadline: after so long it has failed.
 
         Raises:
             InvalidInput: the command is empty.
         """
         if not command.strip():
             raise InvalidInput("an empty command does nothing", hint="leave it out")
-        return self._with(Run(command=command))
+        return self._with(Run(command=command, network=network, deadline=deadline))
+
+    def user(
+        self,
+        name: str,
+        *,
+        uid: int | None = None,
+        home: str = str(kinds.NO_HOME),
+        shell: str = str(kinds.NO_SHELL),
+        groups: Iterable[str] = (),
+    ) -> "Recipe":
+        """Add a user with a group of the same name, without a password.
+
+        Args:
+            name: of the user; one that the image has already stays as it is.
+            uid: its number; by default the first free one from 1000.
+            home: its directory, which is made unless it is ``/nonexistent``.
+            shell: what it logs in with.
+            groups: further groups, which the image has.
+
+        Raises:
+            InvalidInput: a name, number or path that cannot be used.
+        """
+        return self._with(
+            kinds.User(
+                name=check_user(name),
+                uid=check_uid(uid),
+                home=check_target(home),
+                shell=check_target(shell),
+                groups=tuple(map(check_user, groups)),
+            )
+        )
 
     def service(
-        self, name: str, *command: str, environment: dict[str, str] | None = None
+        self,
+        name: str,
+        *command: str,
+        environment: Variables | None = None,
+        user: str = "",
     ) -> "Recipe":
         """Start a command at boot and keep it running.
 
@@ -150,77 +186,220 @@ class Recipe:
             name: lower-case letters, digits and hyphens.
             command: the program and its arguments; one string is split as by a shell.
             environment: variables for it alone.
+            user: whom it runs as; by default root.
 
         Raises:
             InvalidInput: the name or the command cannot be used.
         """
-        argv = tuple(shlex.split(command[0])) if len(command) == 1 else command
-        bad = [key for key in environment or {} if not _VARIABLE.fullmatch(key)]
-        if bad:
-            message = f"service {name!r} cannot be given the variables {bad}"
-            raise InvalidInput(message, hint="name them with letters, digits and _")
-        if not _SERVICE.fullmatch(name) or not argv or not argv[0].startswith("/"):
-            raise InvalidInput(
-                f"service {name!r} with command {argv!r} cannot be started",
-                hint="use [a-z0-9-] and a program with an absolute path",
-            )
         return self._with(
-            Daemon(name=name, command=argv, environment=environment or {})
+            Daemon(
+                name=name,
+                command=check_service(name, command),
+                environment=check_variables(name, environment or {}),
+                user=check_user(user) if user else "",
+            )
         )
 
-    def digests(self) -> tuple[Digest, ...]:
-        """Return the digest of the base and then of each layer, in order.
-
-        A layer's digest covers all that it depends on, its parent included, so equal
-        digests mean equal layers.
+    def unit(self, source: _AnyPath) -> "Recipe":
+        """Install a systemd unit file under its own name, and enable it.
 
         Raises:
-            MissingFiles: a source is not there.
+            InvalidInput: the file's name is no unit's.
         """
-        chain = [digest_of("base", self.origin)]
+        path = Path(source)
+        return self._with(kinds.Unit(name=check_unit(path.name), source=path))
+
+    def python(
+        self,
+        version: str,
+        *,
+        requirements: _AnyPath | None = None,
+        venv: str = str(kinds.VENV),
+    ) -> "Recipe":
+        """Install the distribution's Python, and packages in a virtual environment.
+
+        Args:
+            version: as ``"3.11"``; the base must be one that has it.
+            requirements: a requirements file; wheels only, nothing is compiled.
+            venv: where the environment is made, when there are requirements.
+
+        Raises:
+            InvalidInput: the base is known to have another Python.
+        """
+        wanted = None if requirements is None else Path(requirements)
+        check_python(version, self.origin)
+        return self._with(
+            kinds.Python(version=version, requirements=wanted, venv=check_target(venv))
+        )
+
+    def ansible(
+        self,
+        playbook: _AnyPath,
+        *,
+        variables: Variables | None = None,
+        network: bool = False,
+        deadline: timedelta | str = DEADLINE,
+    ) -> "Recipe":
+        """Run a playbook against the image; what lies beside it goes with it.
+
+        The image needs a Python: ``.packages("python3")``.
+        """
+        path = Path(playbook)
+        return self._with(
+            kinds.Ansible(
+                source=path.parent,
+                playbook=path.name,
+                variables=variables or {},
+                network=network,
+                deadline=deadline,
+            )
+        )
+
+    def puppet(
+        self,
+        manifest: _AnyPath,
+        *,
+        facts: Variables | None = None,
+        network: bool = False,
+        deadline: timedelta | str = DEADLINE,
+    ) -> "Recipe":
+        """Apply a manifest inside the image; ``modules`` beside it are found.
+
+        The image needs the tool: ``.packages("puppet-agent")``.
+        """
+        path = Path(manifest)
+        return self._with(
+            kinds.Puppet(
+                source=path.parent,
+                manifest=path.name,
+                facts=facts or {},
+                network=network,
+                deadline=deadline,
+            )
+        )
+
+    def cfengine(
+        self,
+        policy: _AnyPath,
+        *,
+        classes: Iterable[str] = (),
+        network: bool = False,
+        deadline: timedelta | str = DEADLINE,
+    ) -> "Recipe":
+        """Run a policy inside the image; what lies beside it goes with it.
+
+        The image needs the tool: ``.packages("cfengine3")``.
+        """
+        path = Path(policy)
+        return self._with(
+            kinds.Cfengine(
+                source=path.parent,
+                policy=path.name,
+                classes=tuple(classes),
+                network=network,
+                deadline=deadline,
+            )
+        )
+
+    def chef(
+        self,
+        repository: _AnyPath,
+        *run_list: str,
+        attributes: Variables | None = None,
+        network: bool = False,
+        deadline: timedelta | str = DEADLINE,
+    ) -> "Recipe":
+        """Converge a run list inside the image, from a repository's ``cookbooks``.
+
+        The image needs the tool, which no distribution has: install it by ``.run``.
+
+        Raises:
+            InvalidInput: the run list is empty.
+        """
+        if not run_list:
+            raise InvalidInput("the run list is empty", hint='give "recipe[name]"')
+        return self._with(
+            kinds.Chef(
+                source=Path(repository),
+                run_list=",".join(run_list),
+                attributes=attributes or {},
+                network=network,
+                deadline=deadline,
+            )
+        )
+
+    def with_(
+        self,
+        *,
+        base: str | None = None,
+        python: str | None = None,
+        packages: Variables | None = None,
+    ) -> "Recipe":
+        """Return a branch: the same recipe with another base, Python or version.
+
+        Args:
+            base: another distribution, as ``"debian:13"``.
+            python: another version. A distribution keeps one Python secure, so the base
+                becomes the release that has it, unless ``base`` is given.
+            packages: versions by name of packages that the recipe installs.
+
+        Raises:
+            InvalidInput: the recipe has nothing of the kind, or they do not fit.
+
+        Example:
+            >>> old = Recipe.base("debian:12").python("3.11").run("true")
+            >>> old.with_(python="3.13").origin
+            'debian:13'
+        """
+        origin = self.origin if base is None else check_distribution(base)
+        if python is not None and base is None:
+            origin = base_with_python(python, origin)
+        layers = branched(self.layers, origin, python, packages or {})
+        return attrs.evolve(self, origin=origin, layers=layers)
+
+    def lock(self, *, backend: "str | Backend") -> Lock:
+        """Return the versions and hashes that a build would use now.
+
+        What this recipe is locked to already stays: only the rest is looked up.
+
+        Args:
+            backend: where it is to be built.
+
+        Raises:
+            Unsupported, Unavailable: the backend, or a mirror, has no packages to give.
+        """
+        # Late: recipes are values, which everything else stands upon.
+        from immutable.images.finding import lock_recipe
+
+        return lock_recipe(self, backend)
+
+    def locked(self, lock: Lock) -> "Recipe":
+        """Return the recipe bound to a lock: nothing in it is looked up anew."""
+        return attrs.evolve(self, pins=lock)
+
+    def keys(self) -> tuple[Digest, ...]:
+        """Return what `digests` does, without any lock."""
+        chain = [digest_of_origin(self.origin)]
         for layer in self.layers:
             chain.append(layer.digest(chain[-1]))
         return tuple(chain)
 
+    def digests(self) -> tuple[Digest, ...]:
+        """Return the digest of the base and then of each layer, in order.
+
+        A layer's digest covers all that it depends on, its parent and what it is locked
+        to included, so equal digests mean equal layers.
+
+        Raises:
+            MissingFiles: a source is not there.
+        """
+        return self.keys() if self.pins is None else self.pins.bind(self.keys())
+
     @property
     def digest(self) -> Digest:
         """Return the digest of the whole recipe."""
-        return self.digests()[-1]
+        last = self.digests()[-1]
+        return last if self.pins is None else self.pins.seal(last)
 
     def _with(self, layer: Layer) -> "Recipe":
         return attrs.evolve(self, layers=(*self.layers, layer))
-
-
-def _inventory(source: Path) -> Iterator[tuple[str, str, str]]:
-    if not source.exists():
-        raise MissingFiles(
-            f"{source} is not there",
-            hint="the path is relative to the working directory",
-        )
-    if not source.is_dir():
-        # Through a link: what is copied is the file, so its contents have to count.
-        yield _entry(source.resolve(), ".")
-        return
-    for path in sorted(source.rglob("*")):
-        yield _entry(path, path.relative_to(source).as_posix())
-
-
-def _entry(path: Path, name: str) -> tuple[str, str, str]:
-    status = path.lstat()
-    if stat.S_ISLNK(status.st_mode):
-        return (name, "link", str(path.readlink()))
-    if stat.S_ISDIR(status.st_mode):
-        return (name, f"{stat.S_IMODE(status.st_mode):o}", "directory")
-    if not stat.S_ISREG(status.st_mode):
-        raise InvalidInput(
-            f"{path} is no file, directory or link", hint="leave it out of the tree"
-        )
-    return (name, f"{stat.S_IMODE(status.st_mode):o}", _content(path))
-
-
-def _content(path: Path) -> str:
-    hasher = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            hasher.update(block)
-    return hasher.hexdigest()

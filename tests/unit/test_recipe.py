@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from immutable.errors import InvalidInput, MissingFiles
-from immutable.images.recipe import Daemon, Files, Recipe
+from immutable.images.layers import Daemon, Files
+from immutable.images.recipe import Recipe
 
 NAMES = st.text("abcdefgh", min_size=1, max_size=6)
 COMMANDS = st.text(min_size=1, max_size=12).filter(str.strip)

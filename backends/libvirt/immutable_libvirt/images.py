@@ -87,7 +87,7 @@ class LibvirtImages:
             recipe.digests(),
             Pool(self.pool),
         )
-        index = pool.build(_index(codename, chain[-1]))
+        index = pool.build(_index(codename, recipe.digest))
         found = _indexed(pool, index)
         if found:
             return found.image
@@ -132,8 +132,8 @@ def _made(
         kernel=kernel,
         layers=tuple(layer.content for layer in layers),
         command_line=f"{COMMAND_LINE} immutable.layers={len(layers)}",
-        recipe=steps[-1].digest,
-        origin=recipe.origin,
+        recipe=recipe.digest,
+        origin=str(recipe.origin),
         size_bytes=_size(pool, kernel, layers),
         built_at=datetime.now(UTC),
     )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from immutable.errors import BuildFailed
-from immutable.images.recipe import Daemon, Files
+from immutable.images.layers import Daemon, Files
 from immutable_libvirt.building import erofs
 from immutable_libvirt.building.tree import Staging, clean, find, service_script
 

@@ -8,7 +8,8 @@ from pathlib import Path, PurePosixPath
 import attrs
 
 from immutable.errors import BuildFailed, UnknownImage, Unsupported
-from immutable.images.recipe import Daemon, Files, Recipe
+from immutable.images.layers import Daemon, Files
+from immutable.images.recipe import Recipe
 from immutable.model import Digest, Image, ImageId, digest_of
 from immutable_process.errors import NAME, doing
 from immutable_process.store import changing, copy, discard, draft_of, entry

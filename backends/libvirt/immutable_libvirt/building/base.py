@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 
 from immutable.errors import BuildFailed, InvalidInput
+from immutable.images.origins import Origin
 from immutable_libvirt.building.apt import Apt, host_settings
 from immutable_libvirt.building.process import Output, run
 from immutable_libvirt.building.tree import clean
@@ -37,13 +38,13 @@ _NAMESPACE = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-
 _MERGED_USR = "/usr/share/mmdebstrap/hooks/merged-usr"
 
 
-def codename_of(origin: str) -> str:
+def codename_of(origin: Origin) -> str:
     """Return Debian's codename for a recipe's origin.
 
     Raises:
         InvalidInput: this backend cannot build it.
     """
-    if origin not in CODENAMES:
+    if not isinstance(origin, str) or origin not in CODENAMES:
         raise InvalidInput(
             f"the libvirt backend cannot build on {origin!r}",
             hint=f"use one of: {', '.join(sorted(CODENAMES))}",

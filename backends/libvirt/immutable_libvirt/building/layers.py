@@ -8,7 +8,8 @@ from pathlib import Path
 import attrs
 
 from immutable.errors import BuildFailed
-from immutable.images.recipe import Daemon, Files, Layer, Packages, Recipe, Run
+from immutable.images.layers import Daemon, Files, Layer, Packages, Run
+from immutable.images.recipe import Recipe
 from immutable.model import Digest, digest_of
 from immutable_libvirt.building import base, erofs
 from immutable_libvirt.building.apt import Apt

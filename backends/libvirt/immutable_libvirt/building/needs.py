@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from immutable.errors import InvalidInput, PermissionDenied
-from immutable.images.recipe import Files, Layer, Packages, Run
+from immutable.images.layers import Files, Layer, Packages, Run
 from immutable.model import Digest
 from immutable_libvirt.building.boot import find_kernel
 from immutable_libvirt.building.layers import Step, find

@@ -4,11 +4,16 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
+from immutable.durations import spell
 from immutable.errors import BuildFailed, Unavailable
+from immutable.images.layers import DEADLINE
 
 Output = Callable[[str], None]
 EPOCH = 315532800
@@ -63,6 +68,7 @@ def run(
     what: str,
     on_output: Output,
     variables: Mapping[str, str] | None = None,
+    deadline: timedelta = DEADLINE,
 ) -> None:
     """Run a program to its end and pass on each line that it prints.
 
@@ -73,21 +79,53 @@ def run(
         what: what it does, for the message when it fails.
         on_output: gets each line without its end.
         variables: added to the scrubbed environment.
+        deadline: after so long it is killed, with all that it started.
 
     Raises:
-        BuildFailed: it ended with another status than 0.
+        BuildFailed: it ended with another status than 0, or not in time.
     """
     last: deque[str] = deque(maxlen=_LAST_LINES)
-    with _started(argv, variables or {}) as process:
+    with (
+        _started(argv, variables or {}) as process,
+        _limited(process, deadline) as late,
+    ):
         try:
             for line in process.stdout or ():
                 last.append(line.rstrip())
                 on_output(line.rstrip())
         except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
+            _kill(process)
             raise
+    if late.is_set():
+        raise _failed(f"{what} did not end within {spell(deadline)}", last)
     if process.returncode:
         raise failed(what, process.returncode, last)
+
+
+@contextmanager
+def _limited(
+    process: subprocess.Popen[str], deadline: timedelta
+) -> Iterator[threading.Event]:
+    """Kill a process that takes too long; yields what is set when that was done."""
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        _kill(process)
+
+    timer = threading.Timer(deadline.total_seconds(), end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """Kill a process with all that it started, if it has not ended."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _started(
@@ -129,9 +167,13 @@ def capture(argv: Sequence[str | Path], *, variables: Mapping[str, str]) -> str:
 
 def failed(what: str, status: int, lines: Sequence[str]) -> BuildFailed:
     """Return the error for a program that failed, with the last lines it printed."""
+    return _failed(f"{what} failed with status {status}", lines)
+
+
+def _failed(message: str, lines: Sequence[str]) -> BuildFailed:
     said = "\n".join(f"    {line}" for line in list(lines)[-_LAST_LINES:])
     return BuildFailed(
-        f"{what} failed with status {status}; it ended with\n{said}",
+        f"{message}; it ended with\n{said}",
         hint="the last lines say why; nothing of it was kept",
         operation="images.build",
         backend="libvirt",

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import attrs
 
 from immutable.errors import BuildFailed
-from immutable.images.recipe import Daemon, Files
+from immutable.images.layers import Daemon, Files
 
 SERVICES = PurePosixPath("/usr/lib/immutable/services")
 _DIRECTORY = 0o755

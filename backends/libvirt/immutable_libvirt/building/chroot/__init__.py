@@ -4,24 +4,31 @@ The unpacked layers below are mounted as one tree, the command changes it, and w
 changed is the new layer: overlayfs keeps the difference, deletions included.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path, PurePosixPath
 
 import attrs
 
 from immutable.errors import BuildFailed
-from immutable.images.recipe import Packages, Run
+from immutable.images.layers import DEADLINE, Packages, Run
 from immutable_libvirt.building.apt import QUIET, Apt
 from immutable_libvirt.building.base import LEFTOVERS
 from immutable_libvirt.building.process import EPOCH, Output, run
 from immutable_libvirt.building.tree import clean, find
 
 _ENTER = Path(__file__).with_name("enter")
-# Without network: what is installed was downloaded before, and by apt outside.
 _NAMESPACES = (
-    *("unshare", "--mount", "--pid", "--ipc", "--uts", "--net"),
-    *("--fork", "--kill-child"),
+    "unshare",
+    "--mount",
+    "--pid",
+    "--ipc",
+    "--uts",
+    "--fork",
+    "--kill-child",
 )
+# By default: what is installed was downloaded before, and by apt outside.
+_NO_NETWORK = ("--net",)
 _START_NOTHING = "#!/bin/sh\nexit 101\n"
 _VARIABLES = (
     "HOME=/root",
@@ -66,9 +73,9 @@ class Chroot:
             directory.chmod(0o755)
         policy.write_text(_START_NOTHING, encoding="utf-8")
         policy.chmod(0o755)
-        self._enter(
+        self.enter(
             ["apt-get", *QUIET, "install", "--no-download", *packages.names],
-            downloads=str(apt.downloads),
+            handed={"downloads:rw": apt.downloads},
             what=f"installing {' '.join(packages.names)}",
             variables=apt.variables(_inside(self.root)),
             on_output=on_output,
@@ -82,15 +89,56 @@ class Chroot:
         Raises:
             BuildFailed: it ended with another status than 0.
         """
-        self._make_directories()
-        inside = ["chroot", ".", "/usr/bin/env", "-i", *_VARIABLES, "/bin/sh", "-ec"]
-        self._enter(
-            [*inside, layer.command],
-            downloads="-",
+        self.run(
+            ["/bin/sh", "-ec", layer.command],
             what=repr(layer.command),
+            network=layer.network,
+            deadline=layer.deadline,
             on_output=on_output,
         )
-        clean(self.upper, LEFTOVERS)
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        what: str,
+        on_output: Output,
+        handed: Mapping[str, Path] | None = None,
+        variables: Mapping[str, str] | None = None,
+        network: bool = False,
+        deadline: timedelta = DEADLINE,
+        leftovers: Sequence[str] = (),
+    ) -> None:
+        """Run a program of the image as root; what it changed is then in ``upper``.
+
+        Args:
+            argv: the program, by its path in the image, and its arguments.
+            what: what it does, for the message when it fails.
+            on_output: gets each line.
+            handed: what it finds under /run, by name: not part of the image.
+            variables: added to a plain environment.
+            network: whether it has this machine's network.
+            deadline: after so long it is killed.
+            leftovers: patterns of what to remove afterwards, besides the usual.
+
+        Raises:
+            BuildFailed: it ended with another status than 0, or not in time.
+        """
+        self._make_directories()
+        given = [f"{name}={value}" for name, value in (variables or {}).items()]
+        self.enter(
+            ["chroot", ".", "/usr/bin/env", "-i", *_VARIABLES, *given, *argv],
+            handed=handed or {},
+            what=what,
+            on_output=on_output,
+            network=network,
+            deadline=deadline,
+        )
+        clean(self.upper, (*LEFTOVERS, *leftovers))
+
+    def has(self, program: str) -> bool:
+        """Return whether the layers below have a file, by its absolute path."""
+        return find(self.below, PurePosixPath(program)) is not None
 
     def _make_directories(self) -> None:
         for name in ("root", "upper", "overlay"):
@@ -104,22 +152,28 @@ class Chroot:
             raise BuildFailed("the base has no list of its packages", backend="libvirt")
         return status
 
-    def _enter(
+    def enter(
         self,
         argv: Sequence[str],
         *,
-        downloads: str,
+        handed: Mapping[str, Path],
         what: str,
         on_output: Output,
-        variables: dict[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
+        network: bool = False,
+        deadline: timedelta = DEADLINE,
     ) -> None:
+        """Run a program of this machine in the mounted image: see `run`."""
         layers = ":".join(str(path) for path in self.below)
         places = [str(self.root), layers, str(self.upper), str(self.work / "overlay")]
+        seen = [f"{name}={path}" for name, path in handed.items()]
+        spaces = _NAMESPACES if network else (*_NAMESPACES, *_NO_NETWORK)
         run(
-            [*_NAMESPACES, "sh", str(_ENTER), *places, downloads, *argv],
+            [*spaces, "sh", str(_ENTER), *places, *seen, "--", *argv],
             what=what,
             on_output=on_output,
             variables=variables,
+            deadline=deadline,
         )
 
 

@@ -1,0 +1,65 @@
+"""Branches of a recipe: the same layers on another base, or of another version. Pure."""
+
+from collections.abc import Mapping
+
+import attrs
+
+from immutable.errors import InvalidInput
+from immutable.images.layers import Layer, Packages, Python
+from immutable.images.origins import Origin, check_python
+
+
+def branched(
+    layers: tuple[Layer, ...],
+    origin: Origin,
+    python: str | None,
+    versions: Mapping[str, str],
+) -> tuple[Layer, ...]:
+    """Return layers for another origin, version of Python, and versions of packages.
+
+    Raises:
+        InvalidInput: none of them has what is to change, or the origin lacks it.
+    """
+    _check_meant(layers, python, versions)
+    return tuple(_branched(layer, origin, python, versions) for layer in layers)
+
+
+def _branched(
+    layer: Layer, origin: Origin, python: str | None, versions: Mapping[str, str]
+) -> Layer:
+    match layer:
+        case Python() if python is not None:
+            return attrs.evolve(layer, version=check_python(python, origin))
+        case Python():
+            check_python(layer.version, origin)
+            return layer
+        case Packages(names=names):
+            return Packages(names=tuple(_versioned(name, versions) for name in names))
+        case _:
+            return layer
+
+
+def _versioned(package: str, versions: Mapping[str, str]) -> str:
+    name = package.partition("=")[0]
+    return f"{name}={versions[name]}" if name in versions else package
+
+
+def _check_meant(
+    layers: tuple[Layer, ...], python: str | None, versions: Mapping[str, str]
+) -> None:
+    """Refuse a branch that would change nothing: it was meant to change something."""
+    if python is not None and not any(isinstance(x, Python) for x in layers):
+        raise InvalidInput(
+            "the recipe has no layer with Python", hint='add .python("3.11") to it'
+        )
+    names = {
+        name.partition("=")[0]
+        for layer in layers
+        if isinstance(layer, Packages)
+        for name in layer.names
+    }
+    if unknown := sorted(set(versions) - names):
+        raise InvalidInput(
+            f"the recipe does not install {', '.join(unknown)}",
+            hint="add them with .packages(…)",
+        )

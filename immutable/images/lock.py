@@ -1,0 +1,125 @@
+"""A lock: the exact packages that each layer of a recipe is made of, by hash."""
+
+import json
+from collections.abc import Mapping
+from typing import cast
+
+import attrs
+
+from immutable.errors import InvalidInput
+from immutable.model import Digest, digest_of
+
+SCHEMA = 1
+BOOT = Digest("boot")
+"""The entry for what a backend adds to boot an image: kernel, initramfs."""
+
+
+@attrs.frozen(kw_only=True)
+class Pin:
+    """One file that a layer is made of, known by its hash wherever it comes from.
+
+    ``origin`` says where it was found, as ``"debian bookworm"`` or ``"pypi"``; ``file``
+    is the name that the tool which installs it wants it to have.
+    """
+
+    name: str
+    version: str
+    architecture: str = ""
+    file: str
+    sha256: str
+    size_bytes: int
+    origin: str
+
+
+@attrs.frozen(kw_only=True)
+class Entry:
+    """The pins of one layer, known by the layer's digest without any lock.
+
+    ``what`` is for people: ``"base debian:12"``, ``"packages nginx"``.
+    """
+
+    layer: Digest
+    what: str
+    pins: tuple[Pin, ...]
+
+    @property
+    def digest(self) -> Digest:
+        """Return the digest of what gets installed: not of where it was found."""
+        return digest_of(
+            "pins", [(p.name, p.version, p.architecture, p.sha256) for p in self.pins]
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Lock:
+    """What `Recipe.lock` found: a value that can be written to a file and kept.
+
+    >>> Lock().to_json() == Lock.from_json(Lock().to_json()).to_json()
+    True
+    """
+
+    entries: tuple[Entry, ...] = ()
+
+    def find(self, layer: Digest) -> Entry | None:
+        """Return the pins of a layer; None where the lock knows nothing of it."""
+        return next((entry for entry in self.entries if entry.layer == layer), None)
+
+    def bind(self, keys: tuple[Digest, ...]) -> tuple[Digest, ...]:
+        """Return a recipe's chain of digests with what is pinned, from the one without."""
+        held, bound = list[Digest](), list[Digest]()
+        for key in keys:
+            entry = self.find(key)
+            held += [entry.digest] if entry else []
+            bound.append(digest_of("locked", key, held) if held else key)
+        return tuple(bound)
+
+    def seal(self, digest: Digest) -> Digest:
+        """Return the digest of a whole recipe with what its image boots by."""
+        boot = self.find(BOOT)
+        return digest_of("booted", digest, boot.digest) if boot else digest
+
+    def to_json(self) -> str:
+        """Return the lock as text, the same for equal locks, for a file beside the recipe."""
+        document = {"schema": SCHEMA, **attrs.asdict(self)}
+        return json.dumps(document, indent=1, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "Lock":
+        """Return the lock that `to_json` wrote.
+
+        Raises:
+            InvalidInput: it is something else, is damaged, or is of a newer version.
+        """
+        try:
+            document = json.loads(text)
+            schema = document["schema"]
+            entries = tuple(map(_entry, document["entries"]))
+        except (ValueError, TypeError, KeyError) as exc:
+            raise InvalidInput("this is no lock", hint="make it anew") from exc
+        if schema != SCHEMA:
+            raise InvalidInput(
+                f"the lock has schema {schema}; this version reads {SCHEMA}",
+                hint="upgrade immutable-deploy, or lock again",
+            )
+        return cls(entries=entries)
+
+
+def _entry(fields: Mapping[str, object]) -> Entry:
+    pins = cast("list[dict[str, object]]", fields["pins"])
+    return Entry(
+        layer=Digest(str(fields["layer"])),
+        what=str(fields["what"]),
+        pins=tuple(map(_pin, pins)),
+    )
+
+
+def _pin(fields: Mapping[str, object]) -> Pin:
+    return Pin(
+        name=str(fields["name"]),
+        version=str(fields["version"]),
+        architecture=str(fields["architecture"]),
+        file=str(fields["file"]),
+        sha256=str(fields["sha256"]),
+        size_bytes=int(str(fields["size_bytes"])),
+        origin=str(fields["origin"]),
+    )
