@@ -11,10 +11,11 @@ from immutable.errors import BuildFailed
 from immutable.images.layers import Daemon, Files, Layer, Packages, Run
 from immutable.images.recipe import Recipe
 from immutable.model import Digest, digest_of
-from immutable_libvirt.building import base, erofs
+from immutable_libvirt.building import base, erofs, provisioning
 from immutable_libvirt.building.apt import Apt
 from immutable_libvirt.building.chroot import Chroot
 from immutable_libvirt.building.process import Output
+from immutable_libvirt.building.provisioning import Site
 from immutable_libvirt.building.tree import Staging
 from immutable_libvirt.pool import Pool, read
 
@@ -125,7 +126,21 @@ class Builder:
                     chroot.install(packages, apt, on_output=self.on_output)
             case Run() as command:
                 chroot.execute(command, on_output=self.on_output)
+            case layer:
+                provisioning.make(layer, self._site(chroot, work))
         return chroot.upper
+
+    def _site(self, chroot: Chroot, work: Path) -> Site:
+        scratch = work / "scratch"
+        scratch.mkdir()
+        return Site(
+            chroot=chroot,
+            pool=self.pool,
+            codename=self.codename,
+            work=scratch,
+            pins=None,
+            on_output=self.on_output,
+        )
 
     @contextmanager
     def _apt(self) -> Iterator[Apt]:
