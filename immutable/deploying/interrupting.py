@@ -1,6 +1,5 @@
 """Ctrl-C without torn steps: an interrupt asks the work to stop, and is raised afterwards."""
 
-import threading
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -14,13 +13,17 @@ class Asked:
 
     def __init__(self, cancel: Stop | None) -> None:
         self._cancel = cancel
-        self.interrupted = threading.Event()
+        self.is_interrupted = False
 
     def is_set(self) -> bool:
         """Return whether either has asked."""
-        return self.interrupted.is_set() or (
+        return self.is_interrupted or (
             self._cancel is not None and self._cancel.is_set()
         )
+
+    def interrupt(self) -> None:
+        """Ask, from a signal handler: without a lock, which a second one would wait for."""
+        self.is_interrupted = True
 
 
 def uninterrupted(here: Host, work: Callable[[], _T], asked: Asked) -> _T:
@@ -29,8 +32,8 @@ def uninterrupted(here: Host, work: Callable[[], _T], asked: Asked) -> _T:
     A second Ctrl-C changes nothing: going back is bounded by deadlines, and a process
     that is killed is what recovery is for.
     """
-    result = here.aside(work, asked.interrupted.set)
-    if asked.interrupted.is_set():
+    result = here.aside(work, asked.interrupt)
+    if asked.is_interrupted:
         outcome = getattr(result, "outcome", "done")
         raise KeyboardInterrupt(f"stopped safely: {outcome}")
     return result

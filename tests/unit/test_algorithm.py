@@ -328,7 +328,7 @@ def test_cancel_before_the_commit_goes_back(stage):
     old = stage.world.routing
     clock = stage.world.clock
     clock.at_times.append(
-        (clock.now() + timedelta(seconds=1), stage.asked.interrupted.set)
+        (clock.now() + timedelta(seconds=1), stage.asked.interrupt)
     )
     done = stage.deploy("two")
     assert done.outcome is Outcome.ROLLED_BACK

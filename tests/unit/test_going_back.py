@@ -111,7 +111,7 @@ def test_a_shrinking_that_is_stopped_gives_the_servers_their_place_again(stage):
 
     def stop(_stream, _sequence):
         if len(stage.world.places[fleet]) == 1:
-            stage.asked.interrupted.set()
+            stage.asked.interrupt()
 
     stage.store.before_append = stop
     done = operations.scale(stage.engine(), 1, timeout=None)
