@@ -17,6 +17,7 @@ import attrs
 
 from immutable.errors import InvalidInput
 from immutable.images import unbooted
+from immutable.images.lock import Pin
 
 STATUS = "var/lib/dpkg/status"
 _GONE = frozenset({"not-installed", "config-files"})
@@ -60,6 +61,16 @@ def purl(package: Package, system: Distribution) -> str:
 def source_purl(package: Package, system: Distribution) -> str:
     """Return the URL of the source package that a Debian package was built from."""
     return _deb(package.source, package.source_version, "source", system)
+
+
+def pinned(pin: Pin) -> Package:
+    """Return the package that a pin is of."""
+    return Package(
+        kind="deb" if pin.file.endswith(".deb") else "pypi",
+        name=pin.name,
+        version=pin.version,
+        architecture=pin.architecture,
+    )
 
 
 def distribution_of(root: Path) -> Distribution:

@@ -19,6 +19,7 @@ from immutable.images.packages import (
     Package,
     distribution_of,
     packages_of,
+    pinned,
     purl,
     source_purl,
 )
@@ -111,17 +112,8 @@ def _hashes(pins: Iterable[Pin]) -> Mapping[str, str]:
     """Return the hash of each package whose pins leave no doubt, by its purl."""
     found: dict[str, set[str]] = {}
     for pin in pins:
-        found.setdefault(purl(_pinned(pin), _ANY), set()).add(pin.sha256)
+        found.setdefault(purl(pinned(pin), _ANY), set()).add(pin.sha256)
     return {ref: min(hashes) for ref, hashes in found.items() if len(hashes) == 1}
-
-
-def _pinned(pin: Pin) -> Package:
-    return Package(
-        kind="deb" if pin.file.endswith(".deb") else "pypi",
-        name=pin.name,
-        version=pin.version,
-        architecture=pin.architecture,
-    )
 
 
 def _component(
