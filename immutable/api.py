@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import TypeVar
 
+import attrs
+
 from immutable import registry
 from immutable.deploying import looking, operations, running
 from immutable.deploying.engine import Engine
@@ -17,6 +19,7 @@ from immutable.errors import BackendError, InvalidInput
 from immutable.events import Event
 from immutable.examples import example
 from immutable.host import Stop
+from immutable.images.catalogue.wording import check_reason
 from immutable.images.finding import Subject, build_image, find_image
 from immutable.images.recipe import Recipe
 from immutable.model import Image, InstanceLog, pairs
@@ -83,7 +86,7 @@ def build(
     rolled back
     """
 )
-def deploy(
+def deploy(  # noqa: PLR0913 - each is a keyword of its own
     service: Service | Plan,
     image: Subject | None = None,
     *,
@@ -95,11 +98,12 @@ def deploy(
     cancel: Stop | None = None,
     timeout: timedelta | str | None = None,
     progress: bool | str = False,
+    allow_revoked: str | None = None,
 ) -> Deployment:
     """Launch a whole new fleet from an image, prove it, and move traffic in one step.
 
     Args:
-        service: what is deployed, or a `Plan` (then nothing else but the last four).
+        service: what is deployed, or a `Plan` (then nothing but events, cancelling and progress).
         image: an `Image`, a `Recipe` that is built first, or a provider's image id.
         config: configuration that the instances are handed at boot. No secrets.
         size: instances, instead of the live number; the only way to lower it here.
@@ -109,6 +113,7 @@ def deploy(
         cancel: anything with ``is_set()``; Ctrl-C goes back, too, and is raised then.
         timeout: until the commit; when it passes, everything goes back.
         progress: shown on standard error: ``"rich"``, ``"plain"``, or ``True`` chooses.
+        allow_revoked: why a revoked image may be launched all the same; kept for ever.
 
     Returns:
         What became of it; ``raise_for_outcome()`` raises what went wrong. Where it is
@@ -122,6 +127,7 @@ def deploy(
         if isinstance(service, Plan):
             return _deploy_plan(service, image, tell, asked)
         options = _options(service, config, size, strategy, validators, timeout)
+        options = _allowing(options, allow_revoked)
         return _deploy(_open(service, options, tell, asked), image, options, asked)
 
 
@@ -134,6 +140,7 @@ def plan(
     strategy: Strategy | None = None,
     validators: Iterable[Validator] | None = None,
     timeout: timedelta | str | None = None,
+    allow_revoked: str | None = None,
 ) -> Plan:
     """Return what `deploy` with the same arguments would do, as a value.
 
@@ -153,6 +160,7 @@ def plan(
         3
     """
     options = _options(service, config, size, strategy, validators, timeout)
+    options = _allowing(options, allow_revoked)
     engine = _open(service, options, None, Asked(None))
     return operations.plan(engine, find_image(engine.backend, image, None), options)
 
@@ -179,13 +187,14 @@ def rollback(
     cancel: Stop | None = None,
     timeout: timedelta | str | None = None,
     progress: bool | str = False,
+    allow_revoked: str | None = None,
 ) -> Deployment:
     """Make an earlier release live again: a deploy aimed at it, quick while it is warm.
 
     Args:
         service: what is rolled back.
-        to: a release number; by default the highest earlier one that was ever live, so
-            that calling this twice goes two releases back.
+        to: a release number; by default the highest earlier one that was ever live and
+            is not revoked, so that calling this twice goes two releases back.
         size: as in `deploy`, and so are the rest.
         strategy: instead of the service's.
         validators: instead of the service's.
@@ -193,6 +202,7 @@ def rollback(
         cancel: anything with ``is_set()``.
         timeout: until the commit.
         progress: show progress; see `deploy`.
+        allow_revoked: as in `deploy`; then no release is passed over.
 
     Raises:
         UnknownRelease: there is no such release, or none to go back to.
@@ -200,6 +210,7 @@ def rollback(
     asked = Asked(cancel)
     with listener(on_event, progress) as tell:
         options = _options(service, None, size, strategy, validators, timeout)
+        options = _allowing(options, allow_revoked)
         engine = _open(service, options, tell, asked)
         return uninterrupted(
             engine.host, lambda: operations.rollback(engine, to, options), asked
@@ -214,20 +225,31 @@ def scale(
     cancel: Stop | None = None,
     timeout: timedelta | str | None = None,
     progress: bool | str = False,
+    allow_revoked: str | None = None,
 ) -> Deployment:
     """Make the live fleet another size; later deploys keep it.
+
+    Args:
+        service: whose fleet.
+        size: how many instances.
+        on_event: gets every event, in order.
+        cancel: anything with ``is_set()``.
+        timeout: until it is done; when it passes, everything goes back.
+        progress: show progress; see `deploy`.
+        allow_revoked: why there may be more of a revoked image; see `deploy`.
 
     Raises:
         InvalidInput: the size is not from 1 to 10000.
     """
     check_size(size)
+    why = check_reason(allow_revoked)
     limit = None if timeout is None else duration(timeout)
     return work_on(
         service,
         on_event,
         cancel,
         progress,
-        lambda e: operations.scale(e, size, timeout=limit),
+        lambda e: operations.scale(e, size, timeout=limit, allow_revoked=why),
     )
 
 
@@ -238,11 +260,28 @@ def heal(
     cancel: Stop | None = None,
     timeout: timedelta | str | None = None,
     progress: bool | str = False,
+    allow_revoked: str | None = None,
 ) -> Deployment:
-    """Replace the live fleet's dead and unready instances by new ones of the same release."""
+    """Replace the live fleet's dead and unready instances by new ones of the same release.
+
+    A revoked release is healed only if this service was allowed to launch it.
+
+    Args:
+        service: whose fleet.
+        on_event: gets every event, in order.
+        cancel: anything with ``is_set()``.
+        timeout: until it is done.
+        progress: show progress; see `deploy`.
+        allow_revoked: why instances of a revoked image may be launched; see `deploy`.
+    """
     limit = None if timeout is None else duration(timeout)
+    why = check_reason(allow_revoked)
     return work_on(
-        service, on_event, cancel, progress, lambda e: operations.heal(e, timeout=limit)
+        service,
+        on_event,
+        cancel,
+        progress,
+        lambda e: operations.heal(e, timeout=limit, allow_revoked=why),
     )
 
 
@@ -338,6 +377,10 @@ def _options(
         else check_validators(validators),
         timeout=None if timeout is None else duration(timeout),
     )
+
+
+def _allowing(options: Options, why: str | None) -> Options:
+    return attrs.evolve(options, allow_revoked=check_reason(why))
 
 
 def _checked(config: Mapping[str, str]) -> Mapping[str, str]:

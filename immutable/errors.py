@@ -26,7 +26,8 @@ ImmutableError
     ├── Refused             nothing was touched
     │   ├── Contention      another deployer holds the service
     │   ├── Drift           the switch is not what the ledger says
-    │   └── StalePlan       the world has moved since the plan was made
+    │   ├── StalePlan       the world has moved since the plan was made
+    │   └── Revoked         the image, or one that it was built upon, is revoked
     ├── Superseded          another deployer took over and went on
     ├── Cancelled           the caller asked to stop
     ├── Interrupted         the deployer died before the cutover
@@ -194,6 +195,10 @@ class Drift(Refused):
 
 class StalePlan(Refused):
     """The ledger or the switch has moved since the plan was made."""
+
+
+class Revoked(Refused):
+    """The image, or one that it was built upon, is revoked: nothing is launched from it."""
 
 
 class Superseded(DeploymentError):

@@ -154,3 +154,5 @@ class Options:
     strategy: Strategy
     validators: tuple[Validator, ...]
     timeout: timedelta | None = None
+    allow_revoked: str | None = None
+    """Why a revoked image may be launched all the same."""

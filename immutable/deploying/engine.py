@@ -7,6 +7,7 @@ import attrs
 from immutable.deploying.view import Context
 from immutable.events import Event
 from immutable.host import Host, Stop
+from immutable.images.catalogue.guard import Guard
 from immutable.ledger.journal import Journal
 from immutable.model import LedgerId
 from immutable.protocols import Backend, Switch, Validator
@@ -32,6 +33,8 @@ class Engine:
     """Asked on live traffic only."""
     tell: Callable[[Event], None]
     stop: Stop
+    guard: Guard = attrs.field(factory=Guard)
+    """Asked before instances are launched; by default it lets everything pass."""
 
     @property
     def context(self) -> Context:

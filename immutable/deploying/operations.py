@@ -5,14 +5,26 @@ from datetime import timedelta
 import attrs
 
 from immutable.capabilities import Need
-from immutable.deploying import admitting, finding, looking, maintaining, running
+from immutable.deploying import (
+    admitting,
+    choosing,
+    finding,
+    looking,
+    maintaining,
+    running,
+)
 from immutable.deploying.admitting import Wish
 from immutable.deploying.engine import Engine
 from immutable.deploying.entering import enter, is_leased, load, preflight
 from immutable.deploying.planning import Model, forecast
-from immutable.errors import BackendError, LedgerError, Refused, StalePlan
+from immutable.errors import (
+    BackendError,
+    LedgerError,
+    Refused,
+    StalePlan,
+)
+from immutable.images.catalogue.state import Catalogue
 from immutable.ledger.goals import DeployGoal, HealGoal, ScaleGoal, TidyGoal
-from immutable.ledger.records import Finished
 from immutable.ledger.state import FleetEntry, State
 from immutable.model import (
     FleetView,
@@ -21,7 +33,6 @@ from immutable.model import (
     Image,
     InstanceId,
     InstanceState,
-    Outcome,
     Release,
     ReleaseNumber,
     SwitchView,
@@ -69,7 +80,8 @@ def rollback(engine: Engine, to: int | None, options: Options) -> Deployment:
     began = engine.host.now()
     try:
         engine, state, _ = enter(engine)
-        target = admitting.rollback_target(state, releases(engine, state, to), to)
+        catalogue = engine.guard.load()
+        target, skipped = choosing.target(engine, state, to, options, catalogue)
         if state.live is not None and state.live.release.number == target.number:
             return running.nothing_to_do(engine, "rollback", began=began)
         wish = Wish(
@@ -78,12 +90,19 @@ def rollback(engine: Engine, to: int | None, options: Options) -> Deployment:
             size=options.size,
             strategy=options.strategy,
         )
-        return _make_live(engine, state, wish, options)
+        found = _make_live(engine, state, wish, options, catalogue)
+        return attrs.evolve(found, warnings=(*skipped, *found.warnings))
     except (Refused, BackendError, LedgerError) as exc:
         return running.refused(engine, "rollback", exc, began=began)
 
 
-def scale(engine: Engine, size: int, *, timeout: timedelta | None) -> Deployment:
+def scale(
+    engine: Engine,
+    size: int,
+    *,
+    timeout: timedelta | None,
+    allow_revoked: str | None = None,
+) -> Deployment:
     """Make the live fleet another size."""
     check_size(size)
     began = engine.host.now()
@@ -94,14 +113,16 @@ def scale(engine: Engine, size: int, *, timeout: timedelta | None) -> Deployment
             return running.nothing_to_do(engine, "scale", began=began)
         goal = _scale_goal(engine, live, size)
         _check_room(engine, live, size - live.size)
-        return running.run(
-            engine, goal, running.new_deployment(engine), timeout=timeout
-        )
+        deployment = running.new_deployment(engine)
+        choosing.admit_growth(engine, live, size, deployment, allow_revoked)
+        return running.run(engine, goal, deployment, timeout=timeout)
     except (Refused, BackendError, LedgerError) as exc:
         return running.refused(engine, "scale", exc, began=began)
 
 
-def heal(engine: Engine, *, timeout: timedelta | None) -> Deployment:
+def heal(
+    engine: Engine, *, timeout: timedelta | None, allow_revoked: str | None = None
+) -> Deployment:
     """Replace the live fleet's dead and unready instances."""
     began = engine.host.now()
     try:
@@ -118,9 +139,10 @@ def heal(engine: Engine, *, timeout: timedelta | None) -> Deployment:
             ready_timeout=engine.service.ready_timeout,
             drain=engine.service.drain,
         )
-        return running.run(
-            engine, goal, running.new_deployment(engine), timeout=timeout
-        )
+        deployment = running.new_deployment(engine)
+        image = live.release.image
+        choosing.admit(engine, image, deployment, allow_revoked, standing=True)
+        return running.run(engine, goal, deployment, timeout=timeout)
     except (Refused, BackendError, LedgerError) as exc:
         return running.refused(engine, "heal", exc, began=began)
 
@@ -198,38 +220,18 @@ def plan(engine: Engine, image: Image, options: Options) -> Plan:
     )
     if admitting.is_live_already(state, release):
         return _plan(engine, options, state, view, goal, done=True)
+    engine.guard.check(
+        release.image, service=engine.service.name, override=options.allow_revoked
+    )
     return _plan(engine, options, state, view, goal, done=False)
 
 
-def releases(engine: Engine, state: State, to: int | None) -> tuple[Release, ...]:
-    """Return the releases that were ever live, ascending.
-
-    The state holds the latest; the whole history is read only when an older one is named
-    or none earlier is held.
-    """
-    live = state.live
-    wanted = to if to is not None else (live.release.number - 1 if live else 0)
-    held = state.releases
-    if held and held[0].number <= wanted:
-        return held
-    return _from_history(engine)
-
-
-def _from_history(engine: Engine) -> tuple[Release, ...]:
-    found: dict[int, Release] = {}
-    goal = None
-    for record in engine.journal.history():
-        goal = getattr(record.entry, "goal", goal)
-        ended = record.entry
-        if isinstance(ended, Finished) and isinstance(goal, DeployGoal):
-            if ended.outcome is Outcome.LIVE:
-                found[goal.release.number] = goal.release
-            goal = None
-    return tuple(found[number] for number in sorted(found))
-
-
 def _make_live(
-    engine: Engine, state: State, wish: Wish, options: Options
+    engine: Engine,
+    state: State,
+    wish: Wish,
+    options: Options,
+    catalogue: Catalogue | None = None,
 ) -> Deployment:
     wanted = wish.release.image.id
     if looking.ask(engine, lambda: engine.backend.images.find(wanted)) is None:
@@ -240,6 +242,8 @@ def _make_live(
     deployment = running.new_deployment(engine)
     goal = admitting.goal_for(engine.service, state, wish, deployment)
     warnings = preflight(engine, state, goal)
+    image, override = wish.release.image, options.allow_revoked
+    choosing.admit(engine, image, deployment, override, catalogue=catalogue)
     return running.run(
         engine, goal, deployment, timeout=options.timeout, warnings=warnings
     )
@@ -264,9 +268,9 @@ def _resized_or_nothing(engine: Engine, state: State, options: Options) -> Deplo
         running.tidy(engine)
         return running.nothing_to_do(engine, "deploy", began=engine.host.now())
     goal = _scale_goal(engine, live, options.size)
-    return running.run(
-        engine, goal, running.new_deployment(engine), timeout=options.timeout
-    )
+    deployment = running.new_deployment(engine)
+    choosing.admit_growth(engine, live, options.size, deployment, options.allow_revoked)
+    return running.run(engine, goal, deployment, timeout=options.timeout)
 
 
 def _live(state: State) -> FleetEntry:

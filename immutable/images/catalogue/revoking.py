@@ -1,0 +1,94 @@
+"""Revocations: what is launched no more, nor anything that was built upon it."""
+
+from immutable.errors import InvalidInput
+from immutable.images.catalogue.opening import Ledger, id_of, open_catalogue
+from immutable.images.catalogue.records import Revoked, Unrevoked
+from immutable.images.catalogue.state import Catalogue, Override, Revocation
+from immutable.images.catalogue.wording import check_given_reason
+from immutable.model import Digest, Image
+from immutable.protocols import Backend
+
+
+def revoke(
+    image: Image | str,
+    reason: str,
+    *,
+    ledger: Ledger,
+    backend: str | Backend | None = None,
+    by: str | None = None,
+) -> Revocation:
+    """Let nothing be launched from an image any more, nor from what was built upon it.
+
+    What runs goes on running: `affected` lists it, with what could replace it. An image
+    that is gone can be revoked, too; the same reason again writes nothing.
+
+    Args:
+        image: which, or its id. By value, the same bytes under another id count, too.
+        reason: a line that whoever is refused will read.
+        ledger: where it is written: a service, an address, or an open ledger. Every
+            service that is to obey it has to have this ledger.
+        backend: where the image is; the service's own when not given.
+        by: who decides; this process when not given.
+
+    Raises:
+        InvalidInput: it is no image, or the reason cannot be read.
+        LedgerError, BackendError: one of them cannot be reached.
+    """
+    why, wanted = check_given_reason(reason), id_of(image)
+    opened = open_catalogue(ledger, backend)
+    digests = {image.digest} if isinstance(image, Image) else set[Digest]()
+    found = opened.backend.images.find(wanted) if opened.backend else None
+    digests |= {found.digest} if found else set()
+
+    def decide(now: Catalogue) -> Revoked | None:
+        known = now.revocation(wanted)
+        before = set(known.digests) if known else set[Digest]()
+        if known and known.reason == why and digests <= before:
+            return None
+        known_by = tuple(sorted(before | digests))
+        return Revoked(image=wanted, digests=known_by, reason=why)
+
+    after = opened.shelf.change(decide, by=by).revocation(wanted)
+    if after is None:
+        raise AssertionError("what was revoked is not")
+    return after
+
+
+def unrevoke(
+    image: Image | str, reason: str, *, ledger: Ledger, by: str | None = None
+) -> None:
+    """Take a revocation back; the reason stays in the ledger.
+
+    Raises:
+        InvalidInput: this very image is not revoked, or the reason cannot be read.
+        LedgerError: the ledger cannot be written.
+    """
+    why, wanted = check_given_reason(reason), id_of(image)
+
+    def decide(now: Catalogue) -> Unrevoked:
+        if now.revocation(wanted) is None:
+            names = ", ".join(r.image for r in now.revocations) or "none"
+            raise InvalidInput(
+                f"image {wanted} is not revoked itself", hint=f"revoked are: {names}"
+            )
+        return Unrevoked(image=wanted, reason=why)
+
+    open_catalogue(ledger).shelf.change(decide, by=by)
+
+
+def revocations(*, ledger: Ledger) -> tuple[Revocation, ...]:
+    """Return what is revoked, why, since when and by whom, oldest first.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    return open_catalogue(ledger).shelf.load().revocations
+
+
+def overrides(*, ledger: Ledger) -> tuple[Override, ...]:
+    """Return the latest deployments that were allowed to launch revoked images.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    return open_catalogue(ledger).shelf.load().overrides
