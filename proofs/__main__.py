@@ -11,6 +11,7 @@ PROOFS = {
     "linearize": "histories of the switch register",
     "disk": "SQLite under failing, torn and full disks",
     "sigkill": "real SIGKILLs of real deployers",
+    "builds": "builds of images that are killed",
     "mutants": "planted bugs, each to be caught",
 }
 
