@@ -18,7 +18,8 @@ from immutable_libvirt.building.layers import Builder, Built, Step, steps_of
 from immutable_libvirt.building.manifest import SCHEMA, Manifest, load
 from immutable_libvirt.building.needs import check_needs
 from immutable_libvirt.building.process import Output
-from immutable_libvirt.pool import Pool, read
+from immutable_libvirt.durable import read
+from immutable_libvirt.pool import Pool
 
 _IMAGE_ID = re.compile(r"img-[0-9a-f]{16}")
 

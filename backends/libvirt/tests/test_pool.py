@@ -11,7 +11,8 @@ import pytest
 
 from immutable.errors import NotEnough, PermissionDenied
 from immutable.model import Digest
-from immutable_libvirt.pool import Pool, read
+from immutable_libvirt.durable import read
+from immutable_libvirt.pool import Pool
 
 FORK = multiprocessing.get_context("fork")
 

@@ -7,7 +7,8 @@ from immutable_libvirt.building import kernel
 from immutable_libvirt.building.apt import Apt
 from immutable_libvirt.building.erofs import content_digest
 from immutable_libvirt.building.process import Output
-from immutable_libvirt.pool import Pool, read
+from immutable_libvirt.durable import read
+from immutable_libvirt.pool import Pool
 
 FORMAT = 1
 """Raised when the same packages and guest programs would now boot otherwise."""

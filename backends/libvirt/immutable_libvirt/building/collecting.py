@@ -5,7 +5,8 @@ from pathlib import Path
 
 from immutable.model import Digest, ImageId
 from immutable_libvirt.building.manifest import load
-from immutable_libvirt.pool import Pool, read
+from immutable_libvirt.durable import read
+from immutable_libvirt.pool import Pool
 
 
 def delete(pool: Pool, image: ImageId) -> None:

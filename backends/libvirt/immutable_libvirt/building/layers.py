@@ -8,16 +8,18 @@ from pathlib import Path
 import attrs
 
 from immutable.errors import BuildFailed
-from immutable.images.layers import Daemon, Files, Layer, Packages, Run
+from immutable.images.layers import Layer, Packages, Run
 from immutable.images.recipe import Recipe
 from immutable.model import Digest, digest_of
+from immutable_libvirt.archive import Archive
 from immutable_libvirt.building import base, erofs, provisioning
 from immutable_libvirt.building.apt import Apt
 from immutable_libvirt.building.chroot import Chroot
 from immutable_libvirt.building.process import Output
 from immutable_libvirt.building.provisioning import Site
-from immutable_libvirt.building.tree import Staging
-from immutable_libvirt.pool import Pool, read
+from immutable_libvirt.building.staging import Placed, Staging
+from immutable_libvirt.durable import read
+from immutable_libvirt.pool import Pool
 
 FORMAT = 1
 """Raised when equal recipes would now give other layers than before."""
@@ -44,7 +46,7 @@ class Step:
     @property
     def is_placed(self) -> bool:
         """Return whether it only places files, and runs nothing."""
-        return all(isinstance(layer, Files | Daemon) for layer in self.layers)
+        return all(isinstance(layer, Placed) for layer in self.layers)
 
 
 @attrs.frozen(kw_only=True)
@@ -58,7 +60,7 @@ class Built:
 def steps_of(recipe: Recipe, chain: tuple[Digest, ...]) -> tuple[Step, ...]:
     """Return the steps to an image, the lowest first.
 
-    Neighbouring files and services become one step: every disk costs boot time, and
+    Neighbouring files, services and users become one step: every disk costs boot time, and
     they are made in milliseconds.
     """
     steps = [Step(digest=chain[0])]
@@ -136,6 +138,7 @@ class Builder:
         return Site(
             chroot=chroot,
             pool=self.pool,
+            archive=Archive.of(self.pool),
             codename=self.codename,
             work=scratch,
             pins=None,
@@ -157,7 +160,7 @@ class Builder:
         tree.chmod(0o755)
         staging = Staging(root=tree, below=below)
         for layer in step.layers:
-            if isinstance(layer, Files | Daemon):
+            if isinstance(layer, Placed):
                 staging.place(layer)
         if _digest_of(step) != step.digest:
             raise BuildFailed(

@@ -7,7 +7,8 @@ from typing import cast
 import attrs
 
 from immutable.model import Digest, Image, ImageId, digest_of
-from immutable_libvirt.pool import Pool, read
+from immutable_libvirt.durable import read
+from immutable_libvirt.pool import Pool
 
 SCHEMA = 1
 _ID_DIGITS = 16

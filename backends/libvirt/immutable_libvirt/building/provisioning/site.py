@@ -5,6 +5,7 @@ from pathlib import Path
 import attrs
 
 from immutable.images.lock import Entry
+from immutable_libvirt.archive import Archive
 from immutable_libvirt.building.chroot import Chroot
 from immutable_libvirt.building.process import Output
 from immutable_libvirt.pool import Pool
@@ -12,10 +13,11 @@ from immutable_libvirt.pool import Pool
 
 @attrs.frozen(kw_only=True)
 class Site:
-    """The layers below in a chroot, the pool, and what the layer is locked to."""
+    """The layers below in a chroot, pool and archive, and what the layer is locked to."""
 
     chroot: Chroot
     pool: Pool
+    archive: Archive
     codename: str
     work: Path
     """An empty directory for whatever is needed meanwhile; it is gone afterwards."""

@@ -1,0 +1,90 @@
+"""The archive gives back exactly what was put in, or nothing."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from immutable.model import ImageId
+from immutable_libvirt.archive import Archive
+from immutable_libvirt.pool import Pool
+
+IMAGE = ImageId("img-0123456789abcdef")
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    """Return an empty archive."""
+    archive = Archive.of(Pool(tmp_path / "pool"))
+    archive.prepare()
+    return archive
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """Return a file that stands for a package."""
+    path = tmp_path / "hello_1_all.deb"
+    path.write_bytes(b"hello")
+    return path
+
+
+def test_it_lies_beside_the_pool(archive: Archive, tmp_path: Path) -> None:
+    """Removing the pool removes nothing of it."""
+    assert archive.root == tmp_path / "pool.archive"
+
+
+def test_what_is_kept_is_found_by_its_hash(archive: Archive, package: Path) -> None:
+    """A package is there under its SHA-256, whatever became of the original."""
+    digest = archive.add_package(package)
+    package.unlink()
+    assert digest == hashlib.sha256(b"hello").hexdigest()
+    found = archive.package(digest)
+    assert found is not None
+    assert found.read_bytes() == b"hello"
+    assert archive.source(digest) is None
+
+
+def test_a_changed_file_counts_as_never_kept(archive: Archive, package: Path) -> None:
+    """It is removed, and kept again when it is added again."""
+    digest = archive.add_package(package)
+    kept = archive.root / "packages" / digest
+    kept.write_bytes(b"jello")
+    assert archive.package(digest) is None
+    assert not kept.exists()
+    archive.add_package(package)
+    assert archive.package(digest) == kept
+
+
+@pytest.mark.parametrize("name", ["", "..", "../records", "a" * 63, "A" * 64])
+def test_only_hashes_are_names(archive: Archive, name: str) -> None:
+    """Nothing outside the store can be asked for."""
+    assert archive.package(name) is None
+    assert archive.source(name) is None
+
+
+def test_documents_are_replaced_whole(archive: Archive) -> None:
+    """The last one is what is there, and an image without one has none."""
+    assert archive.kept(IMAGE, "sbom.json") is None
+    archive.keep(IMAGE, "sbom.json", b"1")
+    archive.keep(IMAGE, "sbom.json", b"2")
+    assert archive.kept(IMAGE, "sbom.json") == b"2"
+    assert archive.kept(ImageId("../records/img-0123456789abcdef"), "sbom.json") is None
+    assert archive.images() == ()
+    archive.keep(IMAGE, "record.json", b"{}")
+    assert archive.images() == (IMAGE,)
+
+
+def test_unfinished_work_is_swept(archive: Archive) -> None:
+    """What a dead builder left is gone with the next preparation."""
+    (archive.root / "work" / "abandoned").mkdir()
+    (archive.root / "work" / "abandoned" / "half").write_bytes(b"h")
+    archive.prepare()
+    assert list((archive.root / "work").iterdir()) == []
+
+
+def test_others_cannot_look_into_it(archive: Archive, package: Path) -> None:
+    """Sources may be anything, so all of it is for its owner alone."""
+    digest = archive.add_package(package)
+    modes = {path.stat().st_mode & 0o777 for path in archive.root.iterdir()}
+    assert modes == {0o700}
+    assert (archive.root / "packages" / digest).stat().st_mode & 0o777 == 0o600
