@@ -1,113 +1,13 @@
-"""Trees of files that become layers: placing things in them, cleaning them."""
+"""Trees of files that become layers: walking, finding and cleaning them."""
 
 import os
-import shlex
 import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-import attrs
-
-from immutable.errors import BuildFailed
-from immutable.images.layers import Daemon, Files
-
-SERVICES = PurePosixPath("/usr/lib/immutable/services")
-_DIRECTORY = 0o755
-_PROGRAM = 0o755
-_MOST_LINKS = 40
 _OVERLAY = "trusted.overlay."
 _OPAQUE = "trusted.overlay.opaque"
-
-
-@attrs.frozen
-class Staging:
-    """A layer in the making, upon the unpacked layers below it (the newest first).
-
-    What is placed under a directory that a lower layer reaches by a link (``/bin`` is
-    ``/usr/bin``) goes where the link points: a real directory would hide the link, and
-    with it everything behind it.
-    """
-
-    root: Path
-    below: tuple[Path, ...]
-
-    def place(self, layer: Files | Daemon) -> None:
-        """Add what a layer consists of; later ones replace earlier ones.
-
-        Raises:
-            BuildFailed: a file stands where a directory is needed.
-        """
-        if isinstance(layer, Daemon):
-            self._write(SERVICES / layer.name, service_script(layer).encode())
-        elif layer.source.is_dir():
-            for path in walk(layer.source):
-                self._copy(path, layer.target / path.relative_to(layer.source))
-        else:
-            self._copy(layer.source.resolve(), layer.target)
-
-    def _write(self, target: PurePosixPath, content: bytes) -> None:
-        made = self._vacate(target)
-        made.write_bytes(content)
-        made.chmod(_PROGRAM)
-
-    def _copy(self, source: Path, target: PurePosixPath) -> None:
-        mode = source.lstat().st_mode
-        if stat.S_ISDIR(mode):
-            self._directory(self._resolved(target), stat.S_IMODE(mode))
-            return
-        made = self._vacate(target)
-        shutil.copyfile(source, made, follow_symlinks=False)
-        if not stat.S_ISLNK(mode):
-            made.chmod(stat.S_IMODE(mode))
-
-    def _vacate(self, target: PurePosixPath) -> Path:
-        """Return the path to write to: its directory made, nothing in its place."""
-        parent = self._resolved(target.parent)
-        made = self._directory(parent, _DIRECTORY) / target.name
-        there = find((self.root, *self.below), parent / target.name)
-        if there and there.is_dir() and not there.is_symlink():
-            raise BuildFailed(
-                f"{target} is to be a file, and is a directory already",
-                hint="give the file's own path as the target, not its directory's",
-                operation="images.build",
-                backend="libvirt",
-            )
-        made.unlink(missing_ok=True)
-        return made
-
-    def _directory(self, path: PurePosixPath, mode: int) -> Path:
-        """Make a directory and those above it; one that exists below keeps its mode."""
-        if path == PurePosixPath("/"):
-            return self.root
-        made = self._directory(path.parent, _DIRECTORY) / path.name
-        if not made.is_dir():
-            made.unlink(missing_ok=True)
-            made.mkdir()
-            like = find(self.below, path)
-            made.chmod(stat.S_IMODE(like.lstat().st_mode) if like else mode)
-        return made
-
-    def _resolved(self, path: PurePosixPath) -> PurePosixPath:
-        done, left = PurePosixPath("/"), list(path.parts[1:])
-        for _ in range(_MOST_LINKS):
-            while left:
-                found = find((self.root, *self.below), done / left[0])
-                if found is not None and found.is_symlink():
-                    break
-                done /= left.pop(0)
-            else:
-                return done
-            link = PurePosixPath(found.readlink())
-            left = [*_joined(done, link).parts[1:], *left[1:]]
-            done = PurePosixPath("/")
-        raise BuildFailed(f"{path} leads through too many links", backend="libvirt")
-
-
-def service_script(daemon: Daemon) -> str:
-    """Return the program that the guest's supervisor runs for a service."""
-    exports = [f"export {k}={shlex.quote(v)}\n" for k, v in daemon.environment]
-    return "".join(["#!/bin/sh\n", *exports, f"exec {shlex.join(daemon.command)}\n"])
 
 
 def clean(root: Path, leftovers: Sequence[str]) -> None:
@@ -173,7 +73,3 @@ def _is_whiteout(path: Path) -> bool:
 
 def _is_opaque(path: Path) -> bool:
     return _OPAQUE in os.listxattr(path, follow_symlinks=False)
-
-
-def _joined(directory: PurePosixPath, link: PurePosixPath) -> PurePosixPath:
-    return PurePosixPath(os.path.normpath(directory / link))

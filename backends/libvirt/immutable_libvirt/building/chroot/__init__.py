@@ -68,7 +68,7 @@ class Chroot:
         apt.fetch(packages.names, self._status(), on_output=on_output)
         self._make_directories()
         policy = self.upper / "usr/sbin/policy-rc.d"
-        policy.parent.mkdir(parents=True)
+        policy.parent.mkdir(parents=True, exist_ok=True)
         for directory in (policy.parent, policy.parent.parent):
             directory.chmod(0o755)
         policy.write_text(_START_NOTHING, encoding="utf-8")
@@ -142,7 +142,7 @@ class Chroot:
 
     def _make_directories(self) -> None:
         for name in ("root", "upper", "overlay"):
-            (self.work / name).mkdir()
+            (self.work / name).mkdir(exist_ok=True)
             (self.work / name).chmod(0o755)
 
     def _status(self) -> Path:
