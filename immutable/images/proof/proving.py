@@ -1,0 +1,175 @@
+"""Judge an image by checks, and keep what they said as a value."""
+
+import functools
+import platform
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from importlib import metadata
+
+import attrs
+
+from immutable import host
+from immutable.durations import duration, spell
+from immutable.errors import InvalidInput
+from immutable.host import Host
+from immutable.images.proof.checking import (
+    Check,
+    Finding,
+    Judgement,
+    failed,
+    judged,
+    undecided,
+)
+from immutable.images.proof.places import Booted, Place, Root, Target
+from immutable.model import Digest, Image, ImageId, VerdictStatus, digest_of
+from immutable.workers import Raised, Returned
+
+_MISSING = {
+    Place.ROOT: "its unbooted root was not given",
+    Place.BOOTED: "no booted instance was given",
+}
+
+
+@attrs.frozen(kw_only=True)
+class Proof:
+    """What checks said of an image: all of it, and of exactly which image.
+
+    ``digest`` is the image's own; ``checks`` is one digest over all that was asked for, in
+    order, so that two proofs by the same checks can be told.
+    """
+
+    image: ImageId
+    digest: Digest
+    checks: Digest
+    judgements: tuple[Judgement, ...]
+    made_at: datetime
+    tools: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def status(self) -> VerdictStatus:
+        """Return failed if any check failed, and passed only if every one passed."""
+        found = {judgement.status for judgement in self.judgements}
+        if VerdictStatus.FAILED in found:
+            return VerdictStatus.FAILED
+        decided = found == {VerdictStatus.PASSED}
+        return VerdictStatus.PASSED if decided else VerdictStatus.UNDECIDED
+
+    @property
+    def is_passed(self) -> bool:
+        """Return whether there was a check, and every one passed."""
+        return self.status is VerdictStatus.PASSED
+
+    def covers(self, digest: Digest) -> bool:
+        """Return whether this proof is about the image of this digest."""
+        return self.digest == digest
+
+    def of(self, status: VerdictStatus) -> tuple[Judgement, ...]:
+        """Return the judgements of one status, in the order of the checks."""
+        return tuple(j for j in self.judgements if j.status is status)
+
+
+def prove(
+    image: Image,
+    checks: Iterable[Check],
+    *,
+    root: Root | None = None,
+    booted: Booted | None = None,
+    timeout: timedelta | str = "10m",
+) -> Proof:
+    """Judge an image by checks, one after the other, and return all that they said.
+
+    A check that needs a place which is not given is undecided; so is one that gives no
+    answer in time. One that raises failed.
+
+    Args:
+        image: what is judged; the proof is about its digest.
+        checks: at least one.
+        root: its unbooted root.
+        booted: an instance of it.
+        timeout: how long each check may take. One that hangs is left behind.
+
+    Raises:
+        InvalidInput: there is no check.
+    """
+    asked = tuple(checks)
+    if not asked:
+        raise InvalidInput(
+            "there is no check", hint="give some; sealed() is a good first one"
+        )
+    here, within = host.current(), duration(timeout)
+    targets: dict[Place, Target | None] = {Place.ROOT: root, Place.BOOTED: booted}
+    judgements = tuple(_judge(check, targets, here, within) for check in asked)
+    return Proof(
+        image=image.id,
+        digest=image.digest,
+        checks=digest_of_checks(asked),
+        judgements=judgements,
+        made_at=here.now(),
+        tools=_tools(judgements),
+    )
+
+
+def digest_of_checks(checks: Iterable[Check]) -> Digest:
+    """Return one digest over what several checks ask for, in their order."""
+    return digest_of("checks", *[[check.name, check.digest] for check in checks])
+
+
+def _judge(
+    check: Check,
+    targets: dict[Place, Target | None],
+    here: Host,
+    within: timedelta,
+) -> Judgement:
+    found = [_judge_in(p, targets[p], check, here, within) for p in check.needs]
+    return _together(check.name, found)
+
+
+def _judge_in(
+    place: Place, target: Target | None, check: Check, here: Host, within: timedelta
+) -> Judgement:
+    if target is None:
+        return undecided(check.name, _MISSING[place])
+    match here.run([functools.partial(_ask, check, target)], within=within)[0]:
+        case Returned(Judgement() as judgement):
+            return judgement
+        case Returned(other):
+            kind = type(other).__qualname__
+            return failed(check.name, f"returned {kind}, not a Judgement")
+        case Raised(error):
+            return failed(check.name, f"{type(error).__name__}: {error}")
+        case _:
+            return undecided(check.name, f"no answer within {spell(within)}")
+
+
+def _ask(check: Check, target: Target) -> object:
+    # A check is anybody's: what it returns has still to be looked at.
+    return check.judge(target)
+
+
+def _together(name: str, found: list[Judgement]) -> Judgement:
+    """Return one judgement of what a check said in all the places that it needs."""
+    worst = _worst(found)
+    evidence = "; ".join(j.verdict.evidence for j in found if j.status is worst)
+    findings: list[Finding] = [f for j in found for f in j.findings]
+    tools = tuple(tool for j in found for tool in j.tools)
+    return judged(name, worst, evidence, *findings, tools=tools)
+
+
+def _worst(found: list[Judgement]) -> VerdictStatus:
+    statuses = {judgement.status for judgement in found}
+    for status in (VerdictStatus.FAILED, VerdictStatus.UNDECIDED):
+        if status in statuses:
+            return status
+    return VerdictStatus.PASSED if statuses else VerdictStatus.UNDECIDED
+
+
+def _tools(judgements: tuple[Judgement, ...]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted({*_own_tools(), *(t for j in judgements for t in j.tools)}))
+
+
+def _own_tools() -> Iterator[tuple[str, str]]:
+    yield "python", platform.python_version()
+    try:
+        yield "immutable-deploy", metadata.version("immutable-deploy")
+    except metadata.PackageNotFoundError:
+        return

@@ -1,0 +1,60 @@
+"""Text that may hold secrets, made safe to keep: what looks like one is replaced."""
+
+import re
+from collections.abc import Iterator
+
+from immutable.images.proof.entropy import assignments, looks_random
+from immutable.images.proof.tokens import tokens_in
+from immutable.validators.evidence import excerpt
+
+REPLACED = "***"
+# Where a text is cut, what is left of a secret may no longer look like one.
+_CUT_WORD = re.compile(r"\S{1,400}$")
+_READ_FACTOR = 8
+# To the end of the key, or of the text: the match itself is only its beginning.
+_REST_OF_KEY = re.compile(r"[A-Za-z0-9+/=\s\\-]*")
+_REST_OF_WORD = re.compile(r"[A-Za-z0-9+/=_.~-]*")
+_WORD = re.compile(r"[A-Za-z0-9+_=-]{20,}")
+
+
+def shown(text: str, *, limit: int) -> str:
+    """Return at most ``limit`` characters of a text on one line, without secrets.
+
+    What does not print becomes a space. What is replaced: secrets of a known form,
+    values assigned to names such as ``password``, and long words that look random.
+    """
+    head = text[: _READ_FACTOR * limit]
+    if len(head) < len(text):
+        head = _CUT_WORD.sub("", head)
+    return excerpt(redacted(head), limit=limit)
+
+
+def redacted(text: str) -> str:
+    """Return a text with all that looks like a secret replaced."""
+    pieces: list[str] = []
+    done = 0
+    for start, end in sorted(_secrets(text)):
+        if end <= done:
+            continue
+        if start > done or not pieces:
+            pieces += [text[done:start], REPLACED]
+        done = end
+    return "".join([*pieces, text[done:]])
+
+
+def _secrets(text: str) -> Iterator[tuple[int, int]]:
+    # Latin-1 gives each character one byte, so that places in both are the same.
+    for match in tokens_in(text.encode("latin-1", errors="replace")):
+        rest = _REST_OF_KEY if "key" in match.kind else _REST_OF_WORD
+        yield match.start, _end(rest, text, match.end)
+    for found in assignments(text):
+        if found.names_a_secret:
+            yield found.start, found.end
+    for word in _WORD.finditer(text):
+        if looks_random(word[0]):
+            yield word.span()
+
+
+def _end(rest: re.Pattern[str], text: str, start: int) -> int:
+    found = rest.match(text, start)
+    return found.end() if found else start

@@ -1,0 +1,25 @@
+"""Passwords in the image's list of users: a hash can be guessed, none at all needs not be."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from immutable.images.proof.inside import read_lines
+
+_LIMIT_BYTES = 1 << 20
+_LISTS = ("/etc/shadow", "/etc/gshadow", "/etc/passwd")
+
+
+def wrong_passwords(root: Path) -> Iterator[tuple[str, str]]:
+    """Yield each list of users with what is wrong in it.
+
+    Raises:
+        OSError, OutOfReach: a list cannot be read.
+    """
+    for name in _LISTS:
+        for line in read_lines(root, name, limit_bytes=_LIMIT_BYTES):
+            user, _, rest = line.partition(":")
+            password = rest.partition(":")[0]
+            if password.startswith(("$", "_")):
+                yield name, f"{user} has a password"
+            elif not password and ":" in line and name != "/etc/gshadow":
+                yield name, f"{user} needs no password"
