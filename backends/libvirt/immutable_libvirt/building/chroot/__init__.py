@@ -164,6 +164,7 @@ class Chroot:
         deadline: timedelta = DEADLINE,
     ) -> None:
         """Run a program of this machine in the mounted image: see `run`."""
+        self._make_directories()
         layers = ":".join(str(path) for path in self.below)
         places = [str(self.root), layers, str(self.upper), str(self.work / "overlay")]
         seen = [f"{name}={path}" for name, path in handed.items()]
