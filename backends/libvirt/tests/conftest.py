@@ -1,10 +1,13 @@
 """What tests with real virtual machines share: a pool, an image and a network."""
 
 import os
+import subprocess
+import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import attrs
 import libvirt
 import pytest
 
@@ -13,6 +16,7 @@ from immutable.images.recipe import Recipe
 from immutable.model import Image, InstanceId
 from immutable.urls import Url
 from immutable_libvirt import LibvirtBackend
+from immutable_libvirt.images import LibvirtImages, boot_files
 
 _CACHE = Path(os.environ.get("IMMUTABLE_CACHE_DIR", "/var/tmp/immutable-tests"))  # noqa: S108 - root's, and kept between runs
 # Tests get a network of their own, so that they never meet a real deployment.
@@ -56,3 +60,45 @@ def vm_backends(
 ) -> tuple[LibvirtBackend, LibvirtBackend]:
     """Return two backends that share nothing but the machine."""
     return backend, immutable_libvirt.open_backend(Url.parse(vm_url))
+
+
+@attrs.frozen(kw_only=True)
+class Workshop:
+    """Builds in the tests' own pool, and takes apart what was built."""
+
+    images: LibvirtImages
+    lines: list[str] = attrs.field(factory=list)
+    """What the last build printed."""
+
+    def build(self, recipe: Recipe) -> Image:
+        """Build an image that stays."""
+        self.lines.clear()
+        return self.images.build(recipe, on_output=self.lines.append)
+
+    @contextmanager
+    def built(self, recipe: Recipe) -> Iterator[tuple[Image, Path]]:
+        """Build an image; yield it with the contents of its last layer; delete it."""
+        image = self.build(recipe)
+        try:
+            with tempfile.TemporaryDirectory() as place:
+                layer = boot_files(self.images.pool, image.id).layers[-1]
+                contents = Path(place) / "layer"
+                command = ["fsck.erofs", f"--extract={contents}", layer]
+                subprocess.run(command, check=True, capture_output=True)
+                yield image, contents
+        finally:
+            self.images.delete(image.id)
+
+
+@pytest.fixture(scope="session")
+def workshop(vm_url: str) -> Workshop:
+    """Return where images of the tests' pool are built."""
+    return Workshop(images=immutable_libvirt.open_backend(Url.parse(vm_url)).images)
+
+
+@pytest.fixture(scope="session")
+def with_agents(workshop: Workshop) -> Recipe:
+    """Return a recipe with Puppet and CFEngine, whose layers stay in the pool."""
+    recipe = Recipe.base("debian:12").packages("puppet-agent", "cfengine3")
+    workshop.build(recipe)
+    return recipe

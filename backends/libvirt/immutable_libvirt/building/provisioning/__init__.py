@@ -4,10 +4,12 @@ Each of them is given a `Site` and leaves what it changed in the site's chroot.
 """
 
 from immutable.errors import Unsupported
-from immutable.images.layers import Layer
+from immutable.images.layers import Cfengine, Chef, Layer, Puppet
+from immutable.images.record import Tool
+from immutable_libvirt.building.provisioning import cfengine, chef, puppet
 from immutable_libvirt.building.provisioning.site import Site
 
-__all__ = ["Site", "make"]
+__all__ = ["Site", "make", "version"]
 
 
 def make(layer: Layer, site: Site) -> None:
@@ -18,7 +20,32 @@ def make(layer: Layer, site: Site) -> None:
         BuildFailed: the tool failed; holds its last lines.
         Unsupported: there is no tool for it here.
     """
-    raise Unsupported(
+    match layer:
+        case Cfengine():
+            cfengine.make(layer, site)
+        case Chef():
+            chef.make(layer, site)
+        case Puppet():
+            puppet.make(layer, site)
+        case _:
+            raise _unsupported(layer)
+
+
+def version(layer: Layer, site: Site) -> Tool | None:
+    """Return the tool that makes a layer, as it is there; None where none is needed."""
+    match layer:
+        case Cfengine():
+            return cfengine.version(site)
+        case Chef():
+            return chef.version(site)
+        case Puppet():
+            return puppet.version(site)
+        case _:
+            return None
+
+
+def _unsupported(layer: Layer) -> Unsupported:
+    return Unsupported(
         f"the libvirt backend makes no layers of {type(layer).__name__}",
         hint="use .run() with commands that do the same",
         operation="images.build",
