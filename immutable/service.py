@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import attrs
 
@@ -12,6 +12,9 @@ from immutable.model import HealthCheck, ServiceName
 from immutable.names import check_service_name
 from immutable.protocols import Backend, LedgerStore, Switch, Validator
 from immutable.strategies import BlueGreen, Strategy
+
+if TYPE_CHECKING:
+    from immutable.images.signing import Policy
 
 MAX_SIZE = 10_000
 """A fleet beyond this is a typing error, and an expensive one."""
@@ -96,6 +99,9 @@ class Service:
         validate_timeout: for the validators to reach a verdict on the preview route.
         validator_timeout: for a single call of one validator.
         drain: for requests in progress when a fleet loses its traffic.
+        proven: launch only images whose proof has passed: see `immutable.prove`.
+        signed_by: launch only images whose provenance exactly this signer has signed:
+            see `immutable.attest`.
     """
 
     name: ServiceName = attrs.field(converter=_name)
@@ -121,6 +127,8 @@ class Service:
     drain: timedelta = attrs.field(
         default=timedelta(seconds=30), kw_only=True, converter=duration
     )
+    proven: bool = attrs.field(default=False, kw_only=True)
+    signed_by: "Policy | None" = attrs.field(default=None, kw_only=True)
 
     @property
     def port(self) -> int:

@@ -1,9 +1,10 @@
 """What may be launched: releases of the past, as far as nobody has revoked their images."""
 
-from immutable.deploying import admitting
+from immutable.deploying import admitting, looking
 from immutable.deploying.engine import Engine
 from immutable.errors import Revoked
 from immutable.images.catalogue.state import Catalogue
+from immutable.images.demands import Demands
 from immutable.ledger.goals import DeployGoal
 from immutable.ledger.records import Finished
 from immutable.ledger.state import FleetEntry, State
@@ -81,6 +82,8 @@ def admit(
         Refused: it is one of the two.
         LedgerError: the catalogue cannot be read or written.
     """
+    if not standing:
+        _check_demands(engine, image)
     engine.guard.admit(
         image,
         service=engine.service.name,
@@ -105,3 +108,20 @@ def admit_growth(
     """
     if size > live.size:
         admit(engine, live.release.image, deployment, override)
+
+
+def check(engine: Engine, image: Image, override: str | None) -> None:
+    """Refuse what `admit` would refuse, and write nothing.
+
+    Raises:
+        Refused: as `admit`.
+    """
+    _check_demands(engine, image)
+    engine.guard.check(image, service=engine.service.name, override=override)
+
+
+def _check_demands(engine: Engine, image: Image) -> None:
+    service, backend = engine.service, engine.backend
+    demands = Demands(proven=service.proven, signed_by=service.signed_by)
+    if demands.concern(backend):
+        looking.ask(engine, lambda: demands.check(image, backend))

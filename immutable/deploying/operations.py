@@ -220,9 +220,7 @@ def plan(engine: Engine, image: Image, options: Options) -> Plan:
     )
     if admitting.is_live_already(state, release):
         return _plan(engine, options, state, view, goal, done=True)
-    engine.guard.check(
-        release.image, service=engine.service.name, override=options.allow_revoked
-    )
+    choosing.check(engine, release.image, options.allow_revoked)
     return _plan(engine, options, state, view, goal, done=False)
 
 
