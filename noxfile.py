@@ -41,6 +41,8 @@ VM_PACKAGES = (
 )
 PROCESS_PACKAGES = ("haproxy",)
 BENCH_PACKAGES = ("wrk", "gcc")
+TOOL_PACKAGES = ("packer",)
+"""Tools that make images; the others are installed where they work: in the image."""
 BACKENDS = ("backends/haproxy", "backends/libvirt", "backends/process")
 PROCESS = ("backends/haproxy", "backends/process")
 TESTING = (".[testing]",)
@@ -175,7 +177,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Test the built wheels, on real virtual machines and a real HAProxy too."""
-    provide(*VM_PACKAGES)
+    provide(*VM_PACKAGES, *TOOL_PACKAGES)
     _install_wheels(session)
     # Not `python -m pytest`: that would import the tree instead of the wheels.
     _run(session, "pytest", *session.posargs)
@@ -202,6 +204,15 @@ def conformance(session: nox.Session) -> None:
     _install_editable(session, *TESTING, *backends)
     session.install("--group", "test")
     _run(session, "pytest", *(CONFORMANCE[name] for name in names))
+
+
+@nox.session
+def images(session: nox.Session) -> None:
+    """Build, prove and rebuild images by every tool and base, each twice: half an hour."""
+    provide(*VM_PACKAGES, *TOOL_PACKAGES)
+    _install_editable(session, *TESTING, *BACKENDS)
+    session.install("--group", "test")
+    _run(session, "pytest", "-m", "matrix", "backends/libvirt/tests", *session.posargs)
 
 
 @nox.session
