@@ -1,7 +1,7 @@
 """A lock: the exact packages that each layer of a recipe is made of, by hash."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 import attrs
@@ -63,6 +63,15 @@ class Lock:
     def find(self, layer: Digest) -> Entry | None:
         """Return the pins of a layer; None where the lock knows nothing of it."""
         return next((entry for entry in self.entries if entry.layer == layer), None)
+
+    def of(self, layers: Iterable[Digest]) -> "Lock":
+        """Return what the lock holds of these layers, in their order."""
+        found = (self.find(layer) for layer in layers)
+        return Lock(entries=tuple(entry for entry in found if entry))
+
+    def holding(self, entry: Entry) -> "Lock":
+        """Return the lock with the pins of one more layer."""
+        return Lock(entries=(*self.entries, entry))
 
     def bind(self, keys: tuple[Digest, ...]) -> tuple[Digest, ...]:
         """Return a recipe's chain of digests with what is pinned, from the one without."""

@@ -44,8 +44,9 @@ class BuiltLayer:
 class ImageRecord:
     """An image with its recipe, what went into it, and who made it.
 
-    ``origin`` and ``layers`` are the recipe. Their local sources are named by the digest
-    of their inventory, under which the backend keeps them: see `SourceTree`.
+    ``origin`` and ``layers`` are the recipe. In the place of each local source is the
+    digest of its list of files, under which the backend keeps both; see
+    `immutable.images.sources`. What an image was layered upon is ``image.parent``.
     ``built`` are the image's layers, the lowest first; ``kernel`` what it boots.
     """
 
