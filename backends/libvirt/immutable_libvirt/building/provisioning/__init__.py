@@ -4,9 +4,15 @@ Each of them is given a `Site` and leaves what it changed in the site's chroot.
 """
 
 from immutable.errors import Unsupported
-from immutable.images.layers import Cfengine, Chef, Layer, Puppet
+from immutable.images.layers import Ansible, Cfengine, Chef, Layer, Puppet, Unit
 from immutable.images.record import Tool
-from immutable_libvirt.building.provisioning import cfengine, chef, puppet
+from immutable_libvirt.building.provisioning import (
+    ansible,
+    cfengine,
+    chef,
+    puppet,
+    unit,
+)
 from immutable_libvirt.building.provisioning.site import Site
 
 __all__ = ["Site", "make", "version"]
@@ -21,12 +27,16 @@ def make(layer: Layer, site: Site) -> None:
         Unsupported: there is no tool for it here.
     """
     match layer:
+        case Ansible():
+            ansible.make(layer, site)
         case Cfengine():
             cfengine.make(layer, site)
         case Chef():
             chef.make(layer, site)
         case Puppet():
             puppet.make(layer, site)
+        case Unit():
+            unit.make(layer, site)
         case _:
             raise _unsupported(layer)
 
@@ -34,12 +44,16 @@ def make(layer: Layer, site: Site) -> None:
 def version(layer: Layer, site: Site) -> Tool | None:
     """Return the tool that makes a layer, as it is there; None where none is needed."""
     match layer:
+        case Ansible():
+            return ansible.version(site)
         case Cfengine():
             return cfengine.version(site)
         case Chef():
             return chef.version(site)
         case Puppet():
             return puppet.version(site)
+        case Unit():
+            return unit.version(site)
         case _:
             return None
 
