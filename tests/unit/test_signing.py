@@ -1,6 +1,7 @@
 """Signed provenance: what is believed, and everything that is refused."""
 
 import base64
+import hashlib
 import json
 import sys
 from collections.abc import Callable
@@ -56,7 +57,7 @@ RECORD = ImageRecord(
     unpinned=(Unpinned(layer="run date", reason="it asks for the time"),),
     built_at=AT,
 )
-BILL = Resource(name="sbom.json", sha256="01" * 32)
+BILL = Resource.of("sbom.json", b"{}")
 STATEMENT = provenance_of(RECORD, recipe='{"origin": "debian:12"}', byproducts=[BILL])
 MINE = KeySigner(ed25519.Ed25519PrivateKey.from_private_bytes(b"1" * 32))
 OTHER = KeySigner(ed25519.Ed25519PrivateKey.from_private_bytes(b"2" * 32))
@@ -106,7 +107,8 @@ def test_what_was_signed_comes_back() -> None:
     assert provenance.finished_at == AT
     assert provenance.tools == (("mmdebstrap", "1.3"),)
     assert provenance.unpinned == (("run date", "it asks for the time"),)
-    assert provenance.byproducts == (BILL,)
+    sha256 = hashlib.sha256(b"{}").hexdigest()
+    assert provenance.byproducts == (Resource(name="sbom.json", sha256=sha256),)
     uri = "pkg:deb/debian/bash@5.2%2Bb1?arch=amd64"
     assert provenance.dependencies == (
         Resource(name="bash_5.2+b1_amd64.deb", sha256="ef" * 32, uri=uri),

@@ -3,6 +3,7 @@
 https://slsa.dev/spec/v1.0/provenance
 """
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -35,6 +36,11 @@ class Resource:
     name: str
     sha256: str
     uri: str = ""
+
+    @classmethod
+    def of(cls, name: str, content: bytes) -> "Resource":
+        """Return what stands for a document: its name, and the hash of its content."""
+        return cls(name=name, sha256=hashlib.sha256(content).hexdigest())
 
 
 @attrs.frozen(kw_only=True)
