@@ -26,16 +26,21 @@ def make_image(cloud: Cloud, name: str, recipe: Recipe | None = None) -> Image:
     """Put an image into the cloud, or return the one with this name."""
     image = Image(
         id=ImageId(name),
-        digest=Digest(digest_of("image", name, "")),
+        digest=image_digest(name),
         backend=cloud.provider.name,
         recipe=recipe.digest if recipe else None,
     )
     return cloud.images.setdefault(image.id, image)
 
 
-def image_name(recipe: Recipe) -> str:
+def image_name(recipe: Recipe) -> ImageId:
     """Return the name of the image that a recipe is built into."""
-    return f"image-{recipe.digest[:16]}"
+    return ImageId(f"image-{recipe.digest[:16]}")
+
+
+def image_digest(name: str) -> Digest:
+    """Return the digest of an image: its name is all that it consists of."""
+    return digest_of("image", name, "")
 
 
 class SimulatedImages:

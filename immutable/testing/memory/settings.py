@@ -47,7 +47,7 @@ _NONE = timedelta()
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """The options of an address. All but the first two are those of `Provider`."""
+    """The options of an address. All but the first two, and the last, are `Provider`'s."""
 
     seed: int = attrs.field(default=0, converter=_number)
     """Decides everything that is drawn."""
@@ -65,6 +65,8 @@ class Settings:
     weighted: bool = attrs.field(default=True, converter=_claim)
     preview: bool = attrs.field(default=True, converter=_claim)
     keeps_logs: bool = attrs.field(default=True, converter=_claim)
+    keeps_records: bool = attrs.field(default=True, converter=_claim)
+    """How images were made is kept."""
 
     @classmethod
     def parse(cls, url: Url) -> "Settings":

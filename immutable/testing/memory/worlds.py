@@ -3,6 +3,9 @@
 from collections import Counter
 from datetime import datetime, timedelta
 
+import attrs
+
+from immutable.capabilities import Capabilities
 from immutable.durations import duration
 from immutable.images.recipe import Recipe
 from immutable.model import Image, ImageId, Instance, InstanceId, ServiceName
@@ -10,7 +13,9 @@ from immutable.testing.backend import SimulatedBackend, image_name, make_image
 from immutable.testing.chances import seeded
 from immutable.testing.cloud import Cloud
 from immutable.testing.faults import Script, Scripts
+from immutable.testing.memory.archive import Archive
 from immutable.testing.memory.hosting import MemoryHost
+from immutable.testing.memory.images import MemoryImages
 from immutable.testing.memory.settings import Settings
 from immutable.testing.memory.shared import SharedGate, SharedStore
 from immutable.testing.memory.turns import Turns
@@ -50,6 +55,7 @@ class World:
         self.ledger = SharedStore(self._gate)
         self.verdict = ImageVerdict(self._cloud)
         """A validator: judges each release as its image was declared to be judged."""
+        self._archive = Archive()
         self._gate.staleness_us = to_us(settings.staleness)
         self._gate.late_us = to_us(settings.late)
 
@@ -163,13 +169,22 @@ class MemoryBackend(SimulatedBackend):
     """`immutable.protocols.Backend` for ``memory://``; brings its own time and ledger."""
 
     def __init__(self, world: World) -> None:
-        super().__init__(world._cloud, world._gate)  # noqa: SLF001 - the two are one thing
+        # the two are one thing
+        cloud, gate, archive = world._cloud, world._gate, world._archive  # noqa: SLF001 - see above
+        super().__init__(cloud, gate)
+        self.images = MemoryImages(cloud, gate, archive)
         self._world = world
 
     @property
     def host(self) -> MemoryHost:
         """Return what calls on this world run on."""
         return self._world.host
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Return what the provider declares, and that records of images are kept."""
+        keeps = self._world.settings.keeps_records
+        return attrs.evolve(super().capabilities, keeps_records=keeps)
 
     def default_switch(self, service: ServiceName, *, port: int) -> Url:  # noqa: ARG002 - a world has one switch for each service
         """Return the world's own address."""
