@@ -40,6 +40,11 @@ class Reported:
 
 
 @attrs.frozen(kw_only=True)
+class Finished:
+    """pytest came to its own end; without this, a test may have ended it."""
+
+
+@attrs.frozen(kw_only=True)
 class Trouble:
     """Why a command could not be run."""
 
@@ -101,6 +106,11 @@ def report(lines: Lines, found: Reported) -> None:
     lines.send({"test": found.test, "outcome": found.outcome, "detail": found.detail})
 
 
+def finish(lines: Lines) -> None:
+    """Tell that all tests are done; this is pytest's side."""
+    lines.send({"finished": 1})
+
+
 def answer(lines: Lines, found: Ran | Trouble) -> None:
     """Answer a wanted command; this is the check's side."""
     if isinstance(found, Trouble):
@@ -115,7 +125,7 @@ def answer(lines: Lines, found: Ran | Trouble) -> None:
     )
 
 
-def heard(lines: Lines) -> Wanted | Reported:
+def heard(lines: Lines) -> Wanted | Reported | Finished:
     """Return what pytest says next; this is the check's side.
 
     Raises:
@@ -126,6 +136,8 @@ def heard(lines: Lines) -> Wanted | Reported:
     value = lines.receive()
     if "command" in value:
         return Wanted(command=str(value["command"]))
+    if "finished" in value:
+        return Finished()
     known = {outcome: outcome for outcome in OUTCOMES}
     return Reported(
         test=str(value["test"]),

@@ -61,6 +61,11 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
         _tell(report.nodeid or "collection", _OUTCOMES[report.outcome], report)
 
 
+def pytest_sessionfinish() -> None:
+    """Tell that no test ended this process before its time."""
+    channel.finish(_lines())
+
+
 def _tell(
     test: str, outcome: Outcome, report: pytest.TestReport | pytest.CollectReport
 ) -> None:

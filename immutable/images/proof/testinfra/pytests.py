@@ -16,7 +16,7 @@ from typing import Self
 
 from immutable.images.proof.places import Ran, Runner
 from immutable.images.proof.testinfra import channel
-from immutable.images.proof.testinfra.channel import Reported, Trouble
+from immutable.images.proof.testinfra.channel import Finished, Reported, Trouble, Wanted
 
 _PLUGIN = "immutable.images.proof.testinfra.plugin"
 # Nothing of this process's secrets gets to the tests, nor of its settings for pytest.
@@ -29,7 +29,8 @@ class Pytest:
     """One run; leaving the block ends it, and whatever it started."""
 
     def __init__(self, path: Path, run: Runner) -> None:
-        self._path, self._run = path, run
+        self._run = run
+        self._finished = False
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the run
         ours, theirs = socket.socketpair()
         self._lines = channel.Lines(ours)
@@ -64,7 +65,7 @@ class Pytest:
     @property
     def broke_down(self) -> bool:
         """Return whether it ended in another way than with tests that passed or failed."""
-        return self._process.poll() not in _FOUND_SOMETHING
+        return not self._finished or self._process.poll() not in _FOUND_SOMETHING
 
     def reports(self, deadline: float) -> Iterator[Reported]:
         """Yield what became of each test, and run their commands meanwhile.
@@ -76,10 +77,13 @@ class Pytest:
             while True:
                 self._lines.connection.settimeout(_left(deadline))
                 heard = channel.heard(self._lines)
-                if isinstance(heard, Reported):
-                    yield heard
-                else:
-                    channel.answer(self._lines, self._ran(heard.command, deadline))
+                match heard:
+                    case Reported():
+                        yield heard
+                    case Finished():
+                        self._finished = True
+                    case Wanted(command=command):
+                        channel.answer(self._lines, self._ran(command, deadline))
         try:
             self._process.wait(_left(deadline))
         except subprocess.TimeoutExpired as exc:
