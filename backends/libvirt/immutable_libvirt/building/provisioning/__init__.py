@@ -4,18 +4,28 @@ Each of them is given a `Site` and leaves what it changed in the site's chroot.
 """
 
 from immutable.errors import Unsupported
-from immutable.images.layers import Ansible, Cfengine, Chef, Layer, Puppet, Unit
+from immutable.images.layers import (
+    Ansible,
+    Cfengine,
+    Chef,
+    Layer,
+    Puppet,
+    Python,
+    Unit,
+)
+from immutable.images.lock import Pin
 from immutable.images.record import Tool
 from immutable_libvirt.building.provisioning import (
     ansible,
     cfengine,
     chef,
     puppet,
+    python,
     unit,
 )
 from immutable_libvirt.building.provisioning.site import Site
 
-__all__ = ["Site", "make", "version"]
+__all__ = ["Site", "make", "resolve", "version"]
 
 
 def make(layer: Layer, site: Site) -> None:
@@ -35,10 +45,25 @@ def make(layer: Layer, site: Site) -> None:
             chef.make(layer, site)
         case Puppet():
             puppet.make(layer, site)
+        case Python():
+            python.make(layer, site)
         case Unit():
             unit.make(layer, site)
         case _:
             raise _unsupported(layer)
+
+
+def resolve(layer: Layer, site: Site) -> tuple[Pin, ...]:
+    """Return what a layer's tool would fetch now, kept in the archive.
+
+    The packages of the distribution are not its business.
+
+    Raises:
+        InvalidInput: what the layer asks for cannot be pinned.
+        Unavailable: the tool is not installed; says what to install.
+        BuildFailed: it is not to be had; holds the tool's last lines.
+    """
+    return python.resolve(layer, site) if isinstance(layer, Python) else ()
 
 
 def version(layer: Layer, site: Site) -> Tool | None:
@@ -52,6 +77,8 @@ def version(layer: Layer, site: Site) -> Tool | None:
             return chef.version(site)
         case Puppet():
             return puppet.version(site)
+        case Python():
+            return python.version(site)
         case Unit():
             return unit.version(site)
         case _:
