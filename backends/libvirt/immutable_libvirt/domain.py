@@ -67,6 +67,40 @@ def build(spec: DomainSpec) -> str:
     return text_of(root)
 
 
+@attrs.frozen(kw_only=True)
+class BuilderSpec:
+    """A machine that makes a layer: its disks, and the sockets of its serial ports.
+
+    ``network`` is QEMU's own, which reaches what this machine reaches and is reached
+    from nowhere.
+    """
+
+    name: str
+    machine: Machine
+    disks: tuple[Disk, ...]
+    ports: tuple[Path, ...]
+    network: bool
+    metadata: Element
+
+
+def build_builder(spec: BuilderSpec) -> str:
+    """Return the XML of a builder."""
+    root = _skeleton(spec.name, spec.machine)
+    metadata = Element("metadata")
+    metadata.append(spec.metadata)
+    root.insert(1, metadata)
+    devices = add(root, "devices")
+    for index, disk in enumerate(spec.disks):
+        _add_disk(devices, disk, index)
+    if spec.network:
+        _add_card(add(devices, "interface", type="user"))
+    for port, path in enumerate(spec.ports):
+        _add_socket(devices, path, str(port))
+    _add_randomness(devices)
+    _leave_out(devices)
+    return text_of(root)
+
+
 def build_probe(name: str, machine: Machine, console: Path) -> str:
     """Return the XML of a machine without disks or network that only has to boot."""
     root = _skeleton(name, machine)
@@ -152,6 +186,10 @@ def _add_interface(devices: Element, spec: DomainSpec) -> None:
     interface = add(devices, "interface", type="network")
     add(interface, "mac", address=mac_of(spec.facts.address))
     add(interface, "source", network=spec.network)
+    _add_card(interface)
+
+
+def _add_card(interface: Element) -> None:
     add(interface, "model", type="virtio")
     add(interface, "rom", enabled="no")
 
@@ -159,6 +197,12 @@ def _add_interface(devices: Element, spec: DomainSpec) -> None:
 def _add_serial(devices: Element, path: Path, port: str) -> None:
     serial = add(devices, "serial", type="file")
     add(serial, "source", path=str(path), append="on")
+    add(serial, "target", type="isa-serial", port=port)
+
+
+def _add_socket(devices: Element, path: Path, port: str) -> None:
+    serial = add(devices, "serial", type="unix")
+    add(serial, "source", mode="connect", path=str(path))
     add(serial, "target", type="isa-serial", port=port)
 
 

@@ -28,7 +28,14 @@ def clean(root: Path, leftovers: Sequence[str]) -> None:
 
 
 def _forget_the_host(path: Path) -> None:
-    """Drop overlayfs's notes on where a file came from: they name the host's inodes."""
+    """Drop what differs by the kernel that kept a difference, and not by what was done.
+
+    Those are overlayfs's notes on where a file came from, which name inodes, and whether
+    whiteouts are one file with many names: by kernel, and by how something was deleted.
+    """
+    if _is_whiteout(path) and path.lstat().st_nlink > 1:
+        path.unlink()
+        os.mknod(path, stat.S_IFCHR, os.makedev(0, 0))
     for name in os.listxattr(path, follow_symlinks=False):
         if name.startswith(_OVERLAY) and name != _OPAQUE:
             os.removexattr(path, name, follow_symlinks=False)

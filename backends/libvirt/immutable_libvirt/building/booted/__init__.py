@@ -1,0 +1,96 @@
+"""Layers made in a machine of their own: see `Booted`."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path, PurePosixPath
+
+import attrs
+
+from immutable.baking import Bake, Work, bake
+from immutable.images.layers import DEADLINE, Run
+from immutable.model import Token
+from immutable_libvirt.building.base import LEFTOVERS
+from immutable_libvirt.building.booted.machine import LibvirtBaking
+from immutable_libvirt.building.process import Output
+from immutable_libvirt.building.tree import clean, find
+from immutable_libvirt.config import LibvirtConfig
+from immutable_libvirt.daemon import Daemon
+from immutable_libvirt.images import BootFiles
+
+
+@attrs.frozen(kw_only=True)
+class Booted:
+    """A throw-away machine that boots the layers below: a chroot with its own kernel.
+
+    Whoever needs more than a tree of files runs here: what looks at process 1 or at
+    ``/sys``, loads modules, mounts, or sets up a network. `immutable_libvirt.building.
+    inside.Inside`, for one run.
+    """
+
+    below: tuple[Path, ...]
+    """The layers below, unpacked, the newest first."""
+    boot: BootFiles
+    """The kernel, and the same layers as disks, the lowest first."""
+    work: Path
+    config: LibvirtConfig
+
+    @property
+    def upper(self) -> Path:
+        """Return the directory that becomes the layer."""
+        return self.work / "upper"
+
+    def has(self, program: str) -> bool:
+        """Return whether the layers below have a file, by its absolute path."""
+        return find(self.below, PurePosixPath(program)) is not None
+
+    def execute(self, layer: Run, *, on_output: Output) -> None:
+        """Run a shell command as root.
+
+        Raises:
+            BuildFailed: it ended with another status than 0.
+        """
+        self.run(
+            ["/bin/sh", "-ec", layer.command],
+            what=repr(layer.command),
+            network=layer.network,
+            deadline=layer.deadline,
+            on_output=on_output,
+        )
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        what: str,
+        on_output: Output,
+        handed: Mapping[str, Path] | None = None,
+        variables: Mapping[str, str] | None = None,
+        network: bool = False,
+        deadline: timedelta = DEADLINE,
+        leftovers: Sequence[str] = (),
+    ) -> None:
+        """Run a program of the image as root in a machine of its own: see `Inside`.
+
+        The deadline counts from when it has booted.
+
+        Raises:
+            BuildFailed: it ended with another status than 0, or not in time.
+        """
+        work = Work(
+            what=what,
+            argv=tuple(argv),
+            variables=variables or {},
+            handed=tuple((handed or {}).items()),
+            network=network,
+            deadline=deadline,
+        )
+        baking = LibvirtBaking(
+            config=self.config,
+            daemon=Daemon(uri=self.config.uri),
+            boot=self.boot,
+            target=self.upper,
+        )
+        order = Bake(parent=self.boot.layers[-1].stem, works=(work,))
+        bake(baking, order, token=Token(secrets.token_hex(16)), on_output=on_output)
+        clean(self.upper, (*LEFTOVERS, *leftovers))
