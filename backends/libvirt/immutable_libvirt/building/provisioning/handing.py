@@ -27,12 +27,21 @@ def handed_over(site: Site, source: Path, entry: str) -> Path:
         MissingFiles: the directory, or the file in it, is not there.
         InvalidInput: something in it cannot be copied.
     """
+    return copied(source, entry, site.work / POLICY)
+
+
+def copied(source: Path, entry: str, made: Path) -> Path:
+    """Copy a tree, with the file that counts in it, to where nothing is yet.
+
+    Raises:
+        MissingFiles: the directory, or the file in it, is not there.
+        InvalidInput: something in it cannot be copied.
+    """
     if not (source / entry).exists():
         raise MissingFiles(
             f"{source / entry} is not there",
             hint="the path is relative to the working directory",
         )
-    made = site.work / POLICY
     made.mkdir()
     made.chmod(0o755)
     for found in inventory(source):
