@@ -61,17 +61,20 @@ class Run:
     """A shell command run inside the image as root.
 
     With ``network`` it can reach what the building machine reaches, and what it fetches
-    is not pinned: the image's record says so.
+    is not pinned: the image's record says so. ``booted`` runs it in a throw-away machine
+    that has booted the layers below.
     """
 
     command: str
     network: bool = False
+    booted: bool = False
     deadline: timedelta = attrs.field(default=DEADLINE, converter=duration)
 
     def digest(self, parent: Digest) -> Digest:
         """Return the layer's digest upon its parent."""
         network = ["network"] if self.network else []
-        return digest_of("run", parent, self.command, *network)
+        booted = ["booted"] if self.booted else []
+        return digest_of("run", parent, self.command, *network, *booted)
 
 
 @attrs.frozen(kw_only=True)

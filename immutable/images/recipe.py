@@ -9,17 +9,9 @@ from typing import TYPE_CHECKING
 import attrs
 
 from immutable.errors import InvalidInput
+from immutable.images import checking
 from immutable.images import layers as kinds
 from immutable.images.branching import branched
-from immutable.images.checking import (
-    check_packages,
-    check_service,
-    check_target,
-    check_uid,
-    check_unit,
-    check_user,
-    check_variables,
-)
 from immutable.images.layers import DEADLINE, Daemon, Files, Layer, Packages, Run
 from immutable.images.lock import Lock
 from immutable.images.origins import (
@@ -77,11 +69,9 @@ class Recipe:
 
         All that lies beside the template counts. Variables are recorded: no secrets.
         """
-        path = Path(template)
-        given = variables or {}
-        return cls(
-            origin=Packer(source=path.parent, template=path.name, variables=given)
-        )
+        path, given = Path(template), variables or {}
+        origin = Packer(source=path.parent, template=path.name, variables=given)
+        return cls(origin=origin)
 
     def packages(self, *names: str) -> "Recipe":
         """Install packages of the distribution; ``name=version`` pins one.
@@ -89,7 +79,7 @@ class Recipe:
         Raises:
             InvalidInput: no name, or one that no package can have.
         """
-        return self._with(Packages(names=check_packages(names)))
+        return self._with(Packages(names=checking.check_packages(names)))
 
     def files(
         self,
@@ -115,9 +105,9 @@ class Recipe:
         return self._with(
             Files(
                 source=Path(source),
-                target=check_target(target),
+                target=checking.check_target(target),
                 exclude=tuple(exclude),
-                owner=check_user(owner) if owner else "",
+                owner=checking.check_user(owner) if owner else "",
             )
         )
 
@@ -126,6 +116,7 @@ class Recipe:
         command: str,
         *,
         network: bool = False,
+        booted: bool = False,
         deadline: timedelta | str = DEADLINE,
     ) -> "Recipe":
         """Run a shell command inside the image.
@@ -133,6 +124,7 @@ class Recipe:
         Args:
             command: for ``/bin/sh -e``, as root.
             network: let it reach the network; what it fetches is then not pinned.
+            booted: run it in a throw-away machine that has booted what lies below.
             deadline: after so long it has failed.
 
         Raises:
@@ -140,7 +132,9 @@ class Recipe:
         """
         if not command.strip():
             raise InvalidInput("an empty command does nothing", hint="leave it out")
-        return self._with(Run(command=command, network=network, deadline=deadline))
+        return self._with(
+            Run(command=command, network=network, booted=booted, deadline=deadline)
+        )
 
     def user(
         self,
@@ -165,11 +159,11 @@ class Recipe:
         """
         return self._with(
             kinds.User(
-                name=check_user(name),
-                uid=check_uid(uid),
-                home=check_target(home),
-                shell=check_target(shell),
-                groups=tuple(map(check_user, groups)),
+                name=checking.check_user(name),
+                uid=checking.check_uid(uid),
+                home=checking.check_target(home),
+                shell=checking.check_target(shell),
+                groups=tuple(map(checking.check_user, groups)),
             )
         )
 
@@ -194,9 +188,9 @@ class Recipe:
         return self._with(
             Daemon(
                 name=name,
-                command=check_service(name, command),
-                environment=check_variables(name, environment or {}),
-                user=check_user(user) if user else "",
+                command=checking.check_service(name, command),
+                environment=checking.check_variables(name, environment or {}),
+                user=checking.check_user(user) if user else "",
             )
         )
 
@@ -207,7 +201,7 @@ class Recipe:
             InvalidInput: the file's name is no unit's.
         """
         path = Path(source)
-        return self._with(kinds.Unit(name=check_unit(path.name), source=path))
+        return self._with(kinds.Unit(name=checking.check_unit(path.name), source=path))
 
     def python(
         self,
@@ -226,10 +220,11 @@ class Recipe:
         Raises:
             InvalidInput: the base is known to have another Python.
         """
+        place = checking.check_target(venv)
         wanted = None if requirements is None else Path(requirements)
         check_python(version, self.origin)
         return self._with(
-            kinds.Python(version=version, requirements=wanted, venv=check_target(venv))
+            kinds.Python(version=version, requirements=wanted, venv=place)
         )
 
     def ansible(
