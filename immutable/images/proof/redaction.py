@@ -8,8 +8,8 @@ from immutable.images.proof.tokens import tokens_in
 from immutable.validators.evidence import excerpt
 
 REPLACED = "***"
-# Where a text is cut, what is left of a secret may no longer look like one.
-_CUT_WORD = re.compile(r"\S{1,400}$")
+# A letter at its end would become part of the name of what is assigned after it.
+_COLOUR = re.compile(r"\x1b\[[0-9;?]{0,40}[A-Za-z]")
 _READ_FACTOR = 8
 # To the end of the key, or of the text: the match itself is only its beginning.
 _REST_OF_KEY = re.compile(r"[A-Za-z0-9+/=\s\\-]*")
@@ -25,8 +25,14 @@ def shown(text: str, *, limit: int) -> str:
     """
     head = text[: _READ_FACTOR * limit]
     if len(head) < len(text):
-        head = _CUT_WORD.sub("", head)
-    return excerpt(redacted(head), limit=limit)
+        head = _without_last_word(head)
+    return excerpt(redacted(_COLOUR.sub(" ", head)), limit=limit)
+
+
+def _without_last_word(text: str) -> str:
+    # Where a text is cut, what is left of a secret may no longer look like one.
+    words = text.rsplit(None, 1)
+    return words[0] if len(words) > 1 else ""
 
 
 def redacted(text: str) -> str:
