@@ -8,6 +8,7 @@ import broken_finding
 import broken_fleets
 import broken_images
 import broken_others
+import broken_records
 import broken_switches
 import pytest
 from broken import Defect
@@ -25,6 +26,7 @@ DEFECTS = (
     *broken_fleets.DEFECTS,
     *broken_finding.DEFECTS,
     *broken_images.DEFECTS,
+    *broken_records.DEFECTS,
     *broken_switches.DEFECTS,
     *broken_others.MACHINES,
 )

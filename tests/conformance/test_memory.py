@@ -6,7 +6,7 @@ from immutable.testing import Script, conformance, world
 VARIANTS = (
     "",
     "switch=slot&launch_binds=yes&settle=1s",
-    "switch=blind&weighted=no&preview=no&keeps_logs=no",
+    "switch=blind&weighted=no&preview=no&keeps_logs=no&keeps_records=no",
     "staleness=3s&late=20s&guards_deletion=yes&counts=yes",
     "switch=slot&staleness=2s&late=10s&preview=no",
     "switch=blind&staleness=2s&late=10s&launch_binds=yes",

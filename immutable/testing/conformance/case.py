@@ -17,6 +17,7 @@ class Part(enum.StrEnum):
 
     OPENING = "opening"
     IMAGES = "images"
+    RECORDS = "records"
     FLEETS = "fleets"
     MACHINES = "machines"
     SWITCH = "switch"
@@ -89,7 +90,7 @@ class Case(Generic[_T]):
     part: Part
     title: str
     clause: str
-    """A quotation or a paraphrase of the docstring in `immutable.protocols`."""
+    """A quotation or a paraphrase of a docstring in `immutable.protocols` or beside it."""
     reach: Reach
     check: Callable[[_T], None]
     fit: Callable[[Terms], Fit]

@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 # first: the cases of one part are reported in the order in which they are imported
-from immutable.testing.conformance import fleets  # noqa: F401 - imported for its cases
+from immutable.testing.conformance import fleets, records  # noqa: F401 - imported for their cases
 
 # isort: split
 from immutable.testing.conformance import (  # noqa: F401 - imported for their cases
@@ -22,6 +22,7 @@ from immutable.testing.conformance import (  # noqa: F401 - imported for their c
     machines,
     opening,
     placing,
+    rebuilding,
     switches,
     validating,
 )

@@ -7,7 +7,6 @@ from immutable.errors import Unsupported
 from immutable.images.recipe import Recipe
 from immutable.model import ImageId
 from immutable.testing.conformance.case import (
-    APPLIES,
     Fit,
     Part,
     Terms,
@@ -21,15 +20,11 @@ from immutable.testing.conformance.suite import (
     recipes,
     with_another,
     with_groups,
+    with_recipe,
 )
 from immutable.testing.conformance.trial import Trial
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-
-
-def with_recipe(terms: Terms) -> Fit:
-    """Apply where there is a recipe."""
-    return APPLIES if recipes(terms) else not_applicable("the subject gives no recipe")
 
 
 def with_spare(terms: Terms) -> Fit:

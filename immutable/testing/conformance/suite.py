@@ -77,3 +77,8 @@ def recipes(terms: Terms) -> tuple[Recipe, ...]:
     """Return the recipes among the subject's images."""
     s = terms.subject
     return tuple(i for i in (s.good, s.another, s.inert) if isinstance(i, Recipe))
+
+
+def with_recipe(terms: Terms) -> Fit:
+    """Apply where there is a recipe."""
+    return APPLIES if recipes(terms) else not_applicable("the subject gives no recipe")

@@ -1,0 +1,373 @@
+"""Backends whose records of images, locks, roots or documents break the contract."""
+
+# ruff: noqa: D101 - what is wrong with each is said in DEFECTS, at the end
+
+import atexit
+import shutil
+import tempfile
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import attrs
+from broken import Defect, Over
+from broken_images import Flapping, images
+
+from immutable.errors import BackendError, UnknownImage
+from immutable.images.lock import Lock
+from immutable.model import Digest, digest_of
+
+_SERIAL = count()
+UNPLACED = "records: the root of an image can be read"
+APART = "records: documents are told apart"
+
+
+def another_digest():
+    """Return a digest that nothing has."""
+    return Digest(digest_of("another digest", next(_SERIAL)))
+
+
+def folder():
+    """Return a directory that stays while the program runs."""
+    made = tempfile.mkdtemp(prefix="immutable-broken-")
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return Path(made) / "root"
+
+
+class ListsWhatWas(Over):
+    def __init__(self, inner):
+        super().__init__(inner)
+        self.seen = {}
+
+    def list(self):
+        self.seen |= {image.id: image for image in self.inner.list()}
+        return tuple(self.seen.values())
+
+
+class ListsTwice(Over):
+    def list(self):
+        return self.inner.list() + self.inner.list()
+
+
+class NewestFirst(Over):
+    def list(self):
+        return tuple(reversed(self.inner.list()))
+
+
+class LayersBackwards(Over):
+    def record(self, image):
+        found = self.inner.record(image)
+        return found and attrs.evolve(found, layers=found.layers[::-1])
+
+
+class AnotherImage(Over):
+    def record(self, image):
+        found = self.inner.record(image)
+        other = found and attrs.evolve(found.image, digest=another_digest())
+        return found and attrs.evolve(found, image=other)
+
+
+class NoTimeZone(Over):
+    def record(self, image):
+        found = self.inner.record(image)
+        return found and attrs.evolve(
+            found, built_at=found.built_at.replace(tzinfo=None)
+        )
+
+
+class Orphans(Over):
+    def build(self, recipe, *, on_output):
+        return attrs.evolve(self.inner.build(recipe, on_output=on_output), parent=None)
+
+
+class OrphansInRecords(Over):
+    def record(self, image):
+        found = self.inner.record(image)
+        return found and attrs.evolve(
+            found, image=attrs.evolve(found.image, parent=None)
+        )
+
+
+class RecordsDieToo(Over):
+    def record(self, image):
+        return self.inner.record(image) if self.inner.find(image) else None
+
+
+class KnowsTheLatest(Over):
+    def record(self, image):
+        newest = self.inner.list()[-1].id
+        return self.inner.record(newest if image == "latest" else image)
+
+
+class LocksWithoutHolding(Over):
+    def build(self, recipe, *, on_output):
+        image = self.inner.build(recipe, on_output=on_output)
+        if recipe.pins is None:
+            return image
+        return attrs.evolve(image, digest=another_digest())
+
+
+class ForgetsLocks(Over):
+    def record(self, image):
+        found = self.inner.record(image)
+        return found and attrs.evolve(found, lock=Lock())
+
+
+class BuildsToLock(Over):
+    def lock(self, recipe, *, on_output):
+        self.inner.build(recipe, on_output=on_output)
+        return self.inner.lock(recipe, on_output=on_output)
+
+
+class LooksUpAgain(Over):
+    def lock(self, recipe, *, on_output):
+        return self.inner.lock(attrs.evolve(recipe, pins=None), on_output=on_output)
+
+
+class RebuildsSomethingElse(Over):
+    def rebuild(self, image, *, on_output):
+        found = self.inner.rebuild(image, on_output=on_output)
+        return attrs.evolve(
+            found, image=attrs.evolve(found.image, digest=another_digest())
+        )
+
+
+class RebuildsInPlace(Over):
+    def rebuild(self, image, *, on_output):
+        if self.inner.record(image) and self.inner.find(image) is None:
+            raise BackendError(f"{image} has no layers to build it from")
+        return self.inner.rebuild(image, on_output=on_output)
+
+
+class RebuildsFromTheRecipe(Over):
+    """Keeps no files: looks for them where they were when the image was built."""
+
+    def __init__(self, inner):
+        super().__init__(inner)
+        self.built = {}
+
+    def build(self, recipe, *, on_output):
+        image = self.inner.build(recipe, on_output=on_output)
+        self.built[image.id] = recipe
+        return image
+
+    def rebuild(self, image, *, on_output):
+        if image in self.built:
+            self.built[image].digests()
+        return self.inner.rebuild(image, on_output=on_output)
+
+
+class NoWayBack(Over):
+    def rebuild(self, image, *, on_output):
+        was_there = self.inner.find(image) is not None
+        found = self.inner.rebuild(image, on_output=on_output)
+        if not was_there:
+            self.inner.delete(image)
+        return found
+
+
+class UnknownIsMissing(Over):
+    def rebuild(self, image, *, on_output):
+        try:
+            return self.inner.rebuild(image, on_output=on_output)
+        except UnknownImage as exc:
+            raise BackendError(f"no record of {image}") from exc
+
+
+class EmptyRoot(Over):
+    @contextmanager
+    def root(self, image):
+        with self.inner.root(image), tempfile.TemporaryDirectory() as path:
+            yield Path(path)
+
+
+class RootStays(Over):
+    @contextmanager
+    def root(self, image):
+        with self.inner.root(image) as path:
+            yield shutil.copytree(path, folder())
+
+
+class RootStaysAfterErrors(Over):
+    @contextmanager
+    def root(self, image):
+        with self.inner.root(image) as path:
+            copy = shutil.copytree(path, folder())
+        yield copy
+        shutil.rmtree(copy)
+
+
+class OneRoot(Over):
+    """Unpacks an image once, and hands the same directory out each time."""
+
+    def __init__(self, inner):
+        super().__init__(inner)
+        self.cache = {}
+
+    @contextmanager
+    def root(self, image):
+        with self.inner.root(image) as path:
+            shown = folder()
+            cached = self.cache.get(image)
+            if cached:
+                cached.rename(shown)
+            else:
+                shutil.copytree(path, shown)
+        try:
+            yield shown
+        finally:
+            self.cache[image] = shown.rename(folder())
+
+
+class RootOfAnything(Over):
+    @contextmanager
+    def root(self, image):
+        with tempfile.TemporaryDirectory() as path:
+            if self.inner.find(image) is None:
+                yield Path(path)
+                return
+            with self.inner.root(image) as found:
+                yield found
+
+
+class WritesOver(Over):
+    def keep(self, image, name, content):
+        old = self.inner.kept(image, name) or b""
+        self.inner.keep(image, name, content + old[len(content) :])
+
+
+class KeepsOnce(Over):
+    def keep(self, image, name, content):
+        if self.inner.kept(image, name) is None:
+            self.inner.keep(image, name, content)
+
+
+class OneDocument(Over):
+    def keep(self, image, name, content):
+        self.inner.keep(image, "sbom.json", content)
+
+    def kept(self, image, name):
+        return self.inner.kept(image, "sbom.json")
+
+
+class OneForAll(Over):
+    def keep(self, image, name, content):
+        self.inner.keep("all", name, content)
+
+    def kept(self, image, name):
+        return self.inner.kept("all", name)
+
+
+class EmptyDocuments(Over):
+    def kept(self, image, name):
+        return self.inner.kept(image, name) or b""
+
+
+class DocumentsDieToo(Over):
+    def kept(self, image, name):
+        return self.inner.kept(image, name) if self.inner.find(image) else None
+
+
+class DocumentsInTheObject(Over):
+    def __init__(self, inner):
+        super().__init__(inner)
+        self.documents = {}
+
+    def keep(self, image, name, content):
+        self.documents[image, name] = content
+
+    def kept(self, image, name):
+        return self.documents.get((image, name))
+
+
+class RecordsInTheObject(Over):
+    def __init__(self, inner):
+        super().__init__(inner)
+        self.known = {}
+
+    def build(self, recipe, *, on_output):
+        image = self.inner.build(recipe, on_output=on_output)
+        self.known[image.id] = self.inner.record(image.id)
+        return image
+
+    def record(self, image):
+        return self.known.get(image)
+
+
+LISTED = "records: an image is listed while it is there"
+SAYS = "records: a record says what an image was made of"
+FAMILY = "records: an image knows its recipe and its parent"
+HOLDS = "records: a lock holds"
+IDENTICAL = "records: a rebuilt image is identical"
+THERE_AGAIN = "records: a deleted image is there again when it is rebuilt"
+AWAY = "records: a root is gone afterwards"
+WHOLE = "records: a document is kept whole"
+NOT_KEPT = "records: what was not kept is not there"
+ANEW = "records: records and documents outlive the process"
+DEFECTS = (
+    images("lists deleted images", ListsWhatWas, LISTED),
+    images("lists images twice", ListsTwice, LISTED),
+    images(
+        "lists the newest first",
+        NewestFirst,
+        "records: the oldest image is listed first",
+    ),
+    images("notes layers backwards", LayersBackwards, SAYS),
+    images("notes another image", AnotherImage, SAYS),
+    images("notes times without a zone", NoTimeZone, SAYS),
+    images("forgets parents", Orphans, FAMILY),
+    images("notes no parents", OrphansInRecords, FAMILY),
+    images(
+        "forgets deleted images",
+        RecordsDieToo,
+        "records: a record stays when its image is deleted",
+    ),
+    images(
+        "knows a record of the latest",
+        KnowsTheLatest,
+        "records: of other ids nothing is known",
+    ),
+    images("builds otherwise than locked", LocksWithoutHolding, HOLDS),
+    images("notes no locks", ForgetsLocks, HOLDS),
+    images("builds in order to lock", BuildsToLock, "records: locking builds nothing"),
+    images(
+        "looks up what is locked",
+        LooksUpAgain,
+        "records: what is locked stays as it is",
+    ),
+    images("rebuilds something else", RebuildsSomethingElse, IDENTICAL, THERE_AGAIN),
+    images("rebuilds from the image itself", RebuildsInPlace, THERE_AGAIN),
+    images("keeps no files", RebuildsFromTheRecipe, IDENTICAL, THERE_AGAIN),
+    images("rebuilds and throws away", NoWayBack, THERE_AGAIN),
+    images(
+        "rebuilds the unknown with another error",
+        UnknownIsMissing,
+        "records: what nobody knows is not rebuilt",
+    ),
+    images("shows an empty root", EmptyRoot, UNPLACED),
+    images("leaves roots behind", RootStays, AWAY),
+    images("leaves roots behind after errors", RootStaysAfterErrors, AWAY),
+    images("hands out one root", OneRoot, "records: a root changes no image"),
+    images(
+        "has a root of anything",
+        RootOfAnything,
+        "records: what is not there has no root",
+    ),
+    images("writes documents over older ones", WritesOver, WHOLE),
+    images("keeps the first document", KeepsOnce, WHOLE),
+    images("keeps one document of an image", OneDocument, APART, NOT_KEPT),
+    images("keeps one document for all", OneForAll, APART, NOT_KEPT),
+    images("has empty documents", EmptyDocuments, NOT_KEPT),
+    images(
+        "forgets documents of deleted images",
+        DocumentsDieToo,
+        "records: documents stay when the image is deleted",
+    ),
+    images("remembers documents in the object", DocumentsInTheObject, ANEW),
+    images("remembers records in the object", RecordsInTheObject, ANEW),
+    Defect(
+        name="keeps records though it says that it does not",
+        backend=lambda lab, b: Flapping(b, lab, keeps_records=False),
+        found_by=("records: keeping that is not declared is refused",),
+    ),
+)
