@@ -47,6 +47,8 @@ def promote(
 
     def decide(now: Catalogue) -> Promoted | None:
         check_kept(now, found)
+        # asked between reading and writing: what deletes it would have written meanwhile
+        opened.meant(found)
         check_not_revoked(now, found, ancestors, who=name)
         known = now.channel(name)
         same = known is not None and _key(known.image) == _key(found)
@@ -130,6 +132,7 @@ def lease(
         When the lease ends.
 
     Raises:
+        UnknownImage: there is no such image, as far as is known where to look.
         Refused: the image is being deleted.
         LedgerError: the ledger cannot be written.
     """
@@ -139,6 +142,8 @@ def lease(
 
     def decide(now: Catalogue) -> Leased:
         check_kept(now, wanted)
+        if opened.backend and opened.backend.images.find(wanted) is None:
+            raise UnknownImage(f"{opened.backend.name} has no image {wanted!r}")
         return Leased(image=wanted, holder=who, until=until)
 
     opened.shelf.change(decide)

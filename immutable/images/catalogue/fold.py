@@ -131,7 +131,9 @@ def _marked(
             return _spared(catalogue, *images)
         case Deleting(image=image, run=run):
             marks = tuple(
-                attrs.evolve(mark, deleting=run) if mark.image == image else mark
+                attrs.evolve(mark, deleting=run, deleting_at=at)
+                if mark.image == image
+                else mark
                 for mark in catalogue.marks
             )
             return attrs.evolve(catalogue, marks=marks)

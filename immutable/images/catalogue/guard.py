@@ -4,17 +4,18 @@ from collections.abc import Iterable
 
 import attrs
 
-from immutable.errors import Refused
+from immutable.errors import BackendError, Refused
 from immutable.images.catalogue.checking import (
     check_not_revoked,
     explained,
     revocation_of,
 )
-from immutable.images.catalogue.lineage import Ancestor, Ancestors, no_ancestors
+from immutable.images.catalogue.lineage import Ancestor, ancestors_in
 from immutable.images.catalogue.records import Entry, Overridden, Spared
 from immutable.images.catalogue.shelf import Shelf
 from immutable.images.catalogue.state import EMPTY, Catalogue
 from immutable.model import DeploymentId, Image, ImageId, Release, ServiceName
+from immutable.protocols import Images
 
 
 @attrs.frozen(kw_only=True)
@@ -25,7 +26,7 @@ class Guard:
     """
 
     shelf: Shelf | None = None
-    ancestors: Ancestors = no_ancestors
+    images: Images | None = None
 
     def load(self) -> Catalogue:
         """Return the catalogue as it is now.
@@ -81,6 +82,7 @@ class Guard:
         Raises:
             Revoked: the image is revoked, or was built upon one that is.
             Refused: it is being deleted.
+            BackendError: it was deleted meanwhile.
             LedgerError: the catalogue cannot be read or written.
         """
         if self.shelf is None:
@@ -118,13 +120,28 @@ class Guard:
             )
         return None, tuple(skipped)
 
+    def ancestors(self, image: Image) -> tuple[Ancestor, ...]:
+        """Return what an image was built upon, nearest first."""
+        return ancestors_in(self.images)(image) if self.images else ()
+
     def _ancestors(self, catalogue: Catalogue, image: Image) -> tuple[Ancestor, ...]:
         # nobody pays for what cannot matter
         return self.ancestors(image) if catalogue.revocations else ()
 
     def _spare(self, catalogue: Catalogue, image: Image) -> None:
+        check_kept(catalogue, image)
         if self.shelf is not None and _marked(catalogue, image):
-            self.shelf.change(lambda now: _sparing(now, image))
+            self.shelf.change(lambda now: self._sparing(now, image))
+
+    def _sparing(self, catalogue: Catalogue, image: Image) -> Entry | None:
+        check_kept(catalogue, image)
+        # asked between reading and writing: what deletes it would have written meanwhile
+        if self.images is not None and self.images.find(image.id) is None:
+            raise BackendError(
+                f"image {image.id} is gone", hint="build it again from its recipe"
+            )
+        marked = _marked(catalogue, image)
+        return Spared(images=marked) if marked else None
 
 
 def check_kept(catalogue: Catalogue, image: Image | ImageId) -> None:
@@ -141,12 +158,6 @@ def check_kept(catalogue: Catalogue, image: Image | ImageId) -> None:
             hint="wait until it is gone, and build it again",
             resource=name,
         )
-
-
-def _sparing(catalogue: Catalogue, image: Image) -> Entry | None:
-    check_kept(catalogue, image)
-    marked = _marked(catalogue, image)
-    return Spared(images=marked) if marked else None
 
 
 def _marked(catalogue: Catalogue, image: Image) -> tuple[ImageId, ...]:

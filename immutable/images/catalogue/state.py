@@ -59,6 +59,7 @@ class Mark:
     at: datetime
     deleting: str = ""
     """The run that is deleting it; empty before."""
+    deleting_at: datetime | None = None
 
 
 @attrs.frozen(kw_only=True)
