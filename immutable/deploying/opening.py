@@ -9,7 +9,6 @@ from immutable.deploying.engine import Engine
 from immutable.events import Event
 from immutable.host import Stop
 from immutable.images.catalogue.guard import Guard
-from immutable.images.catalogue.lineage import ancestors_in
 from immutable.images.catalogue.shelf import Shelf
 from immutable.ledger.journal import Journal
 from immutable.model import Target, Verdict, VerdictStatus
@@ -47,7 +46,7 @@ def open_engine(
         judge=service.strategy.judge,
         tell=tell or _silence,
         stop=stop,
-        guard=Guard(shelf=Shelf(store, here), ancestors=ancestors_in(backend.images)),
+        guard=Guard(shelf=Shelf(store, here), images=backend.images),
     )
 
 
