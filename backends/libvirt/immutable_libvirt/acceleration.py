@@ -14,9 +14,9 @@ from pathlib import Path
 import attrs
 import libvirt
 
+from immutable_libvirt.bootable import BootFiles
 from immutable_libvirt.config import LibvirtConfig
 from immutable_libvirt.domain import Hypervisor, Machine, build_probe
-from immutable_libvirt.images import BootFiles
 from immutable_libvirt.locks import exclusive
 from immutable_libvirt.store import make_passable
 

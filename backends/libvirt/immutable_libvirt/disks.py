@@ -9,12 +9,12 @@ from pathlib import Path
 from immutable.errors import BackendError, Unavailable
 from immutable.model import FleetSpec
 from immutable_libvirt.addresses import gateway_of
+from immutable_libvirt.bootable import BootFiles
 from immutable_libvirt.building.guest import GuestNetwork, guest_disk, guest_files
 from immutable_libvirt.config import LibvirtConfig
 from immutable_libvirt.domain import Disk
 from immutable_libvirt.errors import BACKEND
 from immutable_libvirt.facts import InstanceFacts
-from immutable_libvirt.images import BootFiles
 from immutable_libvirt.locks import exclusive
 from immutable_libvirt.store import make_passable
 

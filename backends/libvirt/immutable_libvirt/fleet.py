@@ -12,13 +12,14 @@ from immutable.model import Instance, InstanceId, InstanceState
 from immutable.protocols import MachineSpec
 from immutable_libvirt import domains, network
 from immutable_libvirt.acceleration import decide
+from immutable_libvirt.bootable import BootFiles
 from immutable_libvirt.config import LibvirtConfig
 from immutable_libvirt.daemon import Daemon
 from immutable_libvirt.disks import make_disks
 from immutable_libvirt.domain import DomainSpec, Machine, build
 from immutable_libvirt.errors import BACKEND, translated
 from immutable_libvirt.facts import InstanceFacts, check_name, facts_of
-from immutable_libvirt.images import BootFiles, boot_files
+from immutable_libvirt.images import boot_files
 from immutable_libvirt.store import InstanceStore
 
 _Row = tuple[Instance, tuple[tuple[str, str], ...]]

@@ -10,6 +10,7 @@ import attrs
 from immutable.errors import UnknownImage
 from immutable.images.recipe import Recipe
 from immutable.model import Digest, Image, ImageId, digest_of
+from immutable_libvirt.bootable import BootFiles
 from immutable_libvirt.building import collecting
 from immutable_libvirt.building.base import codename_of
 from immutable_libvirt.building.boot import boot_key, build_kernel
@@ -22,16 +23,6 @@ from immutable_libvirt.durable import read
 from immutable_libvirt.pool import Pool
 
 _IMAGE_ID = re.compile(r"img-[0-9a-f]{16}")
-
-
-@attrs.frozen(kw_only=True)
-class BootFiles:
-    """What a hypervisor needs to boot an image; ``layers`` are the lowest first."""
-
-    kernel: Path
-    initrd: Path
-    layers: tuple[Path, ...]
-    command_line: str
 
 
 def boot_files(pool: Path, image: ImageId) -> BootFiles:

@@ -10,13 +10,13 @@ import attrs
 from immutable.baking import Bake, Work, bake
 from immutable.images.layers import DEADLINE, Run
 from immutable.model import Token
+from immutable_libvirt.bootable import BootFiles
 from immutable_libvirt.building.base import LEFTOVERS
 from immutable_libvirt.building.booted.machine import LibvirtBaking
 from immutable_libvirt.building.process import Output
 from immutable_libvirt.building.tree import clean, find
 from immutable_libvirt.config import LibvirtConfig
 from immutable_libvirt.daemon import Daemon
-from immutable_libvirt.images import BootFiles
 
 
 @attrs.frozen(kw_only=True)

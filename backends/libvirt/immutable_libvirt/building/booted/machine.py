@@ -12,6 +12,7 @@ from immutable.images.bundling import PLAIN, write_bundle
 from immutable.model import Token
 from immutable_libvirt import domains
 from immutable_libvirt.acceleration import decide
+from immutable_libvirt.bootable import BootFiles
 from immutable_libvirt.building import cpio, kernel
 from immutable_libvirt.building.booted import leftovers, places
 from immutable_libvirt.building.booted.ports import Port, wait_for
@@ -22,7 +23,6 @@ from immutable_libvirt.daemon import Daemon
 from immutable_libvirt.disks import ensure_scratch
 from immutable_libvirt.domain import BuilderSpec, Disk, Machine, build_builder
 from immutable_libvirt.errors import translated
-from immutable_libvirt.images import BootFiles
 
 MEMORY_MIB = 768
 SCRATCH_GIB = 16
