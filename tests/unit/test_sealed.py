@@ -197,6 +197,7 @@ def test_what_is_no_finding(root):
     """Examples, digests, references, and what a sealed image may have."""
     put(root, "etc/machine-id", "uninitialized\n")
     put(root, "var/log/dpkg.log", "")
+    put(root, "etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
     put(root, "var/lib/apt/lists/lock", "1")
     put(root, "root/.bash_history", "")
     (root / "etc/resolv.conf").symlink_to("/run/immutable/resolv.conf")

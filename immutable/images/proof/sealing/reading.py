@@ -34,6 +34,7 @@ _ELSEWHERE = re.compile(
     r"^/(?:usr/(?!local/|lib/immutable/)|lib|bin|sbin|boot|var/lib/(?:dpkg|apt)/)"
 )
 _XZ_MEMORY_BYTES = 128 << 20
+_LISTS_OF_USERS = frozenset({"passwd", "passwd-"})
 _ARCHIVES = (b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf", b"!<arch>\ndebian")
 
 _BROKEN = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
@@ -168,7 +169,8 @@ def _settings(name: str, data: bytes) -> Iterator[tuple[str, str]]:
             if is_secret(found.name, found.value):
                 yield "entropy", f"line {number}: the value of {found.name}"
     stem = PurePosixPath(name).name
-    if is_secret_name(stem) and is_secret(stem, text.strip()):
+    named = is_secret_name(stem) and stem not in _LISTS_OF_USERS
+    if named and is_secret(stem, text.strip()):
         yield "entropy", "the whole content is one secret"
 
 
