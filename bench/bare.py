@@ -33,11 +33,12 @@ from immutable.model import (
 from immutable_haproxy import Probing
 from immutable_haproxy.servers import Server, adding
 from immutable_libvirt.acceleration import decide
+from immutable_libvirt.bootable import BootFiles
 from immutable_libvirt.config import LibvirtConfig
 from immutable_libvirt.disks import config_disk, ensure_scratch
 from immutable_libvirt.domain import Disk, DomainSpec, Machine, build
 from immutable_libvirt.facts import InstanceFacts, facts_of
-from immutable_libvirt.images import BootFiles, boot_files
+from immutable_libvirt.images import boot_files
 
 SLOTS = 6
 _PARALLEL = 4

@@ -14,8 +14,9 @@ import attrs
 
 from bench.figures import CannotMeasure
 from immutable.model import ImageId
+from immutable_libvirt.bootable import BootFiles
 from immutable_libvirt.building.cpio import archive, program
-from immutable_libvirt.images import BootFiles, boot_files
+from immutable_libvirt.images import boot_files
 
 PACKAGES = ("openssh-server",)
 """What Packer needs inside the machine, and we do not."""

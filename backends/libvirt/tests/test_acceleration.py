@@ -12,9 +12,10 @@ import pytest
 from immutable.model import Image
 from immutable_libvirt import LibvirtBackend, acceleration
 from immutable_libvirt.acceleration import Probe, decide
+from immutable_libvirt.bootable import BootFiles
 from immutable_libvirt.config import LibvirtConfig
 from immutable_libvirt.domain import Machine
-from immutable_libvirt.images import BootFiles, boot_files
+from immutable_libvirt.images import boot_files
 
 pytestmark = pytest.mark.vm
 

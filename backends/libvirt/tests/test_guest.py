@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from immutable.errors import InvalidInput
 from immutable.images.recipe import Recipe
+from immutable_libvirt.bootable import BootFiles
 from immutable_libvirt.building.guest import GuestNetwork, guest_disk, guest_files
-from immutable_libvirt.images import BootFiles, LibvirtImages, boot_files
+from immutable_libvirt.images import LibvirtImages, boot_files
 
 NETWORK = GuestNetwork(
     hostname="shop-1", address="10.0.2.15", gateway="10.0.2.2", dns=("10.0.2.3",)
