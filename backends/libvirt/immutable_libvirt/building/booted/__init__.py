@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 
 import attrs
@@ -12,11 +12,14 @@ from immutable.images.layers import DEADLINE, Run
 from immutable.model import Token
 from immutable_libvirt.bootable import BootFiles
 from immutable_libvirt.building.base import LEFTOVERS
+from immutable_libvirt.building.booted import places
+from immutable_libvirt.building.booted.leftovers import remove_all
 from immutable_libvirt.building.booted.machine import LibvirtBaking
 from immutable_libvirt.building.process import Output
 from immutable_libvirt.building.tree import clean, find
 from immutable_libvirt.config import LibvirtConfig
 from immutable_libvirt.daemon import Daemon
+from immutable_libvirt.errors import translated
 
 
 @attrs.frozen(kw_only=True)
@@ -94,3 +97,15 @@ class Booted:
         order = Bake(parent=self.boot.layers[-1].stem, works=(work,))
         bake(baking, order, token=Token(secrets.token_hex(16)), on_output=on_output)
         clean(self.upper, (*LEFTOVERS, *leftovers))
+
+
+def sweep(config: LibvirtConfig) -> tuple[str, ...]:
+    """Destroy what dead builds have left in a pool, and return the machines' names.
+
+    Where there was never a builder, libvirt is not even asked.
+    """
+    if not places.is_any(config.pool):
+        return ()
+    with translated("images.sweep", str(config.pool)):
+        connection = Daemon(uri=config.uri).connection()
+        return remove_all(connection, config.pool, now=datetime.now(UTC))

@@ -36,20 +36,22 @@ class Facts:
         return root
 
 
-def sweep(
+def remove_all(
     connection: libvirt.virConnect, pool: Path, *, now: datetime
 ) -> tuple[str, ...]:
     """Destroy the builders of a pool that have expired, or whose owners have died.
 
-    What an owner who lives has in its directory is its own to remove.
+    What an owner who lives has in its directory is its own to remove. Directories go
+    last: as long as there is one, somebody looks for its domain.
     """
-    removed = {f"{PREFIX}{name}" for name in places.abandoned(pool)}
+    removed = set()
     for domain, facts in _builders(connection, pool):
         expires_at = expiry_of(facts.tags)
         is_late = expires_at is None or expires_at < now
         if is_late or not places.is_held(facts.place):
             removed.add(domain.name())
             domains.destroy(domain)
+    removed |= {f"{PREFIX}{name}" for name in places.abandoned(pool)}
     return tuple(sorted(removed))
 
 

@@ -74,7 +74,9 @@ class LibvirtBaking:
     def sweep(self, *, now: datetime) -> tuple[str, ...]:
         """Destroy the builders of this pool that nobody waits for."""
         with translated("images.sweep", str(self.config.pool)):
-            return leftovers.sweep(self.daemon.connection(), self.config.pool, now=now)
+            return leftovers.remove_all(
+                self.daemon.connection(), self.config.pool, now=now
+            )
 
     def _boot(
         self,

@@ -65,6 +65,12 @@ def is_held(path: Path) -> bool:
     return False
 
 
+def is_any(pool: Path) -> bool:
+    """Return whether there is any builder's directory, held or not."""
+    bakes = pool / "bakes"
+    return bakes.is_dir() and any(path.is_dir() for path in bakes.iterdir())
+
+
 def abandoned(pool: Path) -> Iterator[str]:
     """Remove every directory without an owner, and yield their names."""
     bakes = pool / "bakes"
