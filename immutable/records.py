@@ -1,8 +1,8 @@
 """What a backend does that keeps how its images were made: beside `protocols.Images`.
 
 The same object has these methods where `Capabilities.keeps_records` is declared. What is
-kept here outlives the images: emptying a backend of images leaves enough to make each of
-them again.
+kept here outlives the images, and is there when the backend is opened anew: emptying a
+backend of images leaves enough to make each of them again.
 """
 
 from collections.abc import Callable
@@ -20,32 +20,45 @@ class ImageRecords(Protocol):
     """The history of images: what they were made of, and making them again."""
 
     def list(self) -> tuple[Image, ...]:
-        """Return every image that is whole, oldest first."""
+        """Return every image that is whole, oldest first.
+
+        Then: what `Images.build` returned is listed once, and no more once it is deleted.
+        """
         ...
 
     def record(self, image: ImageId) -> ImageRecord | None:
         """Return how an image was made, whether or not it is still there.
 
-        None when nothing is known of it.
+        None when nothing is known of it; an id is matched as by `Images.find`.
+
+        Then: after a build it holds the image as `find` returns it, and the recipe's
+        origin and layers in order. The image names its recipe, and the image that it was
+        layered upon.
         """
         ...
 
     def lock(self, recipe: Recipe, *, on_output: Callable[[str], None]) -> Lock:
         """Return what a build of the recipe would use now; nothing is built.
 
-        Then: a build of ``recipe.locked(...)`` uses exactly these, now and later.
-        What ``recipe.pins`` holds already is not looked up again.
+        Then: builds of ``recipe.locked(...)`` use exactly these, now and later, and give
+        the same image; the record has this lock.
+        Again: what ``recipe.pins`` holds for a layer is returned as it is, and not looked
+        up again.
 
         Raises:
+            MissingFiles: the recipe names files that are not there.
             Unavailable: the sources of packages cannot be reached.
             BuildFailed: there is no such package.
         """
         ...
 
     def rebuild(self, image: ImageId, *, on_output: Callable[[str], None]) -> Rebuilt:
-        """Build an image again from its record alone, using no layer that is there.
+        """Build an image again from its record alone.
+
+        Neither the recipe's local files nor any built layer are needed or used.
 
         Then: where it came out identical and the image was gone, it is there again.
+        Again: the same.
 
         Raises:
             UnknownImage: nothing is known of it.
@@ -57,15 +70,24 @@ class ImageRecords(Protocol):
     def root(self, image: ImageId) -> AbstractContextManager[Path]:
         """Return the image's root directory, not booted, for reading, for a while.
 
+        What is done to the directory changes no image: writing to it fails, or is lost.
+
+        Then: after the block there is nothing at the path any more.
+
         Raises:
-            UnknownImage: there is no such image.
+            UnknownImage: there is no such image; when the block is entered.
         """
         ...
 
     def keep(self, image: ImageId, name: Kept, content: bytes) -> None:
-        """Keep a document beside a record, in one step; an older one is replaced."""
+        """Keep a document beside a record, in one step.
+
+        Then: `kept` returns it, for this image and this name only, also when the image is
+        deleted.
+        Again: an older one is replaced whole.
+        """
         ...
 
     def kept(self, image: ImageId, name: Kept) -> bytes | None:
-        """Return a document that was kept, or None."""
+        """Return a document that was kept; None when none was kept under this name."""
         ...

@@ -15,7 +15,7 @@ _LONG, _SHORT = b'{"long": "document"}' * 100, b"{}\x00\xff"
 @case(
     Part.RECORDS,
     "a rebuilt image is identical",
-    "ImageRecords.rebuild: build an image again from its record alone: neither the"
+    "ImageRecords.rebuild: build an image again from its record alone; neither the"
     " recipe's local files nor any built layer are needed or used",
     fit=with_records,
 )
@@ -76,7 +76,7 @@ def rebuilds_nothing(t: Trial) -> None:
 @case(
     Part.RECORDS,
     "a document is kept whole",
-    "ImageRecords.keep: keep a document beside a record; an older one is replaced whole",
+    "ImageRecords.keep: again: an older one is replaced whole",
     fit=with_records,
 )
 def keeps(t: Trial) -> None:
@@ -126,7 +126,7 @@ def keeps_nothing_else(t: Trial) -> None:
 @case(
     Part.RECORDS,
     "documents stay when the image is deleted",
-    "ImageRecords: what is kept here outlives the images",
+    "ImageRecords.keep: then: kept returns it also when the image is deleted",
     fit=with_records,
 )
 def outlives_the_image(t: Trial) -> None:
@@ -142,7 +142,8 @@ def outlives_the_image(t: Trial) -> None:
 @case(
     Part.RECORDS,
     "records and documents outlive the process",
-    "ImageRecords: what is kept here is there when the backend is opened anew",
+    "ImageRecords: what is kept outlives the images, and is there when the backend is"
+    " opened anew",
     fit=each(reopenable, with_records),
 )
 def outlives_the_process(t: Trial) -> None:

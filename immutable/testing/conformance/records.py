@@ -80,8 +80,8 @@ def records(t: Trial) -> None:
 @case(
     Part.RECORDS,
     "an image knows its recipe and its parent",
-    "Image: recipe is the digest of the recipe that made it, and parent the image it was"
-    " layered upon",
+    "ImageRecords.record: the image names its recipe, and the image that it was layered"
+    " upon",
     fit=with_records,
 )
 def knows_its_parent(t: Trial) -> None:
@@ -201,7 +201,7 @@ def shows_the_root(t: Trial) -> None:
 @case(
     Part.RECORDS,
     "a root is gone afterwards",
-    "ImageRecords.root: for a while; then: there is nothing at the path any more",
+    "ImageRecords.root: then: after the block there is nothing at the path any more",
     fit=with_records,
 )
 def puts_the_root_away(t: Trial) -> None:
