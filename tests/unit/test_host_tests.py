@@ -5,6 +5,7 @@ from images import Fails, Says, add_busybox, make_root, needs_root
 
 from immutable.errors import InvalidInput, MissingFiles
 from immutable.images.proof import Booted, Place, Root, contained, host_tests
+from immutable.images.proof.testinfra.channel import OUTPUT_LIMIT_BYTES
 from immutable.model import VerdictStatus
 
 PASSED, FAILED, UNDECIDED = VerdictStatus
@@ -98,6 +99,13 @@ def test_tests_that_do_not_pass(write, root):
             UNDECIDED,
         ),
         ("import os\n\ndef test_a():\n    os.kill(os.getpid(), 9)", UNDECIDED),
+        (
+            (
+                "import os\n\ndef test_a():\n"
+                "    os.write(int(os.environ['IMMUTABLE_PROOF_CHANNEL']), b'[]\\n')"
+            ),
+            UNDECIDED,
+        ),
         ("import pytest\npytest.skip('all', allow_module_level=True)", UNDECIDED),
         (
             (
@@ -126,6 +134,13 @@ def test_commands_that_cannot_be_run_decide_nothing(write, tmp_path):
     path.write_text(f"{caught}    except BaseException:\n        pass\n")
     found = host_tests(path).judge(Root(path=tmp_path, run=Fails(OSError("broken"))))
     assert found.status is UNDECIDED
+
+
+def test_commands_that_say_too_much_decide_nothing(write, tmp_path):
+    """What they print is not cut: a test could not know."""
+    path = write("def test_a(host):\n    assert host.run('yes').rc == 0\n")
+    there = Root(path=tmp_path, run=Says(bytes(OUTPUT_LIMIT_BYTES + 1)))
+    assert host_tests(path).judge(there).status is UNDECIDED
 
 
 def test_tests_that_hang_are_ended(write, tmp_path):

@@ -250,13 +250,14 @@ def test_why_an_image_is_refused():
 
 def test_judgements_are_safe_to_keep():
     """They are bounded, on one line, and without secrets."""
-    said = "password=hunter2hunter3"
+    said = "password=hunter2hunter3 postgres://shop:hunter2@db/shop"
     for judge in (passed, failed, undecided):
         found = judge("name\n" * 1000, f"\x1b[31m{said}\n" + "word " * 10_000)
         assert isinstance(found, Judgement)
         assert len(found.check) <= 120
         assert len(found.verdict.evidence) <= 500
         assert found.verdict.evidence.isprintable()
+        assert "db/shop" in found.verdict.evidence
         assert "hunter2" not in found.verdict.evidence
 
 

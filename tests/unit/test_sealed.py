@@ -69,6 +69,8 @@ CASES = [
     ("machine-id", "etc/machine-id", "0123456789abcdef0123456789abcdef\n"),
     ("machine-id", "var/lib/dbus/machine-id", "0123456789abcdef0123456789abcdef\n"),
     ("random-seed", "var/lib/systemd/random-seed", b"\1\2\3"),
+    ("instance", "var/lib/cloud/instance/id", "i-1"),
+    ("instance", "var/lib/dhcp/dhclient.leases", "lease"),
     ("log", "var/log/dpkg.log", "installed\n"),
     ("log", "var/log/journal/0123/system.journal", "LPKSHHRH"),
     ("cache", "var/cache/apt/pkgcache.bin", "cache"),
@@ -110,6 +112,7 @@ CASES = [
     ("entropy", "srv/app/settings.json", json.dumps({"clientSecret": RANDOM})),
     ("entropy", "srv/app/settings.yaml", f"other: {RANDOM}xyz\n"),
     ("entropy", "usr/lib/immutable/services/web", f"export TOKEN={RANDOM}\nexec x\n"),
+    ("entropy", "etc/shop.conf", "url=postgres://shop:hunter2hunter@db/shop\n"),
     ("entropy", "etc/app/token", f"{RANDOM}\n"),
 ]
 
@@ -209,6 +212,9 @@ def test_what_is_no_finding(root):
         "token = file:///run/secrets/token0123",
         "password = ",
         "password: short",
+        "proxy = http://user:$PASSWORD@proxy:3128/",
+        "proxy = http://user:password@proxy:3128/",
+        "listen = http://0.0.0.0:8080/a@b",
         "path = /usr/lib/x86_64-linux-gnu/libstdc++.so.6.0.30",
         "tokenizer = aVeryLongNameWithoutAnyMeaning",
     )))  # fmt: skip

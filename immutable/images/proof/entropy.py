@@ -13,6 +13,10 @@ _ASSIGNMENT = re.compile(
     r"(?:\"(?P<double>[^\"\n]{1,512})\"|'(?P<single>[^'\n]{1,512})'"
     r"|(?P<bare>[^\s\"',;#&]{1,512}))"
 )
+# postgresql://shop:PASSWORD@db/shop
+_ADDRESS = re.compile(
+    r"\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@\"'<>]{0,80}:(?P<password>[^\s/@\"'<>]{1,200})@"
+)
 _PART = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+")
 _SECRET_WORDS = frozenset(
     {
@@ -57,6 +61,13 @@ def assignments(text: str) -> Iterator[Assignment]:
         group = found.lastgroup or "bare"
         start, end = found.span(group)
         yield Assignment(name=found["name"], value=found[group], start=start, end=end)
+
+
+def passwords_in_addresses(text: str) -> Iterator[Assignment]:
+    """Yield the passwords that are written into URLs."""
+    for found in _ADDRESS.finditer(text):
+        start, end = found.span("password")
+        yield Assignment(name="password", value=found[1], start=start, end=end)
 
 
 def is_secret_name(name: str) -> bool:

@@ -3,7 +3,11 @@
 import re
 from collections.abc import Iterator
 
-from immutable.images.proof.entropy import assignments, looks_random
+from immutable.images.proof.entropy import (
+    assignments,
+    looks_random,
+    passwords_in_addresses,
+)
 from immutable.images.proof.tokens import tokens_in
 from immutable.validators.evidence import excerpt
 
@@ -20,8 +24,9 @@ _WORD = re.compile(r"[A-Za-z0-9+_=-]{20,}")
 def shown(text: str, *, limit: int) -> str:
     """Return at most ``limit`` characters of a text on one line, without secrets.
 
-    What does not print becomes a space. What is replaced: secrets of a known form,
-    values assigned to names such as ``password``, and long words that look random.
+    What does not print becomes a space. Replaced are secrets of a known form,
+    values assigned to names such as ``password``, passwords in URLs, and long words that
+    look random.
     """
     head = text[: _READ_FACTOR * limit]
     if len(head) < len(text):
@@ -56,6 +61,8 @@ def _secrets(text: str) -> Iterator[tuple[int, int]]:
     for found in assignments(text):
         if found.names_a_secret:
             yield found.start, found.end
+    for found in passwords_in_addresses(text):
+        yield found.start, found.end
     for word in _WORD.finditer(text):
         if looks_random(word[0]):
             yield word.span()

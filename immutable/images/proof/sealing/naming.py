@@ -78,6 +78,12 @@ RULES_BY_NAME = (
         r"^/var/lib/(?:systemd/(?:random-seed|credential\.secret)|urandom/random-seed)$",
         "every instance would begin with the same randomness",
     ),
+    _rule(
+        "instance",
+        r"^/var/lib/(?:cloud/(?:instances?|data|seed)/|dhcp/|dhcpcd/|systemd/timers/)"
+        r"|^/etc/udev/rules\.d/70-persistent-",
+        "what one instance was, and no other is",
+    ),
     _rule("log", r"^/var/log/", "a log of the build"),
     _rule("cache", rf"^(?:{_CACHES})", "a cache of the build"),
     _rule("temporary", r"^/(?:var/)?tmp/", "left behind by the build", _is_there),

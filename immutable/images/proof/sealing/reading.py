@@ -12,7 +12,12 @@ from typing import BinaryIO
 
 import attrs
 
-from immutable.images.proof.entropy import assignments, is_secret, is_secret_name
+from immutable.images.proof.entropy import (
+    assignments,
+    is_secret,
+    is_secret_name,
+    passwords_in_addresses,
+)
 from immutable.images.proof.inside import opened
 from immutable.images.proof.sealing.shipped import Shipped
 from immutable.images.proof.sealing.walking import Seen
@@ -168,6 +173,9 @@ def _settings(name: str, data: bytes) -> Iterator[tuple[str, str]]:
         for found in assignments(line):
             if is_secret(found.name, found.value):
                 yield "entropy", f"line {number}: the value of {found.name}"
+        for found in passwords_in_addresses(line):
+            if is_secret(found.name, found.value):
+                yield "entropy", f"line {number}: a password in an address"
     stem = PurePosixPath(name).name
     named = is_secret_name(stem) and stem not in _LISTS_OF_USERS
     if named and is_secret(stem, text.strip()):

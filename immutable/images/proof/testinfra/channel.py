@@ -15,8 +15,9 @@ from immutable.images.proof.places import Ran
 
 VARIABLE = "IMMUTABLE_PROOF_CHANNEL"
 """Names the descriptor of the socket in pytest's environment."""
-LINE_LIMIT_BYTES = 32 << 20
-"""More than the output that any runner may return."""
+OUTPUT_LIMIT_BYTES = 16 << 20
+"""No command may say more."""
+LINE_LIMIT_BYTES = 2 * OUTPUT_LIMIT_BYTES
 _PIECE_BYTES = 64 << 10
 
 Outcome = Literal["passed", "failed", "skipped", "undecided"]

@@ -74,6 +74,8 @@ class HostTests:
                 reports = list(pytest.reports(deadline))
             except TimeoutError:
                 return undecided(self.name, f"not done within {spell(self.timeout)}")
+            except (ValueError, TypeError, KeyError):
+                return undecided(self.name, "a test got in the way of what is reported")
             return self._judged(reports, pytest)
 
     def _judged(self, reports: list[Reported], pytest: Pytest) -> Judgement:

@@ -98,9 +98,12 @@ class Pytest:
     def _ran(self, command: str, deadline: float) -> Ran | Trouble:
         timeout = timedelta(seconds=_left(deadline))
         try:
-            return self._run(("/bin/sh", "-c", command), timeout=timeout)
+            ran = self._run(("/bin/sh", "-c", command), timeout=timeout)
         except OSError as exc:
             return Trouble(reason=str(exc) or type(exc).__name__)
+        if len(ran.stdout) + len(ran.stderr) > channel.OUTPUT_LIMIT_BYTES:
+            return Trouble(reason="it says too much")
+        return ran
 
 
 def _command(path: Path) -> list[str]:
