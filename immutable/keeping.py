@@ -10,6 +10,7 @@ from immutable.deploying import caretaking, operations
 from immutable.deploying.engine import Engine
 from immutable.durations import duration
 from immutable.host import Stop
+from immutable.images import clearing
 from immutable.results import Deployment
 from immutable.service import Service
 
@@ -95,9 +96,10 @@ def sweep(
 ) -> Deployment:
     """Retire this service's fleets that its ledger does not answer for.
 
-    Found by name, tags and ledger id; nothing that has traffic is touched.
+    Found by name, tags and ledger id; nothing that has traffic is touched. Trials of
+    `bisect` are ended, whether their process has died or not.
     """
-    return work_on(service, on_event, None, progress, operations.sweep)
+    return work_on(service, on_event, None, progress, clearing.sweep)
 
 
 def destroy(

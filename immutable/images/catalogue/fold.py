@@ -1,6 +1,6 @@
 """From one catalogue to the next: pure and total."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import attrs
 
@@ -29,6 +29,8 @@ from immutable.images.catalogue.state import (
 )
 from immutable.model import ImageId
 
+REMEMBERED = timedelta(days=30)
+"""So long a lease that has ended is still known: whoever held it may have died."""
 OVERRIDES_KEPT = 100
 """So many overrides stay in the catalogue; older ones are in history."""
 
@@ -106,7 +108,7 @@ def _leased(
     others = tuple(
         lease
         for lease in catalogue.leases
-        if (lease.image, lease.holder) != mine and lease.until > at
+        if (lease.image, lease.holder) != mine and lease.until + REMEMBERED > at
     )
     if isinstance(entry, LeaseEnded):
         return attrs.evolve(catalogue, leases=others)

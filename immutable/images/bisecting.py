@@ -1,0 +1,205 @@
+"""Which release broke it: a binary search over the images of the past, off production."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+import attrs
+
+from immutable.api import OnEvent
+from immutable.deploying import admitting, choosing
+from immutable.deploying.engine import Engine
+from immutable.deploying.entering import is_leased, load
+from immutable.deploying.interrupting import Asked, uninterrupted
+from immutable.deploying.opening import open_engine
+from immutable.display import listener
+from immutable.durations import duration
+from immutable.errors import Cancelled, Contention, InvalidInput, UnknownRelease
+from immutable.events import Judged
+from immutable.host import Stop
+from immutable.images.catalogue.wording import check_reason
+from immutable.images.trials import Trial, Wish, check_possible, try_release
+from immutable.ledger.goals import DeployGoal
+from immutable.ledger.records import Begun
+from immutable.model import FleetName, Release, VerdictStatus
+from immutable.protocols import Validator
+from immutable.service import Service, check_size, check_validators
+
+
+@attrs.frozen(kw_only=True)
+class Bisection:
+    """What a search has found, with everything that was tried."""
+
+    good: Release
+    """The latest release that is known to be good."""
+    first_bad: Release | None
+    """The first bad one; None where those before it could not be judged."""
+    suspects: tuple[Release, ...]
+    """The first bad one is among these: just it, where it is known."""
+    trials: tuple[Trial, ...]
+    """In the order in which they were made."""
+
+    def __str__(self) -> str:
+        """Return the log, a line for each trial."""
+        lines = [
+            f"  v{t.release.number} {t.verdict.status} {t.verdict.evidence}".rstrip()
+            for t in self.trials
+        ]
+        among = ", ".join(f"v{release.number}" for release in self.suspects)
+        word = (
+            "the first bad release is" if self.first_bad else "the first bad is among"
+        )
+        return "\n".join([f"v{self.good.number} is good; {word} {among}", *lines])
+
+
+def bisect(
+    service: Service,
+    good: int,
+    bad: int,
+    check: Validator,
+    *,
+    size: int = 1,
+    ttl: timedelta | str = "1h",
+    on_event: OnEvent | None = None,
+    cancel: Stop | None = None,
+    progress: bool | str = False,
+    allow_revoked: str | None = None,
+) -> Bisection:
+    """Find the first bad release between a good one and a bad one.
+
+    Each release in the middle is launched as a small fleet of its own and judged on the
+    preview route: production is not touched. What is undecided is passed over, as are
+    images that are gone or revoked. Nothing that is the same but for its number is tried
+    twice. A killed search leaves what `sweep` takes away.
+
+    Args:
+        service: whose history.
+        good: the number of a release that works. It is believed.
+        bad: the number of a later one that does not. It is believed, too.
+        check: any validator: True or passed is good, False or failed is bad, None is
+            undecided. It is given a `Target` on the preview route.
+        size: instances in each trial.
+        ttl: after this the tags of a trial say that it is over.
+        on_event: gets a `Judged` for each trial, in order.
+        cancel: anything with ``is_set()``.
+        progress: show progress; see `deploy`.
+        allow_revoked: why revoked images may be tried; see `deploy`.
+
+    Raises:
+        InvalidInput: the arguments cannot be meant.
+        UnknownRelease: there is no such release.
+        Unsupported: the switch has no preview route, or compares nothing.
+        Contention: a deployment is in progress.
+        Cancelled: the caller asked to stop; what was tried is taken away.
+        LedgerError, BackendError: something cannot be reached.
+    """
+    (judge,) = check_validators((check,))
+    why, asked = check_reason(allow_revoked), Asked(cancel)
+    wish = Wish(
+        check=judge, size=check_size(size), ttl=duration(ttl), allow_revoked=why
+    )
+    with listener(on_event, progress) as tell:
+        engine = open_engine(service, tell=tell, stop=asked)
+        return uninterrupted(
+            engine.host, lambda: _search(engine, good, bad, wish), asked
+        )
+
+
+def _search(engine: Engine, good: int, bad: int, wish: Wish) -> Bisection:
+    engine, _ = load(engine)
+    releases = between(_history(engine), good, bad)
+    check_possible(engine)
+    known = {
+        releases[0].digest: VerdictStatus.PASSED,
+        releases[-1].digest: VerdictStatus.FAILED,
+    }
+    low, high, trials, skipped = 0, len(releases) - 1, list[Trial](), set[int]()
+    while (middle := choose(low, high, skipped)) is not None:
+        status = known.get(releases[middle].digest)
+        if status is None:
+            trial = _trial(engine, releases[middle], wish)
+            trials.append(trial)
+            status = known[releases[middle].digest] = trial.verdict.status
+        match status:
+            case VerdictStatus.PASSED:
+                low = middle
+            case VerdictStatus.FAILED:
+                high = middle
+            case VerdictStatus.UNDECIDED:
+                skipped.add(middle)
+    return _found(releases, low, high, trials)
+
+
+def between(releases: Iterable[Release], good: int, bad: int) -> tuple[Release, ...]:
+    """Return the releases from the good one to the bad one, ascending.
+
+    Raises:
+        UnknownRelease: one of the two is not among them.
+        InvalidInput: the good one is not the earlier.
+    """
+    known = {release.number: release for release in releases}
+    for number in (good, bad):
+        if number not in known:
+            names = ", ".join(f"v{each}" for each in sorted(known)) or "none"
+            raise UnknownRelease(
+                f"there is no release {number!r}; there are: {names}",
+                hint="see history()",
+            )
+    if good >= bad:
+        raise InvalidInput(
+            f"v{good} is not before v{bad}", hint="name the good one, then the bad one"
+        )
+    return tuple(known[number] for number in sorted(known) if good <= number <= bad)
+
+
+def choose(low: int, high: int, skipped: set[int]) -> int | None:
+    """Return what to try next: what is nearest to the middle; None: nothing is left."""
+    left = [at for at in range(low + 1, high) if at not in skipped]
+    return min(left, key=lambda at: (abs(2 * at - low - high), at), default=None)
+
+
+def _found(
+    releases: tuple[Release, ...], low: int, high: int, trials: list[Trial]
+) -> Bisection:
+    suspects = releases[low + 1 : high + 1]
+    return Bisection(
+        good=releases[low],
+        first_bad=releases[high] if len(suspects) == 1 else None,
+        suspects=suspects,
+        trials=tuple(trials),
+    )
+
+
+def _trial(engine: Engine, release: Release, wish: Wish) -> Trial:
+    """Try a release while nobody deploys, and tell what became of it."""
+    if engine.stop.is_set():
+        raise Cancelled("asked to stop between two trials")
+    engine, state = load(engine)
+    admitting.check_free(state, leased=is_leased(state, engine.host))
+    if state.attempt is not None:
+        raise Contention("a deployer died at work", hint="recover() first")
+    trial = try_release(engine, release, wish)
+    engine.tell(
+        Judged(
+            at=engine.host.now(),
+            fleet=trial.fleet or _no_fleet(release),
+            live=False,
+            verdict=trial.verdict,
+        )
+    )
+    return trial
+
+
+def _no_fleet(release: Release) -> FleetName:
+    return FleetName(f"v{release.number}")
+
+
+def _history(engine: Engine) -> tuple[Release, ...]:
+    """Return the releases that were live, and those that never came so far."""
+    found = {release.number: release for release in choosing.ever_live(engine)}
+    for record in engine.journal.history():
+        match record.entry:
+            case Begun(goal=DeployGoal(release=release)):
+                found.setdefault(release.number, release)
+            case _:
+                pass
+    return tuple(found[number] for number in sorted(found))
