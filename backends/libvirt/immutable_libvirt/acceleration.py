@@ -15,7 +15,9 @@ import attrs
 import libvirt
 
 from immutable_libvirt.bootable import BootFiles
+from immutable_libvirt.building.kernel import COMMAND_LINE
 from immutable_libvirt.config import LibvirtConfig
+from immutable_libvirt.daemon import Daemon
 from immutable_libvirt.domain import Hypervisor, Machine, build_probe
 from immutable_libvirt.locks import exclusive
 from immutable_libvirt.store import make_passable
@@ -30,16 +32,23 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def decide(
-    connection: libvirt.virConnect, config: LibvirtConfig, boot: BootFiles
+    connection: libvirt.virConnect, config: LibvirtConfig, boot: BootFiles | None
 ) -> Hypervisor:
     """Return what to run instances on; the first call of a boot may take the deadline.
+
+    Args:
+        connection: to the daemon that would run them.
+        config: what was asked for.
+        boot: what an image boots. One that brings a boot loader cannot tell whether it
+            came up: None, any kernel of the pool, and without one no acceleration.
 
     Raises:
         libvirtError: the daemon went away.
     """
     if config.acceleration != "auto":
         return config.acceleration
-    if not _KVM.exists():
+    boot = boot or _any_kernel(config.pool)
+    if boot is None or not _KVM.exists():
         return "tcg"
     directory = config.pool / "probe"
     make_passable(directory)
@@ -47,6 +56,28 @@ def decide(
         key = _key(connection, boot)
         known = _recall(directory / "acceleration.json", key)
         return known or _find_out(connection, config, boot, key)
+
+
+def decide_alone(config: LibvirtConfig) -> Hypervisor:
+    """Return what a machine runs on that another tool boots, not libvirt.
+
+    Raises:
+        Unavailable: libvirt is needed to find out, and is missing.
+    """
+    if config.acceleration != "auto":
+        return config.acceleration
+    if not _KVM.exists() or _any_kernel(config.pool) is None:
+        return "tcg"
+    return decide(Daemon(uri=config.uri).connection(), config, None)
+
+
+def _any_kernel(pool: Path) -> BootFiles | None:
+    for kernel in sorted((pool / "kernels").glob("*/vmlinuz")):
+        initrd = kernel.with_name("initrd")
+        return BootFiles(
+            kernel=kernel, initrd=initrd, layers=(), command_line=COMMAND_LINE
+        )
+    return None
 
 
 def _find_out(

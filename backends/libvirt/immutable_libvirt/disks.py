@@ -9,7 +9,7 @@ from pathlib import Path
 from immutable.errors import BackendError, Unavailable
 from immutable.model import FleetSpec
 from immutable_libvirt.addresses import gateway_of
-from immutable_libvirt.bootable import BootFiles
+from immutable_libvirt.bootable import BootDisk, BootFiles
 from immutable_libvirt.building.guest import GuestNetwork, guest_disk, guest_files
 from immutable_libvirt.config import LibvirtConfig
 from immutable_libvirt.domain import Disk
@@ -43,6 +43,34 @@ def make_disks(
     return (
         *layers,
         Disk(serial="scratch", path=scratch, is_writable=True, backing=template),
+        Disk(serial="config", path=handed),
+    )
+
+
+def make_whole_disks(
+    config: LibvirtConfig,
+    disk: BootDisk,
+    spec: FleetSpec,
+    facts: InstanceFacts,
+    directory: Path,
+) -> tuple[Disk, ...]:
+    """Make the disks of an instance that boots from a disk of its own, that one first.
+
+    Raises:
+        InvalidInput: the configuration document cannot be handed over.
+        Unavailable: a tool is not installed.
+    """
+    root, handed = directory / "root.qcow2", directory / "config.tar"
+    _make_overlay(root, disk.path, disk.format)
+    _write(handed, config_disk(config, spec, facts))
+    return (
+        Disk(
+            serial="root",
+            path=root,
+            is_writable=True,
+            backing=disk.path,
+            backing_format=disk.format,
+        ),
         Disk(serial="config", path=handed),
     )
 
@@ -106,9 +134,9 @@ def _make_filesystem(path: Path, size_gib: int) -> None:
     _run("mke2fs", "-q", "-F", "-t", "ext4", *options, "--", str(path))
 
 
-def _make_overlay(path: Path, template: Path) -> None:
+def _make_overlay(path: Path, template: Path, backing_format: str = "raw") -> None:
     # The name in the file is not used: domains state the backing file themselves.
-    backing = ["-b", str(template), "-F", "raw"]
+    backing = ["-b", str(template), "-F", backing_format]
     _run("qemu-img", "create", "-q", "-f", "qcow2", *backing, "--", str(path))
 
 

@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element
 import attrs
 
 from immutable_libvirt.addresses import mac_of
+from immutable_libvirt.bootable import Format
 from immutable_libvirt.facts import InstanceFacts
 from immutable_libvirt.metadata import to_element
 from immutable_libvirt.xml import add, text_of
@@ -25,16 +26,20 @@ class Disk:
     path: Path
     is_writable: bool = False
     backing: Path | None = None
-    """The raw file under a writable qcow2 overlay."""
+    """The file under a writable qcow2 overlay."""
+    backing_format: Format = "raw"
 
 
 @attrs.frozen(kw_only=True)
 class Machine:
-    """What is booted, with which kernel arguments, on how large a machine."""
+    """What is booted, with which kernel arguments, on how large a machine.
 
-    kernel: Path
-    initrd: Path
-    arguments: str
+    Without a kernel, the firmware boots from the first disk.
+    """
+
+    kernel: Path | None = None
+    initrd: Path | None = None
+    arguments: str = ""
     memory_mib: int
     vcpus: int
     hypervisor: Hypervisor
@@ -136,6 +141,9 @@ def _metadata(facts: InstanceFacts) -> Element:
 def _add_boot(root: Element, machine: Machine) -> None:
     boot = add(root, "os")
     add(boot, "type", "hvm", arch="x86_64", machine="q35")
+    if machine.kernel is None:
+        add(boot, "boot", dev="hd")
+        return
     add(boot, "kernel", str(machine.kernel))
     add(boot, "initrd", str(machine.initrd))
     add(boot, "cmdline", machine.arguments)
@@ -162,7 +170,7 @@ def _add_disk(devices: Element, disk: Disk, index: int) -> None:
         add(element, "readonly")
         add(element, "shareable")
     if disk.backing is not None:
-        _add_backing(element, disk.backing)
+        _add_backing(element, disk.backing, disk.backing_format)
     add(element, "target", dev=f"vd{chr(ord('a') + index)}", bus="virtio")
     add(element, "serial", disk.serial)
 
@@ -174,10 +182,10 @@ def _add_source(parent: Element, path: Path, *, is_ours: bool) -> None:
         add(source, "seclabel", model="dac", relabel="no")
 
 
-def _add_backing(element: Element, path: Path) -> None:
+def _add_backing(element: Element, path: Path, backing_format: str) -> None:
     # Stated in full, so that neither libvirt nor QEMU looks into the overlay for it.
     backing = add(element, "backingStore", type="file")
-    add(backing, "format", type="raw")
+    add(backing, "format", type=backing_format)
     _add_source(backing, path, is_ours=True)
     add(backing, "backingStore")
 

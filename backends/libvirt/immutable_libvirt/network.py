@@ -4,14 +4,14 @@ import re
 import socket
 import struct
 from collections.abc import Iterator
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
 import libvirt
 
 from immutable.errors import Taken, Unavailable
-from immutable_libvirt.addresses import gateway_of
+from immutable_libvirt.addresses import gateway_of, mac_of
 from immutable_libvirt.config import LibvirtConfig
 from immutable_libvirt.errors import BACKEND, is_absent, translated
 from immutable_libvirt.locks import exclusive
@@ -69,6 +69,37 @@ def ensure(
         network = network or connection.networkDefineXML(build(config))
         network.setAutostart(True)
         _start(network, config)
+
+
+def reserve(
+    connection: libvirt.virConnect,
+    config: LibvirtConfig,
+    address: IPv4Address,
+    *,
+    lock: Path,
+) -> None:
+    """Let the network hand out an address by DHCP, to the one machine that may have it.
+
+    A reservation stays when the machine is gone: hardware addresses follow from
+    addresses, so that it is right for whoever gets the address next.
+
+    Raises:
+        Unavailable: there is no such network.
+    """
+    host = Element("host", mac=mac_of(address), ip=str(address))
+    with exclusive(lock), translated("network.reserve", config.network, changes=True):
+        network = connection.networkLookupByName(config.network)
+        there = parse(network.XMLDesc()).iterfind("ip/dhcp/host")
+        if str(address) in {element.get("ip") for element in there}:
+            return
+        network.update(
+            libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST,
+            libvirt.VIR_NETWORK_SECTION_IP_DHCP_HOST,
+            -1,  # the network has one subnet
+            text_of(host),
+            libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE
+            | libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG,
+        )
 
 
 def _start(network: libvirt.virNetwork, config: LibvirtConfig) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from pathlib import Path
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -112,6 +113,21 @@ def test_a_probe_has_no_disk_and_no_network(machine: Machine) -> None:
     assert root.find("devices/disk") is None
     assert root.find("devices/interface") is None
     assert root.find("devices/serial") is not None
+
+
+@given(SPECS)
+def test_without_a_kernel_the_firmware_boots_the_first_disk(spec: DomainSpec) -> None:
+    """There is nothing to boot beside it, and its backing file's format is stated."""
+    machine = attrs.evolve(spec.machine, kernel=None, initrd=None, arguments="")
+    backed = {"is_writable": True, "backing": Path("/t"), "backing_format": "qcow2"}
+    disk = Disk(serial="root", path=Path("/pool/root"), **backed)
+    root = xml.parse(build(attrs.evolve(spec, machine=machine, disks=(disk,))))
+    found = root.find("os")
+    assert found is not None
+    assert [(e.tag, e.get("dev")) for e in found] == [("type", None), ("boot", "hd")]
+    backing = root.find("devices/disk/backingStore/format")
+    assert backing is not None
+    assert backing.get("type") == "qcow2"
 
 
 def _facts(**changed: object) -> InstanceFacts:

@@ -28,6 +28,10 @@ _PACKAGES = {
     "lz4": "lz4",
     "mkfs.erofs": "erofs-utils",
     "mmdebstrap": "mmdebstrap",
+    "packer": "packer",
+    "prlimit": "util-linux",
+    "qemu-img": "qemu-utils",
+    "qemu-system-x86_64": "qemu-system-x86",
     "setpriv": "util-linux",
     "unshare": "util-linux",
 }
