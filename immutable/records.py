@@ -91,3 +91,13 @@ class ImageRecords(Protocol):
     def kept(self, image: ImageId, name: Kept) -> bytes | None:
         """Return a document that was kept; None when none was kept under this name."""
         ...
+
+    def sweep(self) -> tuple[str, ...]:
+        """Remove what killed builds left behind, and return the names of what was removed.
+
+        That is unfinished work, and builders' machines and directories.
+
+        Then: a build in progress loses nothing; whole images, records and documents stay.
+        Again: returns nothing.
+        """
+        ...

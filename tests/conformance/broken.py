@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 
 import attrs
@@ -9,7 +10,7 @@ import attrs
 from immutable import Recipe
 from immutable.model import Endpoint, InstanceId, ServiceName
 from immutable.protocols import Backend, Machines, Switch
-from immutable.testing import World, conformance, world
+from immutable.testing import Killed, World, conformance, world
 
 _NUMBERS = count(1)
 OPENED: Counter[str] = Counter()
@@ -86,11 +87,23 @@ class Defect:
             if machines
             else lambda i: lab.kill_server(InstanceId(i)),
             machines=machines,
+            abandon=lambda: abandon(lab),
             visit=visit,
             ready_timeout="10s",
             pages=60,
             crashes=6,
             name=self.name,
+        )
+
+
+def abandon(lab: World) -> None:
+    """Let a build be killed."""
+    recipe = Recipe.base("debian:12").run("make haste")
+    lab.kill_deployer(at=1)
+    with suppress(Killed):
+        lab.host.aside(
+            lambda: lab.backend.images.build(recipe, on_output=lambda _line: None),
+            lambda: None,
         )
 
 

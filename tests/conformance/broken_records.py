@@ -1,13 +1,8 @@
-"""Backends whose records of images, locks, roots or documents break the contract."""
+"""Backends whose records of images, locks or rebuilding break the contract."""
 
 # ruff: noqa: D101 - what is wrong with each is said in DEFECTS, at the end
 
-import atexit
-import shutil
-import tempfile
-from contextlib import contextmanager
 from itertools import count
-from pathlib import Path
 
 import attrs
 from broken import Defect, Over
@@ -18,20 +13,11 @@ from immutable.images.lock import Lock
 from immutable.model import Digest, digest_of
 
 _SERIAL = count()
-UNPLACED = "records: the root of an image can be read"
-APART = "records: documents are told apart"
 
 
 def another_digest():
     """Return a digest that nothing has."""
     return Digest(digest_of("another digest", next(_SERIAL)))
-
-
-def folder():
-    """Return a directory that stays while the program runs."""
-    made = tempfile.mkdtemp(prefix="immutable-broken-")
-    atexit.register(shutil.rmtree, made, ignore_errors=True)
-    return Path(made) / "root"
 
 
 class ListsWhatWas(Over):
@@ -174,112 +160,6 @@ class UnknownIsMissing(Over):
             raise BackendError(f"no record of {image}") from exc
 
 
-class EmptyRoot(Over):
-    @contextmanager
-    def root(self, image):
-        with self.inner.root(image), tempfile.TemporaryDirectory() as path:
-            yield Path(path)
-
-
-class RootStays(Over):
-    @contextmanager
-    def root(self, image):
-        with self.inner.root(image) as path:
-            yield shutil.copytree(path, folder())
-
-
-class RootStaysAfterErrors(Over):
-    @contextmanager
-    def root(self, image):
-        with self.inner.root(image) as path:
-            copy = shutil.copytree(path, folder())
-        yield copy
-        shutil.rmtree(copy)
-
-
-class OneRoot(Over):
-    """Unpacks an image once, and hands the same directory out each time."""
-
-    def __init__(self, inner):
-        super().__init__(inner)
-        self.cache = {}
-
-    @contextmanager
-    def root(self, image):
-        with self.inner.root(image) as path:
-            shown = folder()
-            cached = self.cache.get(image)
-            if cached:
-                cached.rename(shown)
-            else:
-                shutil.copytree(path, shown)
-        try:
-            yield shown
-        finally:
-            self.cache[image] = shown.rename(folder())
-
-
-class RootOfAnything(Over):
-    @contextmanager
-    def root(self, image):
-        with tempfile.TemporaryDirectory() as path:
-            if self.inner.find(image) is None:
-                yield Path(path)
-                return
-            with self.inner.root(image) as found:
-                yield found
-
-
-class WritesOver(Over):
-    def keep(self, image, name, content):
-        old = self.inner.kept(image, name) or b""
-        self.inner.keep(image, name, content + old[len(content) :])
-
-
-class KeepsOnce(Over):
-    def keep(self, image, name, content):
-        if self.inner.kept(image, name) is None:
-            self.inner.keep(image, name, content)
-
-
-class OneDocument(Over):
-    def keep(self, image, name, content):
-        self.inner.keep(image, "sbom.json", content)
-
-    def kept(self, image, name):
-        return self.inner.kept(image, "sbom.json")
-
-
-class OneForAll(Over):
-    def keep(self, image, name, content):
-        self.inner.keep("all", name, content)
-
-    def kept(self, image, name):
-        return self.inner.kept("all", name)
-
-
-class EmptyDocuments(Over):
-    def kept(self, image, name):
-        return self.inner.kept(image, name) or b""
-
-
-class DocumentsDieToo(Over):
-    def kept(self, image, name):
-        return self.inner.kept(image, name) if self.inner.find(image) else None
-
-
-class DocumentsInTheObject(Over):
-    def __init__(self, inner):
-        super().__init__(inner)
-        self.documents = {}
-
-    def keep(self, image, name, content):
-        self.documents[image, name] = content
-
-    def kept(self, image, name):
-        return self.documents.get((image, name))
-
-
 class RecordsInTheObject(Over):
     def __init__(self, inner):
         super().__init__(inner)
@@ -300,9 +180,6 @@ FAMILY = "records: an image knows its recipe and its parent"
 HOLDS = "records: a lock holds"
 IDENTICAL = "records: a rebuilt image is identical"
 THERE_AGAIN = "records: a deleted image is there again when it is rebuilt"
-AWAY = "records: a root is gone afterwards"
-WHOLE = "records: a document is kept whole"
-NOT_KEPT = "records: what was not kept is not there"
 ANEW = "records: records and documents outlive the process"
 DEFECTS = (
     images("lists deleted images", ListsWhatWas, LISTED),
@@ -344,26 +221,6 @@ DEFECTS = (
         UnknownIsMissing,
         "records: what nobody knows is not rebuilt",
     ),
-    images("shows an empty root", EmptyRoot, UNPLACED),
-    images("leaves roots behind", RootStays, AWAY),
-    images("leaves roots behind after errors", RootStaysAfterErrors, AWAY),
-    images("hands out one root", OneRoot, "records: a root changes no image"),
-    images(
-        "has a root of anything",
-        RootOfAnything,
-        "records: what is not there has no root",
-    ),
-    images("writes documents over older ones", WritesOver, WHOLE),
-    images("keeps the first document", KeepsOnce, WHOLE),
-    images("keeps one document of an image", OneDocument, APART, NOT_KEPT),
-    images("keeps one document for all", OneForAll, APART, NOT_KEPT),
-    images("has empty documents", EmptyDocuments, NOT_KEPT),
-    images(
-        "forgets documents of deleted images",
-        DocumentsDieToo,
-        "records: documents stay when the image is deleted",
-    ),
-    images("remembers documents in the object", DocumentsInTheObject, ANEW),
     images("remembers records in the object", RecordsInTheObject, ANEW),
     Defect(
         name="keeps records though it says that it does not",

@@ -7,6 +7,7 @@ from pathlib import Path
 import broken_finding
 import broken_fleets
 import broken_images
+import broken_keeping
 import broken_others
 import broken_records
 import broken_switches
@@ -27,6 +28,7 @@ DEFECTS = (
     *broken_finding.DEFECTS,
     *broken_images.DEFECTS,
     *broken_records.DEFECTS,
+    *broken_keeping.DEFECTS,
     *broken_switches.DEFECTS,
     *broken_others.MACHINES,
 )

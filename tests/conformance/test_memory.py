@@ -1,4 +1,5 @@
 import pytest
+from broken import abandon
 
 from immutable import Recipe
 from immutable.testing import Script, conformance, world
@@ -30,6 +31,7 @@ def subject(request: pytest.FixtureRequest) -> conformance.Subject:
         broken=lab.image("broken", ready=False),
         spare=Recipe.base("debian:12").run("make spare"),
         kill=lab.kill_server,
+        abandon=lambda: abandon(lab),
         inventory=lambda service: frozenset(
             server.id for server in lab.servers() if server.id.startswith(service)
         ),

@@ -197,6 +197,9 @@ def test_a_killed_build_leaves_an_image_with_its_record_or_nothing(lab, address)
     images = lab.backend.images
     assert len(images.list()) == 1
     assert all(images.record(image.id).image == image for image in images.list())
+    assert [name.partition("/")[0] for name in images.sweep()] == ["work", "work"]
+    assert images.sweep() == ()
+    assert len(images.list()) == 1
 
 
 def test_calls_about_records_fail_as_all_others_do(lab, address):

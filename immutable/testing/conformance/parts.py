@@ -68,6 +68,13 @@ class Parts(Watch):
         self.subject.kill(instance)
         self.changed()
 
+    def abandon(self) -> None:
+        """Let a build be killed half-way."""
+        if self.subject.abandon is None:
+            raise AssertionError("the subject cannot let builds be killed")
+        self.subject.abandon()
+        self.changed()
+
     @functools.cached_property
     def machines(self) -> Machines:
         """Return the single servers; errors that are not of the tree are noticed."""

@@ -1,15 +1,36 @@
-"""Cases of `immutable.records.ImageRecords`: images made again, and documents beside them."""
+"""Cases of `immutable.records.ImageRecords`: images made again, documents, and sweeping."""
+
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from immutable.errors import UnknownImage
 from immutable.images.record import Kept
-from immutable.testing.conformance.case import Part
+from immutable.testing.conformance.case import (
+    Fit,
+    Part,
+    Terms,
+    not_applicable,
+)
 from immutable.testing.conformance.suite import case, each, reopenable
 from immutable.testing.conformance.trial import Trial
-from immutable.testing.conformance.workshop import unknown, with_records, workshop
+from immutable.testing.conformance.workshop import (
+    text_of,
+    unknown,
+    with_records,
+    workshop,
+)
 
 _BILL: Kept = "sbom.json"
 _PROOF: Kept = "proof.json"
 _LONG, _SHORT = b'{"long": "document"}' * 100, b"{}\x00\xff"
+_PATIENCE_S = 1.0
+"""So long a build is held up for a sweep that may be waiting for the build."""
+
+
+def with_accidents(terms: Terms) -> Fit:
+    """Apply where a build can be killed."""
+    if terms.subject.abandon is None:
+        return not_applicable("the subject cannot let builds be killed")
+    return with_records(terms)
 
 
 @case(
@@ -158,3 +179,84 @@ def outlives_the_process(t: Trial) -> None:
         t.expect(known == record, f"{record}", known)
         kept = shop.records.kept(image.id, _BILL)
         t.expect(kept == _LONG, f"{_LONG!r}", kept)
+
+
+@case(
+    Part.RECORDS,
+    "what a killed build left is swept",
+    "ImageRecords.sweep: remove what killed builds left behind, and return the names of"
+    " what was removed",
+    fit=with_accidents,
+)
+def sweeps(t: Trial) -> None:
+    """Let a build be killed, and sweep."""
+    with workshop(t) as shop:
+        shop.records.sweep()
+        t.abandon()
+        names = shop.records.sweep()
+        t.expect(bool(names) and all(names), "the name of what was left", names)
+
+
+@case(
+    Part.RECORDS,
+    "sweeping again finds nothing",
+    "ImageRecords.sweep: again: returns nothing",
+    fit=with_records,
+)
+def sweeps_once(t: Trial) -> None:
+    """Sweep twice, after a build was killed where that can be."""
+    with workshop(t) as shop:
+        if t.subject.abandon is not None:
+            t.abandon()
+        shop.records.sweep()
+        names = shop.records.sweep()
+        t.expect(names == (), "nothing", names)
+
+
+@case(
+    Part.RECORDS,
+    "a sweep takes nothing that is whole",
+    "ImageRecords.sweep: then: whole images, records and documents stay",
+    fit=with_records,
+)
+def sweeps_carefully(t: Trial) -> None:
+    """Sweep where there is an image, and the record and a document of one that is gone."""
+    with workshop(t) as shop:
+        recipe = shop.recipe()
+        image, gone = shop.build(recipe), shop.build()
+        record = shop.records.record(gone.id)
+        shop.records.keep(gone.id, _BILL, _LONG)
+        t.backend.images.delete(gone.id)
+        shop.records.sweep()
+        found = t.backend.images.find(image.id)
+        t.expect(found == image, f"{image}", found)
+        text = shop.content(image, recipe)
+        t.expect(text == text_of(recipe), text_of(recipe), text)
+        known = shop.records.record(gone.id)
+        t.expect(known == record, f"{record}", known)
+        kept = shop.records.kept(gone.id, _BILL)
+        t.expect(kept == _LONG, f"{_LONG!r}", kept)
+
+
+@case(
+    Part.RECORDS,
+    "a sweep leaves a build alone",
+    "ImageRecords.sweep: then: a build in progress loses nothing",
+    fit=with_records,
+)
+def sweeps_beside(t: Trial) -> None:
+    """Sweep in the middle of a build: whenever it says something."""
+    with workshop(t) as shop, ThreadPoolExecutor(1) as beside:
+        swept: list[Future[tuple[str, ...]]] = []
+
+        def sweep(_line: str) -> None:
+            swept.append(beside.submit(shop.records.sweep))
+            wait(swept[-1:], _PATIENCE_S)
+
+        recipe = shop.recipe()
+        image = shop.build(recipe, on_output=sweep)
+        names = [name for future in swept for name in future.result()]
+        found = t.backend.images.find(image.id)
+        t.expect(found == image, f"{image}, and {names} are not of it", found)
+        text = shop.content(image, recipe)
+        t.expect(text == text_of(recipe), text_of(recipe), text)

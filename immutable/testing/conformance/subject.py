@@ -39,6 +39,8 @@ class Subject:
         servers: returns so many members that answer the health check, for switches that
             take any address; then trying the switch launches nothing.
         kill: lets an instance die without the backend's help, as a crash would.
+        abandon: lets a build be killed half-way, so that there is something to sweep;
+            for backends that keep records.
         visit: returns what a client is served at an endpoint; it differs between
             ``good`` and ``another``.
         inventory: names everything that exists at the provider for the service; the
@@ -72,6 +74,7 @@ class Subject:
     machines: Machines | None = None
     servers: Callable[[int], tuple[Member, ...]] | None = None
     kill: Callable[[InstanceId], None] | None = None
+    abandon: Callable[[], None] | None = None
     visit: Callable[[Endpoint], str] | None = None
     inventory: Callable[[ServiceName], frozenset[str]] | None = None
     close: Callable[[ServiceName], None] | None = None

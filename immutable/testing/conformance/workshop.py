@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -50,16 +50,20 @@ class Workshop:
         base = recipes(self._t.terms)[0] if upon is None else upon
         return base.files(source, f"/etc/immutable-kit/{name}")
 
-    def build(self, recipe: Recipe | None = None) -> Image:
+    def build(
+        self,
+        recipe: Recipe | None = None,
+        on_output: Callable[[str], None] = lambda _line: None,
+    ) -> Image:
         """Build a recipe, or one that nobody has; it is deleted in the end."""
         asked = self.recipe() if recipe is None else recipe
-        image = self._t.backend.images.build(asked, on_output=_ignore)
+        image = self._t.backend.images.build(asked, on_output=on_output)
         self._made.append(image)
         return image
 
     def rebuild(self, image: Image) -> Image:
         """Build an image from its record, and expect it to be identical."""
-        again = self.records.rebuild(image.id, on_output=_ignore)
+        again = self.records.rebuild(image.id, on_output=lambda _line: None)
         self._t.expect(again.is_identical, f"{image.id} as it was", again)
         return again.image
 
@@ -110,8 +114,3 @@ def text_of(recipe: Recipe) -> str:
 def unknown(t: Trial) -> ImageId:
     """Return the id that an image could have which nobody ever built."""
     return ImageId(f"{t.service}-never-built")
-
-
-def _ignore(line: str) -> None:
-    """Take a line of output that nobody asked for."""
-    del line

@@ -24,6 +24,8 @@ class Archive:
 
     records: dict[ImageId, ImageRecord] = attrs.field(factory=dict)
     documents: dict[tuple[ImageId, Kept], bytes] = attrs.field(factory=dict)
+    unfinished: list[str] = attrs.field(factory=list)
+    """The work of builds that were killed."""
     _lists: dict[str, bytes] = attrs.field(factory=dict, init=False)
     _files: dict[str, bytes] = attrs.field(factory=dict, init=False)
 

@@ -21,7 +21,7 @@ from immutable.testing.memory.laying import Laying
 from immutable.testing.memory.making import made_again, record_of
 from immutable.testing.memory.pinning import lock_of
 from immutable.testing.memory.rooting import lay_image
-from immutable.testing.scheduling import EPOCH
+from immutable.testing.scheduling import EPOCH, Killed
 from immutable.testing.servers import to_datetime
 
 
@@ -38,7 +38,13 @@ class MemoryImages(SimulatedImages):
         if name not in self._cloud.images:
             on_output(f"built {name}")
         record = self._archive.records.get(name) or record_of(recipe, self._archive)
-        return self._gate.effect("images.build", name, land=lambda _: self._put(record))
+        try:
+            return self._gate.effect(
+                "images.build", name, land=lambda _: self._put(record)
+            )
+        except Killed:
+            self._archive.unfinished.append(f"work/{name}")
+            raise
 
     def list(self) -> tuple[Image, ...]:
         """Return every image, oldest first; those put there by hand are the oldest."""
@@ -104,6 +110,15 @@ class MemoryImages(SimulatedImages):
             name,
             look=lambda _: self._archive.documents.get((image, name)),
         )
+
+    def sweep(self) -> tuple[str, ...]:
+        """Remove the work of builds that were killed."""
+        return self._gate.effect("images.sweep", land=lambda _: self._swept())
+
+    def _swept(self) -> tuple[str, ...]:
+        names = tuple(self._archive.unfinished)
+        self._archive.unfinished.clear()
+        return names
 
     def _is_there(self, image: ImageId) -> Callable[[int], Image | None]:
         return lambda _: self._cloud.images.get(image)
