@@ -61,6 +61,12 @@ def decode(data: bytes) -> ImageRecord:
         raise _damaged("cannot be understood") from exc
 
 
+def recipe_document(record: ImageRecord) -> str:
+    """Return the recorded recipe as JSON: its base and layers, their sources by digest."""
+    fields = _converter().unstructure(record)
+    return json.dumps({key: fields[key] for key in ("origin", "layers")}, sort_keys=True)
+
+
 def _damaged(what: str) -> InvalidInput:
     return InvalidInput(
         f"a record of an image {what}",

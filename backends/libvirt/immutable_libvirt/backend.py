@@ -21,6 +21,7 @@ from immutable_libvirt.store import InstanceStore
 
 _CAPABILITIES = Capabilities(
     builds_images=True,
+    keeps_records=True,
     launch_binds=False,
     keeps_logs=True,
     reachable_elsewhere=False,
@@ -84,7 +85,7 @@ def open_backend(url: Url) -> LibvirtBackend:
     machines = LibvirtMachines(config=config, daemon=daemon, store=store)
     return LibvirtBackend(
         config=config,
-        images=LibvirtImages(pool=config.pool),
+        images=LibvirtImages(pool=config.pool, config=config),
         machines=machines,
         fleets=MachineFleets(machines=machines, max_parallel=_MAX_PARALLEL),
         logs=LibvirtLogs(pool=config.pool),

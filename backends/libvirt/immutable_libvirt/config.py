@@ -23,6 +23,7 @@ _OPTIONS = (
     "acceleration",
     "bridge",
     "disk_gib",
+    "max_image_gib",
     "memory_mib",
     "network",
     "pool",
@@ -36,7 +37,8 @@ class LibvirtConfig:
     """Where instances run, what they are made of, and how large each one is.
 
     ``disk_gib`` is the ephemeral disk's virtual size: it takes room only as it is
-    written. ``pool`` keeps images, instances and the logs of instances that are gone.
+    written. No image becomes larger than ``max_image_gib``. ``pool`` keeps images,
+    instances and the logs of instances that are gone.
     """
 
     connection: Connection = "system"
@@ -47,6 +49,7 @@ class LibvirtConfig:
     memory_mib: int = 192
     vcpus: int = 1
     disk_gib: int = 2
+    max_image_gib: int = 20
     acceleration: Acceleration = "auto"
 
     @property
@@ -72,6 +75,9 @@ class LibvirtConfig:
             memory_mib=_number(url, "memory_mib", default=192, least=64, most=1 << 20),
             vcpus=_number(url, "vcpus", default=1, least=1, most=256),
             disk_gib=_number(url, "disk_gib", default=2, least=1, most=1 << 14),
+            max_image_gib=_number(
+                url, "max_image_gib", default=20, least=1, most=1 << 14
+            ),
             acceleration=_acceleration(url.option("acceleration", "auto")),
         )
 

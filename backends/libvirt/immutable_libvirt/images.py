@@ -1,28 +1,36 @@
 """The image side of the backend: found by id, built from recipes, booted directly."""
 
 import re
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import attrs
 
-from immutable.errors import UnknownImage
+from immutable.errors import BuildFailed, NotEnough, UnknownImage
+from immutable.images.lock import BOOT, Entry, Lock
+from immutable.images.origins import Existing
 from immutable.images.recipe import Recipe
+from immutable.images.record import ImageRecord, Kept, Rebuilt
 from immutable.model import Digest, Image, ImageId, digest_of
+from immutable_libvirt.archive import Archive
 from immutable_libvirt.bootable import BootFiles
 from immutable_libvirt.building import collecting
-from immutable_libvirt.building.base import codename_of
-from immutable_libvirt.building.boot import boot_key, build_kernel
+from immutable_libvirt.building.boot import guest_key
 from immutable_libvirt.building.kernel import COMMAND_LINE
-from immutable_libvirt.building.layers import Builder, Built, Step, steps_of
-from immutable_libvirt.building.manifest import SCHEMA, Manifest, load
-from immutable_libvirt.building.needs import check_needs
+from immutable_libvirt.building.making import Making, Workshop
+from immutable_libvirt.building.manifest import SCHEMA, Manifest, load, load_all
+from immutable_libvirt.building.needs import check_needs, check_tools
 from immutable_libvirt.building.process import Output
+from immutable_libvirt.building.rebuilding import Rebuilding
+from immutable_libvirt.building.recording import read_record, record
+from immutable_libvirt.building.viewing import viewed
+from immutable_libvirt.config import LibvirtConfig
 from immutable_libvirt.durable import read
 from immutable_libvirt.pool import Pool
 
 _IMAGE_ID = re.compile(r"img-[0-9a-f]{16}")
+_GIBIBYTE = 1 << 30
 
 
 def boot_files(pool: Path, image: ImageId) -> BootFiles:
@@ -31,15 +39,7 @@ def boot_files(pool: Path, image: ImageId) -> BootFiles:
     Raises:
         UnknownImage: the pool has no such image.
     """
-    manifest = _load(Pool(pool), image)
-    if manifest is None:
-        raise UnknownImage(
-            f"the pool {pool} has no image {image}",
-            hint="build it, or name the pool that it is in with ?pool=/path",
-            operation="images.boot_files",
-            resource=image,
-            backend="libvirt",
-        )
+    manifest = _required(Pool(pool), image, "images.boot_files")
     kernel = Pool(pool).kernel(manifest.kernel)
     return BootFiles(
         kernel=kernel / "vmlinuz",
@@ -51,9 +51,14 @@ def boot_files(pool: Path, image: ImageId) -> BootFiles:
 
 @attrs.frozen(kw_only=True)
 class LibvirtImages:
-    """Images in a pool: `immutable.protocols.Images`."""
+    """Images in a pool: `immutable.protocols.Images` and `immutable.records.ImageRecords`."""
 
     pool: Path
+    config: LibvirtConfig = attrs.field(
+        default=attrs.Factory(
+            lambda self: LibvirtConfig(pool=self.pool), takes_self=True
+        )
+    )
 
     def find(self, image: ImageId) -> Image | None:
         """Return the image with exactly this id, or None when there is none."""
@@ -63,49 +68,189 @@ class LibvirtImages:
     def build(self, recipe: Recipe, *, on_output: Callable[[str], None]) -> Image:
         """Build a recipe and return its image; one that exists is returned unbuilt.
 
-        Only layers from the first change on are built. What is downloaded stays in the
-        pool for the next build.
+        Only layers from the first change on are built. What is downloaded, and the
+        recipe's own files, stay in the archive beside the pool.
 
         Raises:
             InvalidInput: the recipe's base, or its number of layers, is beyond us.
-            MissingFiles: the recipe names files that are not there.
-            NotEnough: the image would not fit; checked before building.
+            UnknownImage: the image that it is built upon is gone.
+            MissingFiles: the recipe names files that are not there, or is locked to
+                packages that are kept nowhere any more.
+            NotEnough: the image would not fit, or be larger than is allowed.
             PermissionDenied: the pool cannot be written, or the caller is not root.
             Unavailable: a tool is missing, or the mirrors cannot be reached.
             BuildFailed: a layer failed; the message holds its last lines.
         """
-        codename, chain, pool = (
-            codename_of(recipe.origin),
-            recipe.digests(),
-            Pool(self.pool),
-        )
-        index = pool.build(_index(codename, recipe.digest))
+        pool = Pool(self.pool)
+        making = self._making(recipe, on_output)
+        index = pool.build(_index(making))
         found = _indexed(pool, index)
         if found:
             return found.image
-        steps = steps_of(recipe, chain)
-        check_needs(pool, steps, boot_key(codename))
-        with pool.lock("pool", shared=True):
-            manifest = _made(pool, recipe, steps, on_output)
-            _record(pool, manifest, index)
-        return manifest.image
+        known = making.known()
+        check_needs(
+            pool,
+            making.steps(known),
+            below=len(making.ground.below),
+            boots=making.has_kernel(known),
+        )
+        self._archive.prepare()
+        with _told_when_full(pool), pool.lock("pool", shared=True):
+            return self._built(making, index)
+
+    def _built(self, making: Making, index: Path) -> Image:
+        """Make an image; it counts as built when its manifest is there, and not before."""
+        pool, made = Pool(self.pool), making.make()
+        manifest = made.manifest
+        with pool.lock(manifest.id):
+            there = load(pool, manifest.id)
+            if there is None:
+                record(self._archive, making.recipe, made)
+                pool.note(pool.image(manifest.id), manifest.to_document())
+            pool.note(index, {"image": manifest.id, "schema": SCHEMA})
+        return (there or manifest).image
 
     def delete(self, image: ImageId) -> None:
         """Delete an image and what only it uses; one that is already gone is no error.
 
-        Bases and kernels stay: they are what takes long to make.
+        Bases and kernels stay: they are what takes long to make. So does its record.
         """
         if _IMAGE_ID.fullmatch(image) and self.pool.is_dir():
             collecting.delete(Pool(self.pool), image)
+
+    def list(self) -> tuple[Image, ...]:
+        """Return every image that is whole, oldest first."""
+        return tuple(manifest.image for manifest in load_all(Pool(self.pool)))
+
+    def record(self, image: ImageId) -> ImageRecord | None:
+        """Return how an image was made, whether or not it is still there.
+
+        Raises:
+            InvalidInput: its record is damaged, or of a newer version.
+        """
+        return read_record(self._archive, image)
+
+    def lock(self, recipe: Recipe, *, on_output: Callable[[str], None]) -> Lock:
+        """Return what a build of the recipe would use now; nothing is built.
+
+        What this pool has found out before stays, until the layer is deleted. Where what
+        lies below a layer is not built, what commands there change about packages is not
+        known: then build first, and take the lock of the image's record.
+
+        Raises:
+            InvalidInput: the recipe's base is beyond us.
+            UnknownImage: the image that it is built upon is gone.
+            MissingFiles: the recipe names files that are not there.
+            PermissionDenied: the pool cannot be written.
+            Unavailable: the mirrors cannot be reached, or a tool is missing.
+            BuildFailed: there is no such package.
+        """
+        making = self._making(recipe, on_output)
+        check_tools()
+        Pool(self.pool).prepare()
+        self._archive.prepare()
+        with Pool(self.pool).lock("pool", shared=True):
+            return making.lock()
+
+    def rebuild(self, image: ImageId, *, on_output: Callable[[str], None]) -> Rebuilt:
+        """Build an image again from its record alone, using no layer that is there.
+
+        It is done in a pool of its own, in the pool's workspace. What the image was built
+        upon is built again, too.
+
+        Raises:
+            UnknownImage: nothing is known of it.
+            MissingFiles: a package or source is kept nowhere any more; names it.
+            NotEnough: there is no room for all of it once more.
+            PermissionDenied, Unavailable, BuildFailed: see `build`.
+        """
+        if read_record(self._archive, image) is None:
+            raise _unknown(self.pool, image, "images.rebuild")
+        pool = Pool(self.pool)
+        check_needs(pool, (), below=0, boots=False)
+        self._archive.prepare()
+        with (
+            _told_when_full(pool),
+            pool.lock("pool", shared=True),
+            pool.workspace() as work,
+        ):
+            workshop = self._workshop(on_output)
+            return Rebuilding(workshop=workshop, directory=work).rebuild(image)
+
+    def root(self, image: ImageId) -> AbstractContextManager[Path]:
+        """Return the image's root directory, not booted, for reading, for a while.
+
+        Deleting images waits until it is over.
+
+        Raises:
+            UnknownImage: there is no such image.
+        """
+        manifest = _required(Pool(self.pool), image, "images.root")
+        return viewed(Pool(self.pool), manifest, on_output=_unheard)
+
+    def keep(self, image: ImageId, name: Kept, content: bytes) -> None:
+        """Keep a document beside a record, in one step; an older one is replaced.
+
+        Raises:
+            UnknownImage: nothing is known of the image.
+        """
+        if not _IMAGE_ID.fullmatch(image):
+            raise _unknown(self.pool, image, "images.keep")
+        self._archive.keep(image, name, content)
+
+    def kept(self, image: ImageId, name: Kept) -> bytes | None:
+        """Return a document that was kept, or None."""
+        return self._archive.kept(image, name)
+
+    @property
+    def _archive(self) -> Archive:
+        return Archive.of(Pool(self.pool))
+
+    def _workshop(self, on_output: Output) -> Workshop:
+        return Workshop(
+            pool=Pool(self.pool),
+            archive=self._archive,
+            config=self.config,
+            limit_bytes=self.config.max_image_gib * _GIBIBYTE,
+            on_output=on_output,
+        )
+
+    def _making(self, recipe: Recipe, on_output: Output) -> Making:
+        return self._workshop(on_output).making(recipe, self._boot_of(recipe))
+
+    def _boot_of(self, recipe: Recipe) -> Entry | None:
+        """Return what an image boots by that a recipe is built upon."""
+        if not isinstance(recipe.origin, Existing):
+            return None
+        found = read_record(self._archive, recipe.origin.image)
+        return found.lock.find(BOOT) if found else None
 
 
 def _load(pool: Pool, image: ImageId) -> Manifest | None:
     return load(pool, image) if _IMAGE_ID.fullmatch(image) else None
 
 
-def _index(codename: str, recipe: Digest) -> Digest:
+def _required(pool: Pool, image: ImageId, operation: str) -> Manifest:
+    manifest = _load(pool, image)
+    if manifest is None:
+        raise _unknown(pool.root, image, operation)
+    return manifest
+
+
+def _unknown(pool: Path, image: ImageId, operation: str) -> UnknownImage:
+    return UnknownImage(
+        f"the pool {pool} has no image {image}",
+        hint="build it, or name the pool that it is in with ?pool=/path",
+        operation=operation,
+        resource=image,
+        backend="libvirt",
+    )
+
+
+def _index(making: Making) -> Digest:
     """Return the digest of all that leads to an image, this library's part included."""
-    return digest_of("libvirt recipe", boot_key(codename), COMMAND_LINE, recipe)
+    guest = guest_key(making.ground.codename)
+    return digest_of("libvirt recipe", guest, COMMAND_LINE, making.digest)
 
 
 def _indexed(pool: Pool, index: Path) -> Manifest | None:
@@ -113,31 +258,23 @@ def _indexed(pool: Pool, index: Path) -> Manifest | None:
     return _load(pool, ImageId(str(note["image"]))) if note else None
 
 
-def _made(
-    pool: Pool, recipe: Recipe, steps: tuple[Step, ...], on_output: Output
-) -> Manifest:
-    codename = codename_of(recipe.origin)
-    kernel = build_kernel(pool, codename, on_output=on_output)
-    builder = Builder(pool=pool, codename=codename, on_output=on_output)
-    layers = [builder.build(step, steps[:i]) for i, step in enumerate(steps)]
-    return Manifest(
-        kernel=kernel,
-        layers=tuple(layer.content for layer in layers),
-        command_line=f"{COMMAND_LINE} immutable.layers={len(layers)}",
-        recipe=recipe.digest,
-        origin=str(recipe.origin),
-        size_bytes=_size(pool, kernel, layers),
-        built_at=datetime.now(UTC),
-    )
+@contextmanager
+def _told_when_full(pool: Pool) -> Iterator[None]:
+    """Say that the disk is full where that is why something failed."""
+    try:
+        yield
+    except (OSError, BuildFailed) as exc:
+        if "No space left on device" not in str(exc):
+            raise
+        raise NotEnough(
+            f"the pool {pool.root} is full; nothing unfinished was kept",
+            hint="delete images, or name a pool on another disk with ?pool=/path",
+            operation="images.build",
+            resource=str(pool.root),
+            backend="libvirt",
+        ) from exc
 
 
-def _size(pool: Pool, kernel: Digest, layers: list[Built]) -> int:
-    boot = sum(path.stat().st_size for path in pool.kernel(kernel).iterdir())
-    return boot + sum(layer.size_bytes for layer in layers)
-
-
-def _record(pool: Pool, manifest: Manifest, index: Path) -> None:
-    """Publish the manifest, then the index: the note makes the image count as built."""
-    if load(pool, manifest.id) is None:
-        pool.note(pool.image(manifest.id), manifest.to_document())
-    pool.note(index, {"image": manifest.id, "schema": SCHEMA})
+def _unheard(line: str) -> None:
+    """Take a line of output that nobody asked for."""
+    del line

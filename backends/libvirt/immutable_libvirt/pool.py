@@ -5,6 +5,7 @@
     kernels/<digest>/           vmlinuz and initrd
     builds/<key>.json           which layer, kernel or image a digest of inputs led to
     trees/<key>/                unpacked layers, upon which the next layer is built
+    seen/<digest>.json          how files looked when they were last seen whole
     cache/apt/                  lists of packages
     locks/, work/               one lock for each thing being built, and unfinished work
 
@@ -23,7 +24,7 @@ from immutable.model import Digest, ImageId
 from immutable_libvirt.durable import Durable
 
 # Unpacked trees hold set-user-id programs, which others must not be able to run.
-_PRIVATE = ("builds", "cache", "images", "locks", "trees", "work")
+_PRIVATE = ("builds", "cache", "images", "locks", "seen", "trees", "work")
 # QEMU runs as another user, who opens files in these by name and cannot list them.
 _PASSABLE = ("kernels", "layers")
 _MEBIBYTE = 1 << 20
@@ -52,6 +53,10 @@ class Pool(Durable):
     def tree(self, key: Digest) -> Path:
         """Return where the unpacked form of a layer or kernel is kept."""
         return self.root / "trees" / key
+
+    def seen(self, content: Digest) -> Path:
+        """Return where is noted how the files with these contents look."""
+        return self.root / "seen" / f"{content}.json"
 
     def cache(self, name: str) -> Path:
         """Return a directory for what may be downloaded again, made when absent."""

@@ -1,7 +1,8 @@
-"""Debian's packages for an image, fetched by the host's apt without touching the host.
+"""Debian's packages for an image, found by the host's apt without touching the host.
 
-apt is run from outside the image, with a state of its own in the pool: the image needs
-no apt, and what was downloaded once is there for the next build.
+apt is run from outside the image, with a state of its own: the image needs no apt. One
+such state, in the pool, knows the mirrors; each installation has another one, that knows
+nothing but the packages it is to install.
 """
 
 import re
@@ -11,6 +12,8 @@ from pathlib import Path
 import attrs
 
 from immutable.errors import BuildFailed, Unavailable, Unsupported
+from immutable.images.lock import Pin
+from immutable_libvirt.building.debs import pins_of, stanzas
 from immutable_libvirt.building.process import Output, capture, run
 from immutable_libvirt.building.sources import sources_for
 from immutable_libvirt.pool import Pool
@@ -19,34 +22,40 @@ _HOST_SETTINGS = re.compile(
     r"^Acquire::(?:http|https|Retries|ForceIPv[46])\b.*;$", re.MULTILINE
 )
 QUIET = ("--quiet", "--quiet", "--yes")
+_SOURCES = "etc/immutable.sources"
 _ARCHITECTURES = frozenset({"amd64"})
 
 
 @attrs.frozen(kw_only=True)
 class Apt:
-    """apt's own directory for one Debian release, and the packages it downloaded."""
+    """A directory of apt's own for one Debian release, with its sources and lists."""
 
     codename: str
     directory: Path
-    downloads: Path
 
     @classmethod
     def of(cls, pool: Pool, codename: str) -> "Apt":
-        """Return the apt of a release in a pool, its directories made."""
+        """Return the apt that knows the mirrors of a release, in a pool."""
         directory = pool.cache(f"apt/{codename}")
-        downloads = pool.cache(f"apt/{codename}/archives")
-        for name in ("lists/partial", "etc/parts", "empty"):
-            (directory / name).mkdir(parents=True, exist_ok=True)
-        (downloads / "partial").mkdir(exist_ok=True)
-        (directory / "status").touch()
-        apt = cls(codename=codename, directory=directory, downloads=downloads)
-        apt.sources.write_text(sources_for(codename), encoding="utf-8")
-        return apt
+        _prepare(directory, sources_for(codename))
+        return cls(codename=codename, directory=directory)
+
+    @classmethod
+    def upon(cls, repository: Path, directory: Path, codename: str) -> "Apt":
+        """Return an apt that knows the packages of one local directory and no others."""
+        text = f"Types: deb\nURIs: copy:{repository}\nSuites: ./\nTrusted: yes\n"
+        _prepare(directory, text)
+        return cls(codename=codename, directory=directory)
 
     @property
     def sources(self) -> Path:
-        """Return the file that names the mirrors."""
-        return self.directory / "etc" / "immutable.sources"
+        """Return the file that names where packages come from."""
+        return self.directory / _SOURCES
+
+    @property
+    def origin(self) -> str:
+        """Return where its packages are from, for people."""
+        return f"debian {self.codename}"
 
     def update(self, on_output: Output) -> None:
         """Fetch the lists of packages, as far as they have changed.
@@ -71,54 +80,60 @@ class Apt:
                 retryable=True,
             ) from exc
 
-    def fetch(self, names: Sequence[str], status: Path, *, on_output: Output) -> None:
-        """Download packages and what they need besides those that are installed.
+    def needed(self, names: Sequence[str], status: Path) -> tuple[Pin, ...]:
+        """Return packages and what they need besides those that are installed.
 
         Args:
-            names: the packages.
+            names: the packages, or patterns of apt's.
             status: dpkg's list of what is installed.
-            on_output: gets each line.
 
         Raises:
-            Unavailable: the mirrors cannot be reached.
-            BuildFailed: there is no such package, or it cannot be fetched.
+            BuildFailed: there is no such package, or it cannot be installed.
         """
-        self.update(on_output)
-        run(
-            ["apt-get", "--quiet", "--yes", "install", "--download-only", *names],
-            what=f"downloading {' '.join(names)}",
-            on_output=on_output,
-            variables=self.variables({"Dir::State::status": str(status)}),
+        settings = {"Dir::State::status": str(status)}
+        return self._named(["install", *names], settings)
+
+    def named(self, names: Sequence[str]) -> tuple[Pin, ...]:
+        """Return packages, without those they depend on.
+
+        Raises:
+            BuildFailed: there is no such package.
+        """
+        return self._named(["download", *names], {})
+
+    def _named(self, command: list[str], settings: dict[str, str]) -> tuple[Pin, ...]:
+        # What is there already would not be printed.
+        aside = {"Dir::Cache::archives": f"{self.directory}/new/"}
+        said = capture(
+            ["apt-get", *QUIET, "--print-uris", *command],
+            variables=self.variables(aside | settings),
         )
+        return pins_of(said, self.origin)
 
-    def download(self, names: Sequence[str], on_output: Output) -> tuple[Path, ...]:
-        """Download packages, without those they depend on, and return their files.
+    def download(self, pins: Sequence[Pin], into: Path, on_output: Output) -> None:
+        """Download packages of exactly these versions to a directory.
 
         Raises:
-            BuildFailed: apt failed, or there is no such package.
+            BuildFailed: one of them is not to be had.
         """
-        found = capture(
-            ["apt-get", "--quiet", "--quiet", "--print-uris", "download", *names],
+        exactly = [f"{pin.name}={pin.version}" for pin in pins]
+        # apt downloads to the working directory and nowhere else.
+        inside = ["env", f"--chdir={into}", "apt-get", "--quiet", "download"]
+        run(
+            [*inside, *exactly],
+            what="apt-get download",
+            on_output=on_output,
             variables=self.variables(),
         )
-        files = re.findall(r"^'\S+' (\S+\.deb) ", found, re.MULTILINE)
-        missing = [name for name in files if not (self.downloads / name).is_file()]
-        if missing:
-            # apt downloads to the working directory and nowhere else.
-            inside = [
-                "env",
-                f"--chdir={self.downloads}",
-                "apt-get",
-                "--quiet",
-                "download",
-            ]
-            run(
-                [*inside, *names],
-                what="apt-get download",
-                on_output=on_output,
-                variables=self.variables(),
-            )
-        return tuple(self.downloads / name for name in files)
+
+    def described(self, pins: Sequence[Pin]) -> dict[tuple[str, str], str]:
+        """Return what its lists say of packages, by name and version, where they do."""
+        exactly = [f"{pin.name}={pin.version}" for pin in pins]
+        try:
+            said = capture(["apt-cache", "show", *exactly], variables=self.variables())
+        except BuildFailed:  # one that is not there is enough
+            return {}
+        return dict(stanzas(said))
 
     def depends_on(self, name: str, pattern: str) -> str:
         """Return the package that another one depends on, by a pattern of its name.
@@ -156,9 +171,10 @@ class Apt:
             "APT::Install-Recommends": "false",
             "APT::Keep-Downloaded-Packages": "true",
             "APT::Sandbox::User": "root",
+            "Acquire::ForceHash": "SHA256",
             "Acquire::Languages": "none",
             "Dir::Cache": f"{here}",
-            "Dir::Cache::archives": f"{self.downloads}/",
+            "Dir::Cache::archives": f"{here}/new/",
             "Dir::Etc::main": f"{here}/empty/none",
             "Dir::Etc::parts": f"{here}/empty",
             "Dir::Etc::preferencesparts": f"{here}/empty",
@@ -169,7 +185,16 @@ class Apt:
             "Dir::State": f"{here}",
             "Dir::State::lists": f"{here}/lists/",
             "Dir::State::status": f"{here}/status",
+            # As mmdebstrap has it: by itself apt counts itself as essential.
+            "pkgCacheGen::ForceEssential": ",",
         }
+
+
+def _prepare(directory: Path, sources: str) -> None:
+    for name in ("new/partial", "lists/partial", "etc", "empty"):
+        (directory / name).mkdir(parents=True, exist_ok=True)
+    (directory / "status").touch()
+    (directory / _SOURCES).write_text(sources, encoding="utf-8")
 
 
 def architecture() -> str:

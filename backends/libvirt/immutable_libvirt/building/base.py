@@ -3,9 +3,9 @@
 import shlex
 from pathlib import Path
 
-from immutable.errors import BuildFailed, InvalidInput
+from immutable.errors import InvalidInput
 from immutable.images.origins import Origin
-from immutable_libvirt.building.apt import Apt, host_settings
+from immutable_libvirt.building.apt import Apt
 from immutable_libvirt.building.process import Output, run
 from immutable_libvirt.building.tree import clean
 
@@ -29,6 +29,7 @@ LEFTOVERS = (
     *(f"var/log/{name}.log" for name in ("alternatives", "bootstrap", "dpkg")),
     "var/log/apt",
 )
+_INCLUDED = ("usr-is-merged",)
 _EXCLUDED = ("doc/*", "info/*", "locale/*", "man/*")
 _COPYRIGHT = "path-include=/usr/share/doc/*/copyright"
 # The guest's init writes them: each instance has its own.
@@ -54,32 +55,39 @@ def codename_of(origin: Origin) -> str:
     return CODENAMES[origin]
 
 
-def make(apt: Apt, root: Path, *, on_output: Output) -> None:
+def make(apt: Apt, root: Path, *, downloads: Path, on_output: Output) -> None:
     """Install the base system into a directory that does not exist yet.
+
+    Args:
+        apt: what knows the packages.
+        root: the directory.
+        downloads: where the packages are, under the names apt gives them.
+        on_output: gets each line.
 
     Raises:
         BuildFailed: it cannot be fetched or installed.
     """
     options = [f"--dpkgopt=path-exclude=/usr/share/{part}" for part in _EXCLUDED]
     options += [f"--dpkgopt={_COPYRIGHT}"]
-    options += [f"--aptopt={setting}" for setting in host_settings()]
     argv = ["mmdebstrap", "--mode=root", "--variant=essential", "--format=directory"]
-    argv += ["--include=usr-is-merged", f"--hook-dir={_MERGED_USR}", *options]
-    argv += _keep_downloads(apt.downloads)
-    try:
-        run(
-            [*_NAMESPACE, *argv, apt.codename, str(root), str(apt.sources)],
-            what=f"mmdebstrap of {apt.codename}",
-            on_output=on_output,
-        )
-    except BuildFailed as exc:
-        exc.hint = f"see whether this host's apt can reach a mirror with {apt.codename}"
-        raise
+    argv += [f"--include={','.join(_INCLUDED)}", f"--hook-dir={_MERGED_USR}", *options]
+    argv += _use_downloads(downloads)
+    run(
+        [*_NAMESPACE, *argv, apt.codename, str(root), str(apt.sources)],
+        what=f"mmdebstrap of {apt.codename}",
+        on_output=on_output,
+    )
     _finish(root)
 
 
-def _keep_downloads(downloads: Path) -> list[str]:
-    """Let mmdebstrap use the pool's downloads; its last step would delete them."""
+def wanted(codename: str) -> tuple[str, ...]:
+    """Return what apt is to be asked for a base: the packages that `make` installs."""
+    release = f"?or(?archive(^{codename}$),?codename(^{codename}$))"
+    return (f"?narrow({release},?essential)", *_INCLUDED)
+
+
+def _use_downloads(downloads: Path) -> list[str]:
+    """Let mmdebstrap find what was downloaded; its last step would delete it."""
     outside, inside = shlex.quote(str(downloads)), '"$1"/var/cache/apt/archives'
     return [
         f"--setup-hook=mkdir -p {inside} && mount --bind {outside} {inside}",

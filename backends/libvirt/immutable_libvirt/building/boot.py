@@ -1,59 +1,69 @@
-"""Kernel and initramfs in the pool, made once for each release of Debian and guest."""
+"""Kernel and initramfs in the pool, made once for each pair of packages and guest."""
 
+import shutil
 from pathlib import Path
 
+from immutable.images.lock import Entry
 from immutable.model import Digest, digest_of
 from immutable_libvirt.building import kernel
-from immutable_libvirt.building.apt import Apt
-from immutable_libvirt.building.erofs import content_digest
-from immutable_libvirt.building.process import Output
+from immutable_libvirt.building.intact import (
+    kernel_digest,
+    kernel_is_intact,
+    seen_whole,
+)
+from immutable_libvirt.building.supply import Supply
 from immutable_libvirt.durable import read
 from immutable_libvirt.pool import Pool
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the same packages and guest programs would now boot otherwise."""
 
 
-def boot_key(codename: str) -> Digest:
-    """Return the digest of what decides over kernel and initramfs."""
+def guest_key(codename: str) -> Digest:
+    """Return the digest of what is not in any lock, and decides over booting too."""
     programs = [(name, text.decode()) for name, text in kernel.guest_programs()]
     return digest_of("libvirt boot", FORMAT, codename, programs)
 
 
-def find_kernel(pool: Pool, key: Digest) -> Digest | None:
+def find_kernel(pool: Pool, codename: str, pins: Entry) -> Digest | None:
     """Return the name of a kernel with its initramfs if it is there."""
-    note = read(pool.build(key)) or {}
+    note = read(pool.build(_key(codename, pins))) or {}
     content = Digest(str(note.get("content", "")))
-    return content if content and pool.kernel(content).is_dir() else None
+    return content if content and kernel_is_intact(pool, content) else None
 
 
-def build_kernel(pool: Pool, codename: str, *, on_output: Output) -> Digest:
+def build_kernel(supply: Supply, pins: Entry) -> Digest:
     """Return the name of a kernel with its initramfs, made if it is not there yet.
 
-    The kernel is kept apart, so that it is not fetched again when only the guest's own
+    The kernel is kept apart, so that it is not unpacked again when only the guest's own
     programs have changed.
 
     Raises:
-        Unavailable: the mirrors cannot be reached.
+        MissingFiles: a package is to be had nowhere.
         BuildFailed: the packages are not as expected.
     """
-    key = boot_key(codename)
+    pool, key = supply.pool, _key(supply.codename, pins)
     with pool.lock(key):
-        found = find_kernel(pool, key)
+        found = find_kernel(pool, supply.codename, pins)
         if found:
             return found
-        packages = _packages(pool, codename, on_output)
-        content = _publish(pool, packages)
+        content = _publish(pool, _unpacked(supply, pins))
         pool.note(pool.build(key), {"content": content, "schema": 1})
         return content
 
 
-def _packages(pool: Pool, codename: str, on_output: Output) -> Path:
-    kept = pool.tree(digest_of("libvirt kernel", FORMAT, codename))
-    with pool.lock(f"apt-{codename}"), pool.workspace() as work:
+def _key(codename: str, pins: Entry) -> Digest:
+    return digest_of(guest_key(codename), pins.digest)
+
+
+def _unpacked(supply: Supply, pins: Entry) -> Path:
+    pool = supply.pool
+    kept = pool.tree(digest_of("libvirt kernel", FORMAT, pins.digest))
+    with pool.lock(kept.name), pool.workspace() as work:
         if not kept.is_dir():
-            kernel.fetch(Apt.of(pool, codename), work / "fetched", on_output=on_output)
-            pool.publish(work / "fetched", kept)
+            debs = supply.files(pins.pins).values()
+            kernel.unpack(debs, work / "made", on_output=supply.on_output)
+            pool.publish(work / "made", kept)
     return kept
 
 
@@ -66,7 +76,10 @@ def _publish(pool: Pool, packages: Path) -> Digest:
         (made / "initrd").write_bytes(kernel.initramfs(packages))
         for path in made.iterdir():
             path.chmod(0o444)
-        names = sorted(made.iterdir())
-        content = digest_of(*(content_digest(path) for path in names))
-        pool.publish(made, pool.kernel(content))
+        content = kernel_digest(made.iterdir())
+        kept = pool.kernel(content)
+        if kept.is_dir() and not kernel_is_intact(pool, content):
+            shutil.rmtree(kept)
+        pool.publish(made, kept)
+        seen_whole(pool, content, tuple(kept.iterdir()))
         return content

@@ -36,9 +36,12 @@ def _collect(pool: Pool, unused: set[Digest]) -> None:
                 unused.discard(Digest(str(note["content"])))
                 continue
             path.unlink(missing_ok=True)
+            # What it was resolved to: built again, it is resolved again.
+            pool.build(Digest(str(note.get("pins")))).unlink(missing_ok=True)
             shutil.rmtree(pool.tree(Digest(path.stem)), ignore_errors=True)
     for content in unused:
         pool.layer(content).unlink(missing_ok=True)
+        pool.seen(content).unlink(missing_ok=True)
 
 
 def _notes(pool: Pool) -> list[Path]:

@@ -3,7 +3,7 @@
 import lzma
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from immutable.errors import BuildFailed
@@ -34,22 +34,28 @@ _DIRECTORIES = (
 _DEPENDS = re.compile(rb"\0depends=([^\0]*)\0")
 
 
-def fetch(apt: Apt, directory: Path, *, on_output: Output) -> None:
+def packages(apt: Apt) -> tuple[str, ...]:
+    """Return the packages that `unpack` needs: the kernel's, and BusyBox's.
+
+    Raises:
+        BuildFailed: this release has none, or names them otherwise.
+    """
+    meta = f"linux-image-cloud-{architecture()}"
+    return (apt.depends_on(meta, r"linux-image-[0-9]\S+"), "busybox-static")
+
+
+def unpack(packages: Iterable[Path], directory: Path, *, on_output: Output) -> None:
     """Put kernel, modules and BusyBox of a Debian release into a directory to be made.
 
     Afterwards it holds ``vmlinuz``, ``busybox`` and ``modules/``, the latter with their
     names in the order of loading in ``modules/order``.
 
     Raises:
-        Unavailable: the mirrors cannot be reached.
         BuildFailed: they are not there, or not as expected.
     """
-    apt.update(on_output)
-    meta = f"linux-image-cloud-{architecture()}"
-    image = apt.depends_on(meta, r"linux-image-[0-9]\S+")
     unpacked = directory / "unpacked"
     unpacked.mkdir(parents=True)
-    for package in apt.download([image, "busybox-static"], on_output):
+    for package in packages:
         run(["dpkg-deb", "-x", package, unpacked], what="dpkg-deb", on_output=on_output)
     _only(unpacked, "boot/vmlinuz-*").rename(directory / "vmlinuz")
     _only(unpacked, "**/bin/busybox").rename(directory / "busybox")

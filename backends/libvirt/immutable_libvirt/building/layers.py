@@ -1,192 +1,245 @@
-"""Building the layers of a recipe, each once: keys, locks, and what is kept."""
+"""Building the steps to an image, each once: locks, and what is kept."""
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
 
-from immutable.errors import BuildFailed
-from immutable.images.layers import Layer, Packages, Run
-from immutable.images.recipe import Recipe
-from immutable.model import Digest, digest_of
-from immutable_libvirt.archive import Archive
-from immutable_libvirt.building import base, erofs, provisioning
-from immutable_libvirt.building.apt import Apt
+from immutable.errors import BuildFailed, NotEnough
+from immutable.images.layers import Packages, Python, Run
+from immutable.images.record import Tool
+from immutable.model import Digest
+from immutable_libvirt.bootable import BootFiles
+from immutable_libvirt.building import erofs, provisioning
 from immutable_libvirt.building.chroot import Chroot
-from immutable_libvirt.building.process import Output
+from immutable_libvirt.building.debs import is_deb
+from immutable_libvirt.building.installing import install, make_base
+from immutable_libvirt.building.intact import layer_is_intact, seen_whole
+from immutable_libvirt.building.kernel import COMMAND_LINE
 from immutable_libvirt.building.provisioning import Site
+from immutable_libvirt.building.resolving import names_of
 from immutable_libvirt.building.staging import Placed, Staging
+from immutable_libvirt.building.steps import Step, digest_now
+from immutable_libvirt.building.supply import Supply
+from immutable_libvirt.config import LibvirtConfig
 from immutable_libvirt.durable import read
 from immutable_libvirt.pool import Pool
 
-FORMAT = 1
-"""Raised when equal recipes would now give other layers than before."""
-
-_NONE = Digest("")
-
-
-@attrs.frozen(kw_only=True)
-class Step:
-    """What becomes one disk: the base (no layers), or layers that are built together.
-
-    ``parent`` and ``digest`` are the recipe's digests before and after the step.
-    """
-
-    digest: Digest
-    parent: Digest = _NONE
-    layers: tuple[Layer, ...] = ()
-
-    @property
-    def key(self) -> Digest:
-        """Return the name under which the result is kept."""
-        return digest_of("libvirt layer", FORMAT, self.digest)
-
-    @property
-    def is_placed(self) -> bool:
-        """Return whether it only places files, and runs nothing."""
-        return all(isinstance(layer, Placed) for layer in self.layers)
+_SCHEMA = 2
+_GIBIBYTE = 1 << 30
 
 
 @attrs.frozen(kw_only=True)
 class Built:
-    """A published layer: the digest of its contents, and its size."""
+    """A published layer: its contents as a digest, its size, and its unpacked form.
 
+    ``step`` is the digest of the recipe up to it; ``tools`` made it, with the usual.
+    """
+
+    what: str
+    step: Digest
+    name: Digest
     content: Digest
     size_bytes: int
-
-
-def steps_of(recipe: Recipe, chain: tuple[Digest, ...]) -> tuple[Step, ...]:
-    """Return the steps to an image, the lowest first.
-
-    Neighbouring files, services and users become one step: every disk costs boot time, and
-    they are made in milliseconds.
-    """
-    steps = [Step(digest=chain[0])]
-    for position, layer in enumerate(recipe.layers):
-        new = Step(parent=chain[position], digest=chain[position + 1], layers=(layer,))
-        last = steps[-1]
-        if last.layers and last.is_placed and new.is_placed:
-            layers = (*last.layers, layer)
-            steps[-1] = attrs.evolve(last, digest=new.digest, layers=layers)
-        else:
-            steps.append(new)
-    return tuple(steps)
+    tools: tuple[Tool, ...] = ()
 
 
 def find(pool: Pool, step: Step) -> Built | None:
-    """Return the layer of a step if it has been built and is still there."""
-    note = read(pool.build(step.key)) or {}
-    content = Digest(str(note.get("content", "")))
-    try:
-        return Built(content=content, size_bytes=pool.layer(content).stat().st_size)
-    except FileNotFoundError:
+    """Return the layer of a step if it was built, and is still there and intact."""
+    note = read(pool.build(step.name))
+    if note is None or note.get("schema") != _SCHEMA:
         return None
+    content = Digest(str(note["content"]))
+    if not layer_is_intact(pool, content) or not pool.tree(step.name).is_dir():
+        return None
+    return Built(
+        what=step.what,
+        step=step.digest,
+        name=step.name,
+        content=content,
+        size_bytes=pool.layer(content).stat().st_size,
+        tools=_tools(note["tools"]),
+    )
 
 
 @attrs.frozen(kw_only=True)
 class Builder:
-    """Builds the layers that are missing in a pool, for one release of Debian."""
+    """Builds the steps that are missing in a pool, for one release of Debian."""
 
-    pool: Pool
-    codename: str
-    on_output: Output
+    supply: Supply
+    config: LibvirtConfig
+    kernel: Digest
+    limit_bytes: int
 
-    def build(self, step: Step, below: tuple[Step, ...]) -> Built:
+    @property
+    def pool(self) -> Pool:
+        """Return where layers are found and published."""
+        return self.supply.pool
+
+    def build(self, step: Step, below: tuple[Built, ...]) -> Built:
         """Return the layer of a step, built if it is not there yet.
 
         Other builders of the same step wait, and then find it.
 
         Args:
-            step: what to build.
-            below: the steps before it, the lowest first, all of them built.
+            step: what to build, resolved.
+            below: the layers before it, the lowest first.
 
         Raises:
             BuildFailed: something in it failed; nothing of it is kept.
-            Unavailable: packages cannot be fetched.
+            MissingFiles: a package is to be had nowhere.
+            NotEnough: the image would be larger than is allowed.
         """
-        with self.pool.lock(step.key):
+        with self.pool.lock(step.name):
             found = find(self.pool, step)
-            if found and self.pool.tree(step.key).is_dir():
+            if found:
                 return found
             with self.pool.workspace() as work:
-                trees = tuple(self.pool.tree(lower.key) for lower in reversed(below))
-                tree = self._make(step, trees, work)
-                return self._publish(step, tree, work / "layer.erofs")
+                tree, tools = self._made(step, below, work)
+                _check_unchanged(step)
+                image = work / "layer.erofs"
+                erofs.make(tree, image, on_output=self.supply.on_output)
+                self._check_size(below, image)
+                return self._published(step, tree, image, tools)
 
-    def _make(self, step: Step, below: tuple[Path, ...], work: Path) -> Path:
-        """Return the tree that a step consists of, made in a working directory."""
-        if not step.layers:
-            return self._make_base(work / "tree")
+    def _made(
+        self, step: Step, below: tuple[Built, ...], work: Path
+    ) -> tuple[Path, tuple[Tool, ...]]:
+        """Return the tree that a step consists of, and what made it but the usual."""
+        if step.is_base:
+            pins = step.pins.pins if step.pins else ()
+            make_base(
+                work / "tree", pins, supply=self.supply, work=_directory(work, "apt")
+            )
+            return work / "tree", ()
+        trees = tuple(self.pool.tree(lower.name) for lower in reversed(below))
         if step.is_placed:
-            return self._place(step, below, work / "tree")
-        chroot = Chroot(below=below, work=work)
-        match step.layers[0]:
-            case Packages() as packages:
-                with self._apt() as apt:
-                    chroot.install(packages, apt, on_output=self.on_output)
-            case Run() as command:
-                chroot.execute(command, on_output=self.on_output)
-            case layer:
-                provisioning.make(layer, self._site(chroot, work))
-        return chroot.upper
+            return _placed(step, trees, work / "tree"), ()
+        layer = step.layers[0]
+        if isinstance(layer, Run) and layer.booted:
+            return self._booted(layer, below, trees, work), ()
+        site = self._site(step, Chroot(below=trees, work=work), work)
+        return site.chroot.upper, self._run(step, site)
 
-    def _site(self, chroot: Chroot, work: Path) -> Site:
-        scratch = work / "scratch"
-        scratch.mkdir()
+    def _run(self, step: Step, site: Site) -> tuple[Tool, ...]:
+        layer = step.layers[0]
+        if isinstance(layer, Packages | Python):
+            self._install(step, site)
+        if isinstance(layer, Packages):
+            return ()
+        if isinstance(layer, Run):
+            site.chroot.execute(layer, on_output=site.on_output)
+            return ()
+        provisioning.make(layer, site)
+        tool = provisioning.version(layer, site)
+        return (tool,) if tool else ()
+
+    def _booted(
+        self,
+        layer: Run,
+        below: tuple[Built, ...],
+        trees: tuple[Path, ...],
+        work: Path,
+    ) -> Path:
+        # Late: whoever boots nothing needs no libvirt.
+        from immutable_libvirt.building.booted import Booted
+
+        kernel = self.pool.kernel(self.kernel)
+        files = BootFiles(
+            kernel=kernel / "vmlinuz",
+            initrd=kernel / "initrd",
+            layers=tuple(self.pool.layer(lower.content) for lower in below),
+            command_line=COMMAND_LINE,
+        )
+        booted = Booted(below=trees, boot=files, work=work, config=self.config)
+        booted.execute(layer, on_output=self.supply.on_output)
+        return booted.upper
+
+    def _install(self, step: Step, site: Site) -> None:
+        pins = tuple(
+            pin for pin in (step.pins.pins if step.pins else ()) if is_deb(pin)
+        )
+        work = _directory(site.chroot.work, "apt")
+        names = names_of(step.layers[0])
+        install(site.chroot, names, pins, supply=self.supply, work=work)
+
+    def _site(self, step: Step, chroot: Chroot, work: Path) -> Site:
         return Site(
             chroot=chroot,
             pool=self.pool,
-            archive=Archive.of(self.pool),
-            codename=self.codename,
-            work=scratch,
-            pins=None,
-            on_output=self.on_output,
+            archive=self.supply.archive,
+            codename=self.supply.codename,
+            work=_directory(work, "scratch"),
+            pins=step.pins,
+            on_output=self.supply.on_output,
         )
 
-    @contextmanager
-    def _apt(self) -> Iterator[Apt]:
-        with self.pool.lock(f"apt-{self.codename}"):
-            yield Apt.of(self.pool, self.codename)
-
-    def _make_base(self, tree: Path) -> Path:
-        with self._apt() as apt:
-            base.make(apt, tree, on_output=self.on_output)
-        return tree
-
-    def _place(self, step: Step, below: tuple[Path, ...], tree: Path) -> Path:
-        tree.mkdir()
-        tree.chmod(0o755)
-        staging = Staging(root=tree, below=below)
-        for layer in step.layers:
-            if isinstance(layer, Placed):
-                staging.place(layer)
-        if _digest_of(step) != step.digest:
-            raise BuildFailed(
-                "the recipe's files have changed while they were copied",
-                hint="build again when nothing writes to them",
+    def _check_size(self, below: tuple[Built, ...], image: Path) -> None:
+        size_bytes = image.stat().st_size + sum(layer.size_bytes for layer in below)
+        if size_bytes > self.limit_bytes:
+            raise NotEnough(
+                f"the image would have {size_bytes} bytes, and {self.limit_bytes} is the"
+                " most",
+                hint=f"allow more with ?max_image_gib={size_bytes // _GIBIBYTE + 1}",
                 operation="images.build",
                 backend="libvirt",
             )
-        return tree
 
-    def _publish(self, step: Step, tree: Path, image: Path) -> Built:
+    def _published(
+        self, step: Step, tree: Path, image: Path, tools: tuple[Tool, ...]
+    ) -> Built:
         """Publish layer and tree; the note comes last and makes them count."""
-        erofs.make(tree, image, on_output=self.on_output)
+        pool = self.pool
         content, size_bytes = erofs.content_digest(image), image.stat().st_size
-        kept = self.pool.tree(step.key)
+        kept = pool.tree(step.name)
         shutil.rmtree(kept, ignore_errors=True)  # of a build that was never noted
-        self.pool.publish(tree, kept)
-        self.pool.publish(image, self.pool.layer(content))
-        note = {"content": content, "is_base": not step.layers, "schema": 1}
-        self.pool.note(self.pool.build(step.key), note)
-        return Built(content=content, size_bytes=size_bytes)
+        pool.publish(tree, kept)
+        pool.publish(image, pool.layer(content))
+        seen_whole(pool, content, (pool.layer(content),))
+        note = {
+            "content": content,
+            "is_base": step.is_base,
+            "pins": step.pins_name,
+            "schema": _SCHEMA,
+            "tools": [[tool.name, tool.version] for tool in tools],
+        }
+        pool.note(pool.build(step.name), note)
+        return Built(
+            what=step.what,
+            step=step.digest,
+            name=step.name,
+            content=content,
+            size_bytes=size_bytes,
+            tools=tools,
+        )
 
 
-def _digest_of(step: Step) -> Digest:
-    """Return a step's digest by what its files contain now."""
-    digest = step.parent
+def _placed(step: Step, below: tuple[Path, ...], tree: Path) -> Path:
+    tree.mkdir()
+    tree.chmod(0o755)
+    staging = Staging(root=tree, below=below)
     for layer in step.layers:
-        digest = layer.digest(digest)
-    return digest
+        if isinstance(layer, Placed):
+            staging.place(layer)
+    return tree
+
+
+def _check_unchanged(step: Step) -> None:
+    if not step.is_base and digest_now(step) != step.key:
+        raise BuildFailed(
+            "the recipe's files have changed while they were copied",
+            hint="build again when nothing writes to them",
+            operation="images.build",
+            backend="libvirt",
+        )
+
+
+def _tools(rows: object) -> tuple[Tool, ...]:
+    pairs = rows if isinstance(rows, list) else []
+    return tuple(Tool(name=str(name), version=str(version)) for name, version in pairs)
+
+
+def _directory(parent: Path, name: str) -> Path:
+    path = parent / name
+    path.mkdir()
+    return path

@@ -7,22 +7,29 @@ from typing import cast
 import attrs
 
 from immutable.model import Digest, Image, ImageId, digest_of
+from immutable_libvirt.building.intact import kernel_is_intact, layer_is_intact
 from immutable_libvirt.durable import read
 from immutable_libvirt.pool import Pool
 
-SCHEMA = 1
+SCHEMA = 2
 _ID_DIGITS = 16
 
 
 @attrs.frozen(kw_only=True)
 class Manifest:
-    """A kernel, layers (the lowest first) and how they are booted."""
+    """A kernel, layers (the lowest first) and how they are booted.
+
+    ``trees`` are the names of the unpacked layers, in the same order. ``distribution``
+    is what the lowest one is, and ``parent`` the image that this one is layered upon.
+    """
 
     kernel: Digest
     layers: tuple[Digest, ...]
+    trees: tuple[Digest, ...]
     command_line: str
     recipe: Digest
-    origin: str
+    distribution: str
+    parent: ImageId | None = None
     size_bytes: int
     built_at: datetime
 
@@ -45,13 +52,14 @@ class Manifest:
             backend="libvirt",
             size_bytes=self.size_bytes,
             recipe=self.recipe,
+            parent=self.parent,
             built_at=self.built_at,
         )
 
     def is_whole(self, pool: Pool) -> bool:
-        """Return whether everything that it names is there."""
-        layers = all(pool.layer(layer).is_file() for layer in self.layers)
-        return layers and pool.kernel(self.kernel).is_dir()
+        """Return whether everything that it names is there, and is what it was."""
+        layers = all(layer_is_intact(pool, layer) for layer in self.layers)
+        return layers and kernel_is_intact(pool, self.kernel)
 
     def to_document(self) -> dict[str, object]:
         """Return the manifest as JSON values."""
@@ -59,13 +67,15 @@ class Manifest:
             "built_at": self.built_at.isoformat(),
             "command_line": self.command_line,
             "digest": self.digest,
+            "distribution": self.distribution,
             "id": self.id,
             "kernel": self.kernel,
             "layers": list(self.layers),
-            "origin": self.origin,
+            "parent": self.parent,
             "recipe": self.recipe,
             "schema": SCHEMA,
             "size_bytes": self.size_bytes,
+            "trees": list(self.trees),
         }
 
 
@@ -78,13 +88,27 @@ def load(pool: Pool, image: ImageId) -> Manifest | None:
     return manifest if manifest.id == image and manifest.is_whole(pool) else None
 
 
+def load_all(pool: Pool) -> tuple[Manifest, ...]:
+    """Return the manifests of all images that are whole, the oldest first."""
+    names = sorted((pool.root / "images").glob("*.json"))
+    found = [load(pool, ImageId(path.stem)) for path in names]
+    whole = [manifest for manifest in found if manifest]
+    return tuple(sorted(whole, key=lambda manifest: manifest.built_at))
+
+
 def _from_document(document: Mapping[str, object]) -> Manifest:
     return Manifest(
         kernel=Digest(str(document["kernel"])),
-        layers=tuple(Digest(str(x)) for x in cast("list[str]", document["layers"])),
+        layers=_digests(document["layers"]),
+        trees=_digests(document["trees"]),
         command_line=str(document["command_line"]),
         recipe=Digest(str(document["recipe"])),
-        origin=str(document["origin"]),
+        distribution=str(document["distribution"]),
+        parent=ImageId(str(document["parent"])) if document["parent"] else None,
         size_bytes=int(str(document["size_bytes"])),
         built_at=datetime.fromisoformat(str(document["built_at"])).astimezone(UTC),
     )
+
+
+def _digests(values: object) -> tuple[Digest, ...]:
+    return tuple(Digest(str(value)) for value in cast("list[str]", values))

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from immutable.errors import InvalidInput, PermissionDenied
 from immutable.images.layers import Files, Layer, Packages, Run
-from immutable.model import Digest
-from immutable_libvirt.building.boot import find_kernel
-from immutable_libvirt.building.layers import Step, find
+from immutable_libvirt.building.layers import find
 from immutable_libvirt.building.process import require
+from immutable_libvirt.building.steps import Step
 from immutable_libvirt.pool import Pool
 
 _MEBIBYTE = 1 << 20
@@ -22,11 +21,20 @@ _COPIES = 2  # each layer is kept as a disk and as a tree
 _MOST_DISKS = 16  # more would not fit on the machine's bus
 _SPECIAL = re.compile(r"""[\s:,"'\\]""")
 _MOUNTED = (("dev",), ("proc",), ("run",), ("sys",))
-_PROGRAMS = ("apt-get", "dpkg-deb", "mkfs.erofs", "mmdebstrap", "setpriv", "unshare")
+_FINDING = ("apt-get", "dpkg-deb")
+_PROGRAMS = ("mkfs.erofs", "mmdebstrap", "setpriv", "unshare")
 
 
-def check_needs(pool: Pool, steps: tuple[Step, ...], boot: Digest) -> None:
+def check_needs(
+    pool: Pool, steps: tuple[Step, ...], *, below: int, boots: bool
+) -> None:
     """Check that these steps can be built, and make the pool's directories.
+
+    Args:
+        pool: where.
+        steps: what to build.
+        below: how many disks there are already.
+        boots: whether there is a kernel.
 
     Raises:
         InvalidInput: there are more steps than a machine can have disks, the pool's
@@ -35,9 +43,9 @@ def check_needs(pool: Pool, steps: tuple[Step, ...], boot: Digest) -> None:
         Unavailable: a program is missing.
         NotEnough: the pool is too small.
     """
-    if len(steps) > _MOST_DISKS:
+    if len(steps) + below > _MOST_DISKS:
         raise InvalidInput(
-            f"the recipe needs {len(steps)} disks, and an instance has {_MOST_DISKS}",
+            f"the recipe needs {len(steps) + below} disks, and an instance has {_MOST_DISKS}",
             hint="join neighbouring commands and packages, and put files side by side",
             operation="images.build",
             backend="libvirt",
@@ -46,9 +54,18 @@ def check_needs(pool: Pool, steps: tuple[Step, ...], boot: Digest) -> None:
     for layer in (layer for step in steps for layer in step.layers):
         _require_visible(layer)
     _require_root(os.geteuid())
-    require(*_PROGRAMS)
+    require(*_PROGRAMS, *_FINDING)
     pool.prepare()
-    pool.require_space(_needed_bytes(pool, steps, boot))
+    pool.require_space(_needed_bytes(pool, steps, boots=boots))
+
+
+def check_tools() -> None:
+    """Check that packages can be found here, without anything being built.
+
+    Raises:
+        Unavailable: a program is missing.
+    """
+    require(*_FINDING)
 
 
 def _require_mountable(root: Path) -> None:
@@ -83,10 +100,10 @@ def _require_root(user: int) -> None:
         )
 
 
-def _needed_bytes(pool: Pool, steps: tuple[Step, ...], boot: Digest) -> int:
+def _needed_bytes(pool: Pool, steps: tuple[Step, ...], *, boots: bool) -> int:
     missing = [step for step in steps if find(pool, step) is None]
     needed = sum(_step_bytes(step) for step in missing)
-    return needed + (0 if find_kernel(pool, boot) else _KERNEL_BYTES) + _SMALL_BYTES
+    return needed + (0 if boots else _KERNEL_BYTES) + _SMALL_BYTES
 
 
 def _step_bytes(step: Step) -> int:

@@ -10,8 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import attrs
 
-from immutable.errors import BuildFailed
-from immutable.images.layers import DEADLINE, Packages, Run
+from immutable.images.layers import DEADLINE, Run
 from immutable_libvirt.building.apt import QUIET, Apt
 from immutable_libvirt.building.base import LEFTOVERS
 from immutable_libvirt.building.process import EPOCH, Output, run
@@ -34,6 +33,8 @@ _VARIABLES = (
     "HOME=/root",
     "LC_ALL=C.UTF-8",
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    # A layer that runs Python would get what it compiled of the layers below.
+    "PYTHONDONTWRITEBYTECODE=1",
     f"SOURCE_DATE_EPOCH={EPOCH}",
 )
 
@@ -58,14 +59,20 @@ class Chroot:
         """Return where the whole tree is, for the command alone."""
         return self.work / "root"
 
-    def install(self, packages: Packages, apt: Apt, *, on_output: Output) -> None:
+    def install(
+        self, names: Sequence[str], apt: Apt, *, downloads: Path, on_output: Output
+    ) -> None:
         """Install packages with those that they need, recommended ones excepted.
 
+        Args:
+            names: the packages.
+            apt: what knows them.
+            downloads: where they are, under the names apt gives them.
+            on_output: gets each line.
+
         Raises:
-            Unavailable: the mirrors cannot be reached.
             BuildFailed: apt or dpkg failed.
         """
-        apt.fetch(packages.names, self._status(), on_output=on_output)
         self._make_directories()
         policy = self.upper / "usr/sbin/policy-rc.d"
         policy.parent.mkdir(parents=True, exist_ok=True)
@@ -74,9 +81,9 @@ class Chroot:
         policy.write_text(_START_NOTHING, encoding="utf-8")
         policy.chmod(0o755)
         self.enter(
-            ["apt-get", *QUIET, "install", "--no-download", *packages.names],
-            handed={"downloads:rw": apt.downloads},
-            what=f"installing {' '.join(packages.names)}",
+            ["apt-get", *QUIET, "install", "--no-download", *names],
+            handed={"downloads:rw": downloads},
+            what=f"installing {' '.join(names)}",
             variables=apt.variables(_inside(self.root)),
             on_output=on_output,
         )
@@ -144,13 +151,6 @@ class Chroot:
         for name in ("root", "upper", "overlay"):
             (self.work / name).mkdir(exist_ok=True)
             (self.work / name).chmod(0o755)
-
-    def _status(self) -> Path:
-        """Return dpkg's list of what the layers below have installed."""
-        status = find(self.below, PurePosixPath("/var/lib/dpkg/status"))
-        if status is None:
-            raise BuildFailed("the base has no list of its packages", backend="libvirt")
-        return status
 
     def enter(
         self,

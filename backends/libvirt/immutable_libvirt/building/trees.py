@@ -1,0 +1,36 @@
+"""The unpacked form of layers: made anew from a layer itself where it is gone."""
+
+from immutable.errors import BuildFailed
+from immutable.model import Digest
+from immutable_libvirt.building import erofs
+from immutable_libvirt.building.process import Output, run
+from immutable_libvirt.pool import Pool
+
+
+def require_tree(
+    pool: Pool, content: Digest, name: Digest, *, on_output: Output
+) -> None:
+    """Unpack a layer where its tree is gone.
+
+    Raises:
+        BuildFailed: what comes out is not what the layer was made of.
+    """
+    if pool.tree(name).is_dir():
+        return
+    with pool.workspace() as work:
+        tree, again = work / "tree", work / "again"
+        run(
+            ["fsck.erofs", f"--extract={tree}", "--preserve", pool.layer(content)],
+            what=f"unpacking the layer {content}",
+            on_output=on_output,
+        )
+        erofs.make(tree, again, on_output=on_output)
+        if erofs.content_digest(again) != content:
+            raise BuildFailed(
+                f"the unpacked form of the layer {content} is gone, and this version of"
+                " erofs-utils cannot unpack it",
+                hint="rebuild the image from its record",
+                operation="images.build",
+                backend="libvirt",
+            )
+        pool.publish(tree, pool.tree(name))
