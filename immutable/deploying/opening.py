@@ -46,7 +46,7 @@ def open_engine(
         judge=service.strategy.judge,
         tell=tell or _silence,
         stop=stop,
-        guard=Guard(shelf=Shelf(store, here), images=backend.images),
+        guard=Guard(shelf=Shelf(store, here), backend=backend),
     )
 
 

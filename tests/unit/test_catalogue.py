@@ -354,6 +354,38 @@ def test_a_ledger_that_cannot_be_trusted_stops_the_launch(lab, shop):
     assert lab.servers() == ()
 
 
+def test_what_contains_the_layers_of_a_revoked_image_is_revoked(lab, shop):
+    """Where the backend knows the layers, no parent has to be named, and may be gone."""
+    recipe = immutable.Recipe.base("debian:12").packages("libfoo")
+    bad = immutable.build(recipe, backend=WHERE)
+    upon = immutable.build(recipe.run("echo app"), backend=WHERE)
+    beside = immutable.build(
+        immutable.Recipe.base("debian:12").run("echo app"), backend=WHERE
+    )
+    assert upon.parent is None
+    revoking.revoke(bad, "libfoo is broken", ledger=shop)
+    assert isinstance(immutable.deploy(shop, upon).error, errors.Revoked)
+    assert immutable.deploy(shop, beside).is_live
+    revoking.unrevoke(bad, "to revoke it again", ledger=shop)
+    lab.backend.images.delete(bad.id)
+    revoking.revoke(bad.id, "libfoo is broken", ledger=shop)
+    assert isinstance(immutable.deploy(shop, upon).error, errors.Revoked)
+    # what was built upon it is no reason to refuse what lies beneath
+    revoking.unrevoke(bad.id, "the other one", ledger=shop)
+    revoking.revoke(upon, "the app is broken", ledger=shop)
+    assert immutable.deploy(shop, immutable.build(recipe, backend=WHERE)).is_live
+
+
+def test_a_lineage_goes_on_through_what_was_deleted(lab, shop):
+    """The record of an image that is gone still names its parent."""
+    base = immutable.build(immutable.Recipe.base("debian:12"), backend=WHERE)
+    middle = immutable.build(immutable.Recipe.on(base).run("one"), backend=WHERE)
+    top = immutable.build(immutable.Recipe.on(middle).run("two"), backend=WHERE)
+    lab.backend.images.delete(middle.id)
+    found = ancestors_in(lab.backend)(top)
+    assert [getattr(each, "id", None) for each in found[:2]] == [middle.id, base.id]
+
+
 # --- the pure parts
 
 
@@ -387,6 +419,14 @@ def test_a_circle_of_parents_ends():
     one, two = an_image("one", parent=ImageId("two")), an_image("two", parent="one")
 
     class Circle:
+        capabilities = attrs.evolve(
+            world(WHERE).backend.capabilities, keeps_records=False
+        )
+
+        @property
+        def images(self):
+            return self
+
         def find(self, image):
             return {"one": one, "two": two}[image]
 

@@ -11,6 +11,7 @@ from immutable.deploying.entering import load
 from immutable.deploying.opening import open_engine
 from immutable.host import Never
 from immutable.images.catalogue.checking import is_meant, revocation_of
+from immutable.images.catalogue.lineage import digests_of
 from immutable.images.catalogue.opening import id_of
 from immutable.images.catalogue.state import Catalogue, Revocation
 from immutable.images.finding import Subject
@@ -90,9 +91,8 @@ class _Meant:
     def revoked(self, engine: Engine, catalogue: Catalogue) -> Revocation:
         """Return a revocation of it, with every digest that anybody knows it by."""
         known = catalogue.revocation(self.id)
-        there = engine.backend.images.find(self.id)
         digests = {*self.digests, *(known.digests if known else ())}
-        digests |= {there.digest} if there else set()
+        digests |= digests_of(engine.backend, self.id)
         return Revocation(
             image=self.id,
             digests=tuple(sorted(digests)),

@@ -15,7 +15,7 @@ from immutable.images.catalogue.records import Entry, Overridden, Spared
 from immutable.images.catalogue.shelf import Shelf
 from immutable.images.catalogue.state import EMPTY, Catalogue
 from immutable.model import DeploymentId, Image, ImageId, Release, ServiceName
-from immutable.protocols import Images
+from immutable.protocols import Backend
 
 
 @attrs.frozen(kw_only=True)
@@ -26,7 +26,7 @@ class Guard:
     """
 
     shelf: Shelf | None = None
-    images: Images | None = None
+    backend: Backend | None = None
 
     def load(self) -> Catalogue:
         """Return the catalogue as it is now.
@@ -122,7 +122,7 @@ class Guard:
 
     def ancestors(self, image: Image) -> tuple[Ancestor, ...]:
         """Return what an image was built upon, nearest first."""
-        return ancestors_in(self.images)(image) if self.images else ()
+        return ancestors_in(self.backend)(image) if self.backend else ()
 
     def _ancestors(self, catalogue: Catalogue, image: Image) -> tuple[Ancestor, ...]:
         # nobody pays for what cannot matter
@@ -136,7 +136,7 @@ class Guard:
     def _sparing(self, catalogue: Catalogue, image: Image) -> Entry | None:
         check_kept(catalogue, image)
         # asked between reading and writing: what deletes it would have written meanwhile
-        if self.images is not None and self.images.find(image.id) is None:
+        if self.backend and self.backend.images.find(image.id) is None:
             raise BackendError(
                 f"image {image.id} is gone", hint="build it again from its recipe"
             )

@@ -27,7 +27,7 @@ class Opened:
     @property
     def ancestors(self) -> Ancestors:
         """Return what says what an image was built upon."""
-        return ancestors_in(self.backend.images) if self.backend else no_ancestors
+        return ancestors_in(self.backend) if self.backend else no_ancestors
 
     def images(self) -> Backend:
         """Return the backend.

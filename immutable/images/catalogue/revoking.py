@@ -1,6 +1,7 @@
 """Revocations: what is launched no more, nor anything that was built upon it."""
 
 from immutable.errors import InvalidInput
+from immutable.images.catalogue.lineage import digests_of
 from immutable.images.catalogue.opening import Ledger, id_of, open_catalogue
 from immutable.images.catalogue.records import Revoked, Unrevoked
 from immutable.images.catalogue.state import Catalogue, Override, Revocation
@@ -37,8 +38,8 @@ def revoke(
     why, wanted = check_given_reason(reason), id_of(image)
     opened = open_catalogue(ledger, backend)
     digests = {image.digest} if isinstance(image, Image) else set[Digest]()
-    found = opened.backend.images.find(wanted) if opened.backend else None
-    digests |= {found.digest} if found else set()
+    if opened.backend is not None:
+        digests |= digests_of(opened.backend, wanted)
 
     def decide(now: Catalogue) -> Revoked | None:
         known = now.revocation(wanted)
