@@ -1,42 +1,27 @@
 """The verbs: what a program calls. Each opens the parts, works, and returns a value."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import TypeVar
 
-import attrs
-
-from immutable import registry
-from immutable.deploying import looking, operations, running
-from immutable.deploying.engine import Engine
+from immutable import calling, registry
+from immutable.deploying import operations
 from immutable.deploying.interrupting import Asked, uninterrupted
-from immutable.deploying.opening import open_engine, with_validators
-from immutable.deploying.operations import Head
 from immutable.display import listener
 from immutable.durations import duration
-from immutable.errors import BackendError, InvalidInput
-from immutable.events import Event
+from immutable.events import OnEvent
 from immutable.examples import example
 from immutable.host import Stop
+from immutable.images.catalogue.opening import Ledger
 from immutable.images.catalogue.wording import check_reason
 from immutable.images.finding import Subject, build_image, find_image
 from immutable.images.recipe import Recipe
-from immutable.model import Image, InstanceLog, pairs
+from immutable.model import Image, InstanceLog
 from immutable.observing import reading
 from immutable.protocols import Backend, Validator
 from immutable.results import Deployment, HistoryLine, Plan, Status
-from immutable.service import (
-    Options,
-    Service,
-    check_service,
-    check_size,
-    check_validators,
-)
+from immutable.service import Service, check_size
 from immutable.strategies import Strategy
-
-OnEvent = Callable[[Event], None]
-_T = TypeVar("_T")
 
 # a library says nothing unless the program has asked to hear it
 logging.getLogger("immutable").addHandler(logging.NullHandler())
@@ -46,6 +31,7 @@ def build(
     recipe: Recipe,
     *,
     backend: str | Backend,
+    ledger: Ledger | None = None,
     on_event: OnEvent | None = None,
     progress: bool | str = False,
 ) -> Image:
@@ -54,6 +40,7 @@ def build(
     Args:
         recipe: what to build.
         backend: where it is to run.
+        ledger: whose revocations count, where the recipe begins from an image.
         on_event: gets an `Output` event for each line that the build prints.
         progress: show progress; see `deploy`.
 
@@ -62,11 +49,15 @@ def build(
 
     Raises:
         MissingFiles: the recipe names files that are not there.
+        Revoked: it begins from an image that is revoked, or was built upon one.
         Unsupported: the backend does not build images.
         BackendError: the build failed, or there is no room for it.
     """
+    opened = registry.open_backend(backend)
+    if ledger is not None:
+        calling.check_origin(recipe, opened, ledger)
     with listener(on_event, progress) as tell:
-        return build_image(registry.open_backend(backend), recipe, tell)
+        return build_image(opened, recipe, tell)
 
 
 @example(
@@ -125,10 +116,12 @@ def deploy(  # noqa: PLR0913 - each is a keyword of its own
     asked = Asked(cancel)
     with listener(on_event, progress) as tell:
         if isinstance(service, Plan):
-            return _deploy_plan(service, image, tell, asked)
-        options = _options(service, config, size, strategy, validators, timeout)
-        options = _allowing(options, allow_revoked)
-        return _deploy(_open(service, options, tell, asked), image, options, asked)
+            return calling.deploy_plan(service, image, tell, asked)
+        options = calling.options_of(
+            service, config, size, strategy, validators, timeout, allow_revoked
+        )
+        engine = calling.opened(service, options, tell, asked)
+        return calling.deploy_image(engine, image, options, asked)
 
 
 def plan(
@@ -159,9 +152,10 @@ def plan(
         >>> found.peak_instances
         3
     """
-    options = _options(service, config, size, strategy, validators, timeout)
-    options = _allowing(options, allow_revoked)
-    engine = _open(service, options, None, Asked(None))
+    options = calling.options_of(
+        service, config, size, strategy, validators, timeout, allow_revoked
+    )
+    engine = calling.opened(service, options, None, Asked(None))
     return operations.plan(engine, find_image(engine.backend, image, None), options)
 
 
@@ -209,9 +203,10 @@ def rollback(
     """
     asked = Asked(cancel)
     with listener(on_event, progress) as tell:
-        options = _options(service, None, size, strategy, validators, timeout)
-        options = _allowing(options, allow_revoked)
-        engine = _open(service, options, tell, asked)
+        options = calling.options_of(
+            service, None, size, strategy, validators, timeout, allow_revoked
+        )
+        engine = calling.opened(service, options, tell, asked)
         return uninterrupted(
             engine.host, lambda: operations.rollback(engine, to, options), asked
         )
@@ -244,7 +239,7 @@ def scale(
     check_size(size)
     why = check_reason(allow_revoked)
     limit = None if timeout is None else duration(timeout)
-    return work_on(
+    return calling.work_on(
         service,
         on_event,
         cancel,
@@ -276,7 +271,7 @@ def heal(
     """
     limit = None if timeout is None else duration(timeout)
     why = check_reason(allow_revoked)
-    return work_on(
+    return calling.work_on(
         service,
         on_event,
         cancel,
@@ -291,7 +286,7 @@ def status(service: Service) -> Status:
     Raises:
         LedgerError, BackendError: one of them cannot be read.
     """
-    return reading.status(_reader(service))
+    return reading.status(calling.reader(service))
 
 
 def history(service: Service) -> tuple[HistoryLine, ...]:
@@ -308,7 +303,7 @@ def history(service: Service) -> tuple[HistoryLine, ...]:
         >>> [(line.verb, str(line.outcome)) for line in immutable.history(shop)]
         [('deploy', 'live'), ('scale', 'live')]
     """
-    return reading.history(_reader(service))
+    return reading.history(calling.reader(service))
 
 
 def logs(
@@ -330,93 +325,8 @@ def logs(
         UnknownRelease: the ledger knows of no such release.
     """
     return reading.logs(
-        _reader(service), release=release, instance=instance, tail_bytes=tail_bytes
-    )
-
-
-def work_on(
-    service: Service,
-    on_event: OnEvent | None,
-    cancel: Stop | None,
-    progress: bool | str,  # noqa: FBT001 - passed on as it was given
-    work: Callable[[Engine], _T],
-) -> _T:
-    """Open a service's parts and work on them to the work's own end."""
-    asked = Asked(cancel)
-    with listener(on_event, progress) as tell:
-        engine = open_engine(service, tell=tell, stop=asked)
-        return uninterrupted(engine.host, lambda: work(engine), asked)
-
-
-def _reader(service: Service) -> Engine:
-    return open_engine(service, tell=None, stop=Asked(None))
-
-
-def _open(
-    service: Service, options: Options, tell: OnEvent | None, asked: Asked
-) -> Engine:
-    engine = open_engine(service, tell=tell, stop=asked)
-    return with_validators(engine, options.validators, options.strategy)
-
-
-def _options(
-    service: Service,
-    config: Mapping[str, str] | None,
-    size: int | None,
-    strategy: Strategy | None,
-    validators: Iterable[Validator] | None,
-    timeout: timedelta | str | None,
-) -> Options:
-    service = check_service(service)
-    return Options(
-        configuration=pairs(_checked(config or {})),
-        size=None if size is None else check_size(size),
-        strategy=strategy or service.strategy,
-        validators=service.validators
-        if validators is None
-        else check_validators(validators),
-        timeout=None if timeout is None else duration(timeout),
-    )
-
-
-def _allowing(options: Options, why: str | None) -> Options:
-    return attrs.evolve(options, allow_revoked=check_reason(why))
-
-
-def _checked(config: Mapping[str, str]) -> Mapping[str, str]:
-    items: list[tuple[object, object]] = list(config.items())
-    bad = [k for k, v in items if not (isinstance(k, str) and k and isinstance(v, str))]
-    if bad:
-        raise InvalidInput(
-            f"config {bad[0]!r} is no text", hint="give text for each name"
-        )
-    return config
-
-
-def _deploy(
-    engine: Engine, subject: Subject | None, options: Options, asked: Asked
-) -> Deployment:
-    """Find or build the image, then deploy it; look at the switch before a long build."""
-    began = engine.host.now()
-    try:
-        looking.ask(engine, engine.switch.preflight)
-        image = find_image(engine.backend, subject, engine.tell)
-    except BackendError as exc:
-        return running.refused(engine, "deploy", exc, began=began)
-    return uninterrupted(
-        engine.host, lambda: operations.deploy(engine, image, options), asked
-    )
-
-
-def _deploy_plan(
-    made: Plan, image: Subject | None, tell: OnEvent, asked: Asked
-) -> Deployment:
-    if image is not None:
-        raise InvalidInput("a plan has its image already", hint="leave the image out")
-    engine = _open(made.service, made.options, tell, asked)
-    head = Head(ledger=made.ledger_head, switch=made.switch_version)
-    return uninterrupted(
-        engine.host,
-        lambda: operations.deploy(engine, made.release.image, made.options, head=head),
-        asked,
+        calling.reader(service),
+        release=release,
+        instance=instance,
+        tail_bytes=tail_bytes,
     )

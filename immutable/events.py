@@ -4,6 +4,7 @@ Events are told in order, from the thread that runs the deployment. An ``on_even
 raises is logged and never disturbs the deployment.
 """
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import attrs
@@ -119,3 +120,5 @@ Event = (
     | Ended
     | Output
 )
+OnEvent = Callable[[Event], None]
+"""What hears of events, in order, from the calling thread."""

@@ -5,10 +5,11 @@ Each opens the parts, works, and returns a value, as those in `immutable.api` do
 
 from datetime import timedelta
 
-from immutable.api import OnEvent, work_on
+from immutable.calling import work_on
 from immutable.deploying import caretaking, operations
 from immutable.deploying.engine import Engine
 from immutable.durations import duration
+from immutable.events import OnEvent
 from immutable.host import Stop
 from immutable.images import clearing
 from immutable.results import Deployment

@@ -1,11 +1,10 @@
 """From what may be deployed to an image: one that exists, or one that is built first."""
 
-from collections.abc import Callable
 from typing import cast
 
 from immutable import host, registry
 from immutable.errors import InvalidInput, UnknownImage, Unsupported
-from immutable.events import Event, Output
+from immutable.events import OnEvent, Output
 from immutable.images.lock import Lock
 from immutable.images.recipe import Recipe
 from immutable.model import Image, ImageId
@@ -14,10 +13,11 @@ from immutable.records import ImageRecords
 
 Subject = Image | Recipe | str
 """An image, a recipe that is built first, or a provider's image id."""
-Tell = Callable[[Event], None]
 
 
-def find_image(backend: Backend, subject: Subject | None, tell: Tell | None) -> Image:
+def find_image(
+    backend: Backend, subject: Subject | None, tell: OnEvent | None
+) -> Image:
     """Return the image that is meant, building it where a recipe is given.
 
     Raises:
@@ -42,7 +42,7 @@ def find_image(backend: Backend, subject: Subject | None, tell: Tell | None) -> 
     return found
 
 
-def build_image(backend: Backend, recipe: Recipe, tell: Tell | None) -> Image:
+def build_image(backend: Backend, recipe: Recipe, tell: OnEvent | None) -> Image:
     """Return a recipe's image, telling each line that its build prints.
 
     Raises:

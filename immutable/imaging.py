@@ -1,0 +1,166 @@
+"""The verbs about images: how they were made, making them again, comparing, proving.
+
+They are for backends that keep records of images; see `immutable.records`.
+"""
+
+from pathlib import Path
+
+from immutable import host, registry
+from immutable.display import listener
+from immutable.errors import UnknownImage
+from immutable.events import OnEvent, Output
+from immutable.images.diffing import ImageDiff, diff_roots
+from immutable.images.finding import recorder
+from immutable.images.record import ImageRecord, Rebuilt
+from immutable.images.sbom import sbom_of
+from immutable.images.signing import (
+    Policy,
+    Resource,
+    Signer,
+    Statement,
+    local_signer,
+    provenance_of,
+)
+from immutable.images.signing import verify as verify_document
+from immutable.model import Image, ImageId, Release
+from immutable.protocols import Backend
+from immutable.records import ImageRecords
+
+Which = Image | Release | str
+"""An image: itself, the release that runs it, or its id."""
+
+
+def record(image: Which, *, backend: str | Backend) -> ImageRecord:
+    """Return how an image was made, whether or not it is still there.
+
+    Raises:
+        UnknownImage: nothing is known of it.
+        Unsupported: the backend keeps no records.
+    """
+    return _record(_opened(backend), _id(image))
+
+
+def rebuild(
+    image: Which,
+    *,
+    backend: str | Backend,
+    on_event: OnEvent | None = None,
+    progress: bool | str = False,
+) -> Rebuilt:
+    """Build a historical image again from its record, and say whether it is identical.
+
+    No layer that is there is used. An image that was gone is there again when it came out
+    identical.
+
+    Args:
+        image: an image, a release that ran it, or its id.
+        backend: where it was built.
+        on_event: gets an `Output` event for each line that the build prints.
+        progress: show progress; see `deploy`.
+
+    Raises:
+        UnknownImage: nothing is known of it.
+        MissingFiles: a package that it was made of is to be had nowhere; names it.
+        BackendError: the build failed.
+    """
+    opened = registry.open_backend(backend)
+    here = host.of(opened)
+    with listener(on_event, progress) as tell:
+        return recorder(opened).rebuild(
+            _id(image), on_output=lambda line: tell(Output(at=here.now(), line=line))
+        )
+
+
+def diff(before: Which, after: Which, *, backend: str | Backend) -> ImageDiff:
+    """Return what differs between two images: packages, files, configuration, size.
+
+    Raises:
+        UnknownImage: one of them is not there.
+        Unsupported: the backend keeps no records.
+    """
+    records = _opened(backend)
+    with records.root(_id(before)) as one, records.root(_id(after)) as other:
+        return diff_roots(one, other)
+
+
+def sbom(image: Which, *, backend: str | Backend) -> bytes:
+    """Return an image's bill of materials: CycloneDX 1.6, as JSON; made once and kept.
+
+    Raises:
+        UnknownImage: it is not there.
+        Unsupported: the backend keeps no records.
+    """
+    records, which = _opened(backend), _id(image)
+    kept = records.kept(which, "sbom.json")
+    if kept is None:
+        found = _record(records, which)
+        with records.root(which) as root:
+            kept = _sbom(found, root)
+        records.keep(which, "sbom.json", kept)
+    return kept
+
+
+def attest(
+    image: Which, *, backend: str | Backend, signer: Signer | None = None
+) -> Policy:
+    """Sign how an image came to be, and keep the statement beside it.
+
+    The bill of materials is part of what is signed.
+
+    Args:
+        image: which.
+        backend: where it is.
+        signer: who says so; by default this user's own key, made when there is none.
+
+    Returns:
+        The policy that accepts what was signed: for `verify`, and for ``signed_by``.
+
+    Raises:
+        UnknownImage: nothing is known of it.
+        Unsupported: the extra ``sign`` is not installed, or no records are kept.
+    """
+    records, which = _opened(backend), _id(image)
+    chosen = local_signer() if signer is None else signer
+    bill = Resource.of("sbom.json", sbom(which, backend=backend))
+    statement = provenance_of(_record(records, which), byproducts=[bill])
+    records.keep(which, "provenance.dsse.json", chosen.sign(statement))
+    return chosen.policy
+
+
+def verify(image: Image, policy: Policy, *, backend: str | Backend) -> Statement:
+    """Return what exactly this signer has said of exactly this image.
+
+    Raises:
+        VerificationFailed: nothing is signed, somebody else did, or it was altered.
+        Unsupported: the extra ``sign`` is not installed, or no records are kept.
+    """
+    document = _opened(backend).kept(image.id, "provenance.dsse.json")
+    return verify_document(document, policy, image.digest, image=image.id)
+
+
+def _opened(backend: str | Backend) -> ImageRecords:
+    return recorder(registry.open_backend(backend))
+
+
+def _record(records: ImageRecords, image: ImageId) -> ImageRecord:
+    found = records.record(image)
+    if found is None:
+        raise UnknownImage(
+            f"nothing is known of image {image!r}",
+            hint="history() names the images of releases",
+        )
+    return found
+
+
+def _sbom(made: ImageRecord, root: Path) -> bytes:
+    pins = [pin for entry in made.lock.entries for pin in entry.pins]
+    image = made.image
+    return sbom_of(
+        root, image=image.id, digest=image.digest, at=made.built_at, pins=pins
+    )
+
+
+def _id(image: Which) -> ImageId:
+    if isinstance(image, Release):
+        return image.image.id
+    return image.id if isinstance(image, Image) else ImageId(image)
