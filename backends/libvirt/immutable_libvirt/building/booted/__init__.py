@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 import attrs
 
 from immutable.baking import Bake, Work, bake
+from immutable.errors import BuildFailed
 from immutable.images.layers import DEADLINE, Run
 from immutable.model import Token
 from immutable_libvirt.bootable import BootFiles
@@ -19,7 +20,7 @@ from immutable_libvirt.building.process import Output
 from immutable_libvirt.building.tree import clean, find
 from immutable_libvirt.config import LibvirtConfig
 from immutable_libvirt.daemon import Daemon
-from immutable_libvirt.errors import translated
+from immutable_libvirt.errors import BACKEND, translated
 
 
 @attrs.frozen(kw_only=True)
@@ -78,8 +79,16 @@ class Booted:
         The deadline counts from when it has booted.
 
         Raises:
-            BuildFailed: it ended with another status than 0, or not in time.
+            BuildFailed: it ended with another status than 0, or not in time; or it is
+                not the first one.
         """
+        if self.upper.exists():
+            raise BuildFailed(
+                "a machine of its own runs one program for each layer",
+                hint="make it one script, or one layer for each",
+                operation="images.build",
+                backend=BACKEND,
+            )
         work = Work(
             what=what,
             argv=tuple(argv),

@@ -8,6 +8,7 @@ import attrs
 import libvirt
 
 from immutable.baking import Bake, Builder, Said, report_of, tags_of
+from immutable.errors import NotEnough
 from immutable.images.bundling import PLAIN, write_bundle
 from immutable.model import Token
 from immutable_libvirt import domains
@@ -22,7 +23,7 @@ from immutable_libvirt.config import LibvirtConfig
 from immutable_libvirt.daemon import Daemon
 from immutable_libvirt.disks import ensure_scratch
 from immutable_libvirt.domain import BuilderSpec, Disk, Machine, build_builder
-from immutable_libvirt.errors import translated
+from immutable_libvirt.errors import BACKEND, translated
 
 MEMORY_MIB = 768
 SCRATCH_GIB = 16
@@ -30,8 +31,10 @@ DIFFERENCE_BYTES = 8 << 30
 """How large the archive of what has changed may be; sparse, so that little is used."""
 _NAME_DIGITS = 16
 _VARIABLES = (*PLAIN, ("SOURCE_DATE_EPOCH", str(EPOCH)))
+_STUCK = [libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_IOERROR]
 _LOOK = timedelta(seconds=1)
-_READABLE = 0o444
+# libvirt gives QEMU's user what it writes to: nobody else can read what is handed over.
+_PRIVATE = 0o600
 _PORTS = ("console", "reports")
 # The guest's init without its last lines: functions for this builder's process 1.
 _FUNCTIONS_END = "\nmount_kernel_filesystems\nfirst_line /proc/cmdline\n"
@@ -112,7 +115,6 @@ class LibvirtBaking:
     ) -> Machine:
         initrd = directory / "initrd"
         initrd.write_bytes(self.boot.initrd.read_bytes() + _own_programs())
-        initrd.chmod(_READABLE)
         words = [self.boot.command_line, "rdinit=/bake"]
         words += [f"immutable.layers={len(self.boot.layers)}"]
         words += ["immutable.network=1"] if bake.network else []
@@ -128,19 +130,21 @@ class LibvirtBaking:
     def _disks(self, bake: Bake, directory: Path) -> tuple[Disk, ...]:
         work, difference = directory / "work.tar", directory / "difference.tar"
         with work.open("wb") as stream:
+            work.chmod(_PRIVATE)
             write_bundle(bake, stream, plain=_VARIABLES)
-        work.chmod(_READABLE)
         with difference.open("wb") as stream:
+            difference.chmod(_PRIVATE)
             stream.truncate(DIFFERENCE_BYTES)
         config = attrs.evolve(self.config, disk_gib=SCRATCH_GIB)
         template, overlay = ensure_scratch(config)
         scratch = directory / "scratch.qcow2"
         shutil.copyfile(overlay, scratch)
+        scratch.chmod(_PRIVATE)
         layers = enumerate(self.boot.layers)
         return (
             *(Disk(serial=f"layer{i}", path=path) for i, path in layers),
             Disk(serial="scratch", path=scratch, is_writable=True, backing=template),
-            Disk(serial="work", path=work),
+            Disk(serial="work", path=work, is_writable=True),
             Disk(serial="difference", path=difference, is_writable=True),
         )
 
@@ -186,10 +190,30 @@ class _Builder:
             self.place.remove()
 
     def _is_on(self) -> bool:
-        """Return whether more may come: a port is open, and the domain there."""
-        is_open = self.console.is_open or self.reports.is_open
+        """Return whether more may come: a port is open, and the domain there.
+
+        Raises:
+            NotEnough: it stands still, for what it writes has no room any more.
+        """
+        if not (self.console.is_open or self.reports.is_open):
+            return False
         with translated("images.build", self.name):
-            return is_open and domains.lookup(self.connection, self.name) is not None
+            domain = domains.lookup(self.connection, self.name)
+            if domain is None:
+                return False
+            if domain.state() == _STUCK:
+                raise _full(self.place.path)
+            return True
+
+
+def _full(place: Path) -> NotEnough:
+    return NotEnough(
+        f"the builder stands still: there is no room left in {place.parent}",
+        hint="delete images, or name a pool on another disk with ?pool=/path",
+        operation="images.build",
+        resource=str(place.parent),
+        backend=BACKEND,
+    )
 
 
 def _destroy(connection: libvirt.virConnect, name: str) -> None:

@@ -17,7 +17,8 @@ _CHUNK = 1 << 16
 # As text files are read: a progress bar that returns to the line's beginning is lines.
 # A return at the very end may have its newline yet to come.
 _END = re.compile(rb"\r+\n|\n|\r(?=[^\r\n])")
-_ANYBODY = 0o666  # QEMU's user; others cannot pass the directory
+# libvirt gives it to QEMU's user: nobody else may speak for the builder.
+_PRIVATE = 0o600
 
 
 @attrs.define(kw_only=True)
@@ -45,7 +46,7 @@ class Port:
             )
         listening = socket.socket(socket.AF_UNIX)
         listening.bind(str(path))
-        path.chmod(_ANYBODY)
+        path.chmod(_PRIVATE)
         listening.listen(1)
         return cls(listening=listening)
 

@@ -67,6 +67,7 @@ def unpack(stream: BinaryIO, target: Path, limits: Limits) -> None:
     try:
         for entry in _entries(stream):
             unpacking.add(entry, stream)
+        unpacking.check()
     except OSError as exc:
         raise _refused(f"cannot be written here: {exc}") from exc
 
@@ -95,6 +96,11 @@ class _Unpacking:
             path.chmod(entry.mode)
         for name, value in entry.attributes:
             os.setxattr(path, name, value, follow_symlinks=False)
+
+    def check(self) -> None:
+        """Check that there was something: an empty disk is no empty difference."""
+        if not self._has_root:
+            raise _refused("is nothing")
 
     def _placed(self, entry: _Entry) -> Path:
         """Return where an entry goes, noted as taken."""
