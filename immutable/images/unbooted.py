@@ -4,11 +4,14 @@ A link in an image may point anywhere, and an absolute one means a place in the 
 The root is taken to be still: nobody changes it while it is read.
 """
 
-import errno
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+import attrs
 
 from immutable.errors import ImmutableError, InvalidInput, PermissionDenied
 
@@ -16,61 +19,120 @@ _MOST_LINKS = 40
 _LIMIT_BYTES = 64 << 20
 
 
-def find(root: Path, path: str) -> Path | None:
-    """Return where a path of the image really is, None when it is not there.
+class OutOfReach(Exception):
+    """A path inside the root leads nowhere that could be looked at."""
 
-    Links are followed as in a chroot: none leads out of the root. What is returned has
-    no link in it below the root.
+
+@attrs.frozen(kw_only=True)
+class Found:
+    """Something inside the root: its real path there, and here, and what it is."""
+
+    name: PurePosixPath
+    path: Path
+    status: os.stat_result
+
+
+def find(root: Path, name: PurePosixPath | str, *, follow: bool = True) -> Found | None:
+    """Return what a path means inside the root, or None when nothing is there.
+
+    Links are followed as the image's own system would: an absolute one begins at the
+    root, and ``..`` ends there. No link is left in what is found.
 
     Args:
         root: the directory that is ``/`` in the image.
-        path: a path in the image, with or without a leading slash.
+        name: a path in the image, with or without a leading slash.
+        follow: whether the last part is followed where it is a link.
 
     Raises:
-        PermissionDenied: the operating system refuses to look.
+        OutOfReach: the links go round in circles.
+        OSError: something on the way cannot be read.
     """
-    done, left = PurePosixPath("/"), _parts(path)
-    links = 0
+    done, left, links = PurePosixPath("/"), _parts(name), 0
     while left:
-        part = left.pop(0)
+        part, *left = left
         if part == "..":
             done = done.parent
             continue
-        target = _target(root / (done / part).relative_to("/"))
-        if target is None or links == _MOST_LINKS:
+        status = _status(_here(root, done / part))
+        if status is None:
             return None
-        if target:
-            links += 1
-            done = PurePosixPath("/") if target.startswith("/") else done
-            left = _parts(target) + left
-        else:
+        if not stat.S_ISLNK(status.st_mode) or not (left or follow):
             done /= part
-    return root / done.relative_to("/")
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            raise OutOfReach(f"{name} leads through too many links")
+        target = PurePosixPath(_here(root, done / part).readlink())
+        done = PurePosixPath("/") if target.is_absolute() else done
+        left = [*_parts(target), *left]
+    path = _here(root, done)
+    return Found(name=done, path=path, status=path.lstat())
 
 
-def read(root: Path, path: str) -> str | None:
-    """Return the text of a file in the image, None when there is no such file.
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a regular file that has been found; never through a link, never waiting.
+
+    Raises:
+        OSError: it cannot be read.
+        OutOfReach: it is no regular file.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with open(os.open(path, flags), "rb", buffering=0) as stream:  # noqa: PTH123 - of a descriptor
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise OutOfReach(f"{path.name} is no regular file")
+        yield stream
+
+
+def read_lines(root: Path, name: str, *, limit_bytes: int) -> tuple[str, ...]:
+    """Return the lines of a small file inside the root; none where it is not there.
+
+    Raises:
+        OSError, OutOfReach: it cannot be read.
+    """
+    found = find(root, name)
+    if found is None:
+        return ()
+    with opened(found.path) as stream:
+        data = stream.read(limit_bytes + 1)
+    if len(data) > limit_bytes:
+        raise OutOfReach(f"{name} is longer than {limit_bytes} bytes")
+    return tuple(data.decode(errors="replace").splitlines())
+
+
+def located(root: Path, name: str) -> Found | None:
+    """Return what `find` does, where links in a circle lead to nothing.
+
+    Raises:
+        InvalidInput: something on the way cannot be read.
+        PermissionDenied: the operating system refuses to.
+    """
+    try:
+        return find(root, name)
+    except OutOfReach:
+        return None
+    except OSError as exc:
+        raise unreadable(root / name, exc) from exc
+
+
+def read(root: Path, name: str) -> str | None:
+    """Return the text of a file of any size; None where there is none, or no file.
 
     What is not UTF-8 is replaced: it is about names and versions, which are.
 
     Raises:
-        InvalidInput: the file is larger than any that this is for.
+        InvalidInput: the file is larger than any that this is for, or cannot be read.
         PermissionDenied: the operating system refuses.
     """
-    found = find(root, path)
-    if found is None:
+    found = located(root, name)
+    if found is None or not stat.S_ISREG(found.status.st_mode):
         return None
+    if (size := found.status.st_size) > _LIMIT_BYTES:
+        raise InvalidInput(f"{name} in the image has {size} bytes", hint="remove it")
     try:
-        status = found.lstat()
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        if status.st_size > _LIMIT_BYTES:
-            raise InvalidInput(
-                f"{path} in the image has {status.st_size} bytes", hint="remove it"
-            )
-        return found.read_text(encoding="utf-8", errors="replace")
+        return found.path.read_text(encoding="utf-8", errors="replace")
     except OSError as exc:
-        raise unreadable(found, exc) from exc
+        raise unreadable(found.path, exc) from exc
 
 
 def walk(root: Path) -> Iterator[os.DirEntry[str]]:
@@ -79,7 +141,8 @@ def walk(root: Path) -> Iterator[os.DirEntry[str]]:
     Links are yielded and not followed.
 
     Raises:
-        PermissionDenied: the operating system refuses to list a directory.
+        InvalidInput: a directory cannot be listed.
+        PermissionDenied: the operating system refuses to.
     """
     waiting = list(reversed(listed(root)))
     while waiting:
@@ -93,7 +156,8 @@ def listed(directory: Path) -> list[os.DirEntry[str]]:
     """Return what is in a directory, in order of name.
 
     Raises:
-        PermissionDenied: the operating system refuses.
+        InvalidInput: it cannot be listed.
+        PermissionDenied: the operating system refuses to.
     """
     try:
         with os.scandir(directory) as entries:
@@ -111,18 +175,16 @@ def unreadable(path: Path, exc: OSError) -> ImmutableError:
     return InvalidInput(message, resource=str(path))
 
 
-def _target(path: Path) -> str | None:
-    """Return where a link leads; empty for what is no link, None for what is not there."""
+def _parts(name: PurePosixPath | str) -> list[str]:
+    return [part for part in PurePosixPath(name).parts if part.strip("/")]
+
+
+def _here(root: Path, name: PurePosixPath) -> Path:
+    return root.joinpath(*name.parts[1:])
+
+
+def _status(path: Path) -> os.stat_result | None:
     try:
-        return str(path.readlink())
+        return path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except OSError as exc:
-        # What the kernel says of anything that is no link.
-        if exc.errno == errno.EINVAL:
-            return ""
-        raise unreadable(path, exc) from exc
-
-
-def _parts(path: str) -> list[str]:
-    return [part for part in path.split("/") if part not in {"", "."}]

@@ -290,6 +290,16 @@ def test_damaged_record_is_passed_over(pair: tuple[Path, Path]) -> None:
     assert change.package == "flask"
 
 
+def test_links_in_a_circle_are_nobodys(pair: tuple[Path, Path]) -> None:
+    """At the top, and in place of dpkg's lists: they are compared, and lead nowhere."""
+    a, b = pair
+    for root in pair:
+        (root / "bin").symlink_to("bin")
+        (root / "var").symlink_to("/bin")
+    put(b, "x")
+    assert whats(diff_roots(a, b)) == {"/x": ("added",)}
+
+
 # -- how it is told
 
 

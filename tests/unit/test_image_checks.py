@@ -24,8 +24,8 @@ from immutable.images.proof import (
     service,
 )
 from immutable.images.proof.containing import OUTPUT_LIMIT_BYTES
-from immutable.images.proof.inside import OutOfReach
-from immutable.images.proof.inside import find as find_inside
+from immutable.images.unbooted import OutOfReach
+from immutable.images.unbooted import find as find_inside
 from immutable.model import VerdictStatus
 
 PASSED, FAILED, UNDECIDED = VerdictStatus

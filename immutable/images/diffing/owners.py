@@ -6,6 +6,7 @@ Python packages (https://packaging.python.org/specifications/recording-installed
 
 import csv
 import posixpath
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -33,10 +34,10 @@ def owners_of(root: Path, packages: Iterable[Package]) -> Mapping[str, str]:
 
 
 def _debian(root: Path) -> Iterator[tuple[str, str]]:
-    directory = unbooted.find(root, _LISTS)
-    if directory is None or not directory.is_dir():
+    directory = unbooted.located(root, _LISTS)
+    if directory is None or not stat.S_ISDIR(directory.status.st_mode):
         return
-    for entry in unbooted.listed(directory):
+    for entry in unbooted.listed(directory.path):
         stem, dot, suffix = entry.name.rpartition(".")
         if dot and suffix == "list":
             text = unbooted.read(root, f"{_LISTS}/{entry.name}") or ""
@@ -58,9 +59,9 @@ def _recorded(root: Path, package: Package) -> Iterator[str]:
 
 def _links(root: Path) -> Mapping[str, str]:
     """Return where the links at the top lead: ``/bin`` is ``/usr/bin`` nowadays."""
-    tops = (entry for entry in unbooted.listed(root) if entry.is_symlink())
-    found = ((entry.name, unbooted.find(root, entry.name)) for entry in tops)
-    return {name: f"/{path.relative_to(root)}" for name, path in found if path}
+    tops = (entry.name for entry in unbooted.listed(root) if entry.is_symlink())
+    found = ((name, unbooted.located(root, name)) for name in tops)
+    return {name: str(place.name) for name, place in found if place}
 
 
 def _real(path: str, links: Mapping[str, str]) -> str:

@@ -17,9 +17,9 @@ from immutable.images.proof.checking import (
     passed,
     undecided,
 )
-from immutable.images.proof.inside import Found, OutOfReach, find, opened, read_lines
 from immutable.images.proof.places import Place, Root, Target
 from immutable.images.proof.texts import Text, Texts, as_texts, unmet
+from immutable.images.unbooted import Found, OutOfReach, find, opened, read_lines
 from immutable.model import Digest
 
 Kind = Literal["directory", "file", "link"]

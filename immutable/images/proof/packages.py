@@ -53,7 +53,7 @@ class Package:
         if not isinstance(target, Root):
             return undecided(self.name, "packages are looked up in an unbooted root")
         try:
-            if unbooted.find(target.path, STATUS) is None:
+            if unbooted.located(target.path, STATUS) is None:
                 return undecided(self.name, f"it has no /{STATUS}")
             packages = debian_packages(target.path)
             found = [p.version for p in packages if self._is(p.name)]

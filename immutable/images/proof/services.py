@@ -18,10 +18,10 @@ from immutable.images.proof.checking import (
     passed,
     undecided,
 )
-from immutable.images.proof.inside import OutOfReach, find
 from immutable.images.proof.network import http as http_check
 from immutable.images.proof.network import port as port_check
 from immutable.images.proof.places import Place, Root, Target, checked_port
+from immutable.images.unbooted import OutOfReach, find
 from immutable.model import Digest
 
 SCRIPTS = PurePosixPath("/usr/lib/immutable/services")

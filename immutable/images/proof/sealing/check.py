@@ -14,7 +14,6 @@ from immutable.images.proof.checking import (
     judged,
     undecided,
 )
-from immutable.images.proof.inside import OutOfReach
 from immutable.images.proof.places import Place, Root, Target
 from immutable.images.proof.sealing.naming import (
     RULES_BY_NAME,
@@ -25,6 +24,7 @@ from immutable.images.proof.sealing.passwords import wrong_passwords
 from immutable.images.proof.sealing.reading import NotRead, Tally, wrong_by_content
 from immutable.images.proof.sealing.shipped import Shipped
 from immutable.images.proof.sealing.walking import Seen, Unread, walk
+from immutable.images.unbooted import OutOfReach
 from immutable.model import Digest, VerdictStatus
 
 _UNREAD = "unread"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from immutable.images.proof.inside import read_lines
+from immutable.images.unbooted import read_lines
 
 _LIMIT_BYTES = 1 << 20
 _LISTS = ("/etc/shadow", "/etc/gshadow", "/etc/passwd")

@@ -18,10 +18,10 @@ from immutable.images.proof.entropy import (
     is_secret_name,
     passwords_in_addresses,
 )
-from immutable.images.proof.inside import opened
 from immutable.images.proof.sealing.shipped import Shipped
 from immutable.images.proof.sealing.walking import Seen
 from immutable.images.proof.tokens import LONGEST_BYTES, tokens_in
+from immutable.images.unbooted import opened
 
 BLOCK_BYTES = 1 << 20
 CONFIGURATION_LIMIT_BYTES = 64 << 10

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from immutable.images.proof.inside import OutOfReach, find, opened
+from immutable.images.unbooted import OutOfReach, find, opened
 
 _LISTS, _STATUS = "/var/lib/dpkg/info", "/var/lib/dpkg/status"
 _LIST_LIMIT_BYTES = 64 << 20
