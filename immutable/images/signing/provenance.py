@@ -12,6 +12,7 @@ from urllib.parse import quote
 import attrs
 
 from immutable.errors import InvalidInput
+from immutable.images.codec import recipe_document
 from immutable.images.lock import Pin
 from immutable.images.origins import Existing
 from immutable.images.packages import Distribution, pinned, purl
@@ -116,17 +117,15 @@ class Provenance:
 
 
 def provenance_of(
-    record: ImageRecord, *, recipe: str, byproducts: Iterable[Resource] = ()
+    record: ImageRecord, *, byproducts: Iterable[Resource] = ()
 ) -> Statement:
     """Return the statement that says how a recorded image came to be.
 
     Args:
         record: the image's record.
-        recipe: the recipe as a JSON document.
         byproducts: documents beside the image.
 
     Raises:
-        VerificationFailed: the recipe is no JSON.
         InvalidInput: the record's image has no recipe, or its time no zone.
     """
     image = record.image
@@ -134,7 +133,7 @@ def provenance_of(
         message = f"{image.id} was made by no recipe, so there is nothing to say of it"
         raise InvalidInput(message, hint="adopt it with a recipe")
     provenance = Provenance(
-        recipe=recipe,
+        recipe=recipe_document(record),
         recipe_digest=image.recipe,
         dependencies=_dependencies(record),
         unpinned=tuple((each.layer, each.reason) for each in record.unpinned),
