@@ -3,7 +3,7 @@
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -98,7 +98,41 @@ def workshop(vm_url: str) -> Workshop:
 
 @pytest.fixture(scope="session")
 def with_agents(workshop: Workshop) -> Recipe:
-    """Return a recipe with Puppet and CFEngine, whose layers stay in the pool."""
-    recipe = Recipe.base("debian:12").packages("puppet-agent", "cfengine3")
+    """Return a recipe with what tools need in an image, whose layers stay in the pool."""
+    packages = ("cfengine3", "puppet-agent", "python3", "systemd")
+    recipe = Recipe.base("debian:12").packages(*packages)
     workshop.build(recipe)
     return recipe
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> LibvirtImages:
+    """Return the images of a pool that has its base already, where one is kept."""
+    cache = os.environ.get("IMMUTABLE_CACHE_DIR")
+    place = Path(cache) if cache else tmp_path_factory.getbasetemp()
+    images = LibvirtImages(pool=place / "test-pool")
+    images.build(Recipe.base("debian:12"), on_output=lambda _: None)
+    return images
+
+
+@pytest.fixture
+def copied(prepared: LibvirtImages, tmp_path: Path) -> LibvirtImages:
+    """Return the images of a copy of the prepared pool, and of its archive."""
+    for name in ("test-pool", "test-pool.archive"):
+        command = ["cp", "--archive", "--reflink=auto", prepared.pool.with_name(name)]
+        subprocess.run([*command, tmp_path / name], check=True)
+    return LibvirtImages(pool=tmp_path / "test-pool")
+
+
+@pytest.fixture
+def unreachable(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Return what lets no mirror be reached any more."""
+    sources = (
+        "Types: deb\nUris: http://127.0.0.1:9/\nSuites: bookworm\nComponents: main\n"
+    )
+
+    def cut() -> None:
+        place = "immutable_libvirt.building.apt.sources_for"
+        monkeypatch.setattr(place, lambda _codename: sources)
+
+    return cut
