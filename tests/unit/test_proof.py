@@ -30,6 +30,7 @@ from immutable.images.proof import (
     undecided,
 )
 from immutable.images.proof.checking import judged
+from immutable.images.proof.redaction import shown
 from immutable.model import Digest, VerdictStatus
 
 PASSED, FAILED, UNDECIDED = VerdictStatus
@@ -259,6 +260,15 @@ def test_judgements_are_safe_to_keep():
         assert found.verdict.evidence.isprintable()
         assert "db/shop" in found.verdict.evidence
         assert "hunter2" not in found.verdict.evidence
+
+
+def test_a_secret_is_not_cut_in_two():
+    """What is left of it, where reading a long text ends, would not be known as one."""
+    token = "ghp_" + "a1B2" * 9
+    key = f"-----BEGIN PRIVATE KEY-----\n{'A' * 600}\n"
+    for size in range(90, 130):
+        said = shown(f"{key}{'-' * size} {token} and more {token}", limit=100)
+        assert "a1B2" not in said
 
 
 def test_names_load_on_first_use():
