@@ -179,7 +179,7 @@ SAYS = "records: a record says what an image was made of"
 FAMILY = "records: an image knows its recipe and its parent"
 HOLDS = "records: a lock holds"
 IDENTICAL = "records: a rebuilt image is identical"
-THERE_AGAIN = "records: a deleted image is there again when it is rebuilt"
+THERE_AGAIN = "records: a rebuilt image is there again if it was deleted"
 ANEW = "records: records and documents outlive the process"
 DEFECTS = (
     images("lists deleted images", ListsWhatWas, LISTED),

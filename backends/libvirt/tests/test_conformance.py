@@ -1,15 +1,19 @@
 """The kit's cases, on real virtual machines; the switch's on servers of this machine.
 
 Booting is dear here. What is left out boots most, and `test_deploying` does it with its
-own expectations.
+own expectations; or it builds again from nothing, and is run with the matrix.
 """
 
 import http.server
 import itertools
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import attrs
 import libvirt
 import pytest
 from ports import free_port
@@ -19,6 +23,8 @@ from immutable.images.recipe import Recipe
 from immutable.model import Image, InstanceId, Member, ServiceName
 from immutable.registry import open_switch
 from immutable.testing import conformance
+from immutable.testing.conformance.subject import leaves_out
+from immutable.testing.conformance.suite import case as suite
 from immutable.urls import Url
 
 pytestmark = pytest.mark.vm
@@ -26,7 +32,18 @@ pytestmark = pytest.mark.vm
 PORT = 8080
 BASE = Recipe.base("debian:12")
 HTTPD = "/run/immutable/bin/busybox httpd -f -p 8080 -h /run/immutable"
+DIES = """
+import os, pathlib, signal, sys
+from immutable_libvirt.pool import Pool
+pool = Pool(pathlib.Path(sys.argv[1]))
+pool.prepare()
+with pool.workspace() as work:
+    (work / "tree").mkdir()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+REBUILT = "records: a rebuilt image*"
 LEFT_OUT = (
+    REBUILT,
     "deploying: a first release*",
     "deploying: a rollback to a fleet*",
     "deploying: a canary*",
@@ -105,6 +122,12 @@ def power_off(instance: InstanceId) -> None:
     connection.close()
 
 
+def abandon(pool: Path) -> None:
+    """Let a builder be killed in the middle of its work."""
+    done = subprocess.run([sys.executable, "-c", DIES, pool], check=False)
+    assert done.returncode == -signal.SIGKILL
+
+
 @pytest.fixture(scope="session")
 def subject(
     vm_url: str, image: Image, tmp_path_factory: pytest.TempPathFactory
@@ -134,6 +157,7 @@ def subject(
         servers=neighbours.members,
         machines=backend.machines,
         kill=kill,
+        abandon=lambda: abandon(backend.images.pool),
         inventory=inventory,
         close=switches.close,
         port=PORT,
@@ -148,3 +172,17 @@ def subject(
 
 
 test_libvirt = conformance.backend_cases()
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize(
+    "case",
+    [case for case in suite.all() if leaves_out((REBUILT,), case.name)],
+    ids=lambda case: case.name,
+)
+def test_images_are_built_again(
+    case: conformance.Case, subject: conformance.Subject
+) -> None:
+    """The cases that build a base from its packages, too."""
+    everything = attrs.evolve(subject, leave_out=())
+    assert conformance.run(case, everything).result is conformance.Result.PASSED

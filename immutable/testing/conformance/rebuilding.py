@@ -56,7 +56,7 @@ def rebuilds(t: Trial) -> None:
 
 @case(
     Part.RECORDS,
-    "a deleted image is there again when it is rebuilt",
+    "a rebuilt image is there again if it was deleted",
     "ImageRecords.rebuild: then: where it came out identical and the image was gone, it is"
     " there again",
     fit=with_records,

@@ -45,11 +45,12 @@ class Laying:
 
     def directory(self, path: PurePosixPath) -> Path:
         """Return where a directory is, made if it is not there."""
-        found = unbooted.find(self.root, str(path))
-        if found is None:
-            found = self.directory(path.parent) / path.name
-            found.mkdir(mode=_DIRECTORY)
-        return found
+        found = unbooted.located(self.root, str(path))
+        if found is not None:
+            return found.path
+        made = self.directory(path.parent) / path.name
+        made.mkdir(mode=_DIRECTORY)
+        return made
 
     def finish(self) -> None:
         """Set the modes of directories: some cannot be written to from here on."""
