@@ -13,6 +13,7 @@ import pytest
 from immutable.errors import BuildFailed, InvalidInput, Unavailable
 from immutable.images.layers import Python
 from immutable.images.lock import Entry, Pin
+from immutable.images.recipe import Recipe
 from immutable.model import Digest
 from immutable_libvirt.archive import Archive
 from immutable_libvirt.building.chroot import Chroot
@@ -61,7 +62,7 @@ def wheel(
     made = folder / f"{name}-{version}-{tag}.whl"
     with zipfile.ZipFile(made, "w") as archive:
         for path, text in files.items():
-            archive.writestr(path, text)
+            archive.writestr(zipfile.ZipInfo(path), text)  # of 1980, always
     return made
 
 
@@ -252,3 +253,44 @@ def test_an_image_without_the_python_is_refused(site: Site, tmp_path: Path) -> N
     """Before anything is fetched."""
     with pytest.raises(Unavailable, match=r"no /usr/bin/python3\.11"):
         python.make(layer(tmp_path, "tool"), site)
+
+
+@pytest.mark.vm
+def test_requirements_become_an_environment_and_the_same_one_twice(
+    workshop,
+    with_agents: Recipe,
+    links: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It runs in the image, holds nothing of pip, and is made again without any index."""
+    wanted = layer(tmp_path, "shop>=1").requirements
+    recipe = with_agents.python("3.11", requirements=wanted)
+    locked = recipe.locked(workshop.images.lock(recipe, on_output=print))
+    with workshop.built(recipe) as (first, made):
+        packages = made / "opt/venv/lib/python3.11/site-packages"
+        found = {path.name for path in packages.iterdir()}
+        script = (made / "opt/venv/bin/shop").read_text()
+        assert script.startswith("#!/opt/venv/bin/python")
+        assert not list(made.rglob("__pycache__"))
+        assert not list(made.rglob("*.pyc"))
+    assert found == {"shop.py", "shop-1.0.dist-info", "tool.py", "tool-2.1.dist-info"}
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with workshop.built(locked) as (second, _):
+        assert workshop.lines  # it was made, not found
+        assert second.digest == first.digest
+        says = "/opt/venv/bin/shop >/etc/said"
+        with workshop.built(locked.run(says)) as (_, above):
+            assert (above / "etc/said").read_text() == "the shop old\n"
+
+
+@pytest.mark.vm
+def test_requirements_without_wheels_fail_the_build(
+    workshop, with_agents: Recipe, offline: Path, tmp_path: Path
+) -> None:
+    """With pip's last lines, before anything is installed."""
+    wanted = layer(tmp_path, "no-such-one").requirements
+    with pytest.raises(BuildFailed, match="No matching distribution") as caught:
+        workshop.build(with_agents.python("3.11", requirements=wanted))
+    assert "no-such-one" in str(caught.value)

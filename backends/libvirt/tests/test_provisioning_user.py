@@ -9,8 +9,10 @@ import pytest
 
 from immutable.errors import BuildFailed, InvalidInput
 from immutable.images.layers import Daemon, Files, User
+from immutable.images.recipe import Recipe
 from immutable_libvirt.building import accounts
 from immutable_libvirt.building.staging import Staging
+from immutable_libvirt.images import boot_files
 
 TEXTS = {
     "passwd": "root:x:0:0:root:/root:/bin/bash\nwww:x:33:33:www:/var/www:/bin/sh\n",
@@ -157,3 +159,31 @@ def test_what_is_excluded_is_not_placed(staging: Staging, tmp_path: Path) -> Non
     staging.place(Files(source=source, target=target, exclude=("*.pyc", "cache")))
     placed = sorted(path.name for path in (staging.root / "opt/app").iterdir())
     assert placed == ["keep"]
+
+
+@pytest.mark.vm
+def test_in_an_image_a_user_owns_its_files_and_runs_its_service(
+    workshop, tmp_path: Path
+) -> None:
+    """One disk, the same bytes twice, and Debian's own programs agree on who it is."""
+    recipes = []
+    for name in ("one", "two"):
+        source = tmp_path / name
+        source.mkdir()
+        (source / "page").write_text("a page")
+        (source / "page").chmod(0o600)
+        recipes.append(
+            Recipe.base("debian:12")
+            .user("app", home="/srv/app", groups=["audio"])
+            .files(source, "/srv/app/pages", owner="app")
+            .service("web", "/bin/sh", "-c", "id -nG; cat $HOME/pages/page", user="app")
+        )
+    one, two = recipes
+    with workshop.built(one) as (first, made):
+        assert (made / "srv/app/pages/page").stat().st_uid == 1000
+        assert len(boot_files(workshop.images.pool, first.id).layers) == 2
+        said = one.run("/usr/lib/immutable/services/web >/etc/said")
+        with workshop.built(said) as (_, above):
+            assert (above / "etc/said").read_text() == "app audio\na page"
+    with workshop.built(two) as (second, _):
+        assert second.digest == first.digest
