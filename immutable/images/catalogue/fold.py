@@ -122,13 +122,10 @@ def _marked(
 ) -> Catalogue:
     match entry:
         case Marked(images=images):
-            known = {mark.image for mark in catalogue.marks}
-            fresh = (
-                Mark(image=image, digest=digest, at=at)
-                for image, digest in images
-                if image not in known
-            )
-            return attrs.evolve(catalogue, marks=(*catalogue.marks, *fresh))
+            known = {mark.image: mark for mark in catalogue.marks}
+            for image, digest in images:
+                known.setdefault(image, Mark(image=image, digest=digest, at=at))
+            return attrs.evolve(catalogue, marks=tuple(known.values()))
         case Spared(images=images):
             return _spared(catalogue, *images)
         case Deleting(image=image, run=run):
