@@ -18,6 +18,15 @@ from immutable.images.layers import DEADLINE
 Output = Callable[[str], None]
 EPOCH = 315532800
 """The time of every file in every image: 1980, the oldest that zip can hold."""
+PLAIN = (
+    ("HOME", "/root"),
+    ("LC_ALL", "C.UTF-8"),
+    ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+    # A layer that runs Python would get what it compiled of the layers below.
+    ("PYTHONDONTWRITEBYTECODE", "1"),
+    ("SOURCE_DATE_EPOCH", str(EPOCH)),
+)
+"""The environment of all that runs inside an image, in a chroot or booted."""
 
 _LAST_LINES = 15
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

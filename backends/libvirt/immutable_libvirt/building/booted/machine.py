@@ -1,5 +1,7 @@
 """A builder on libvirt: `immutable.baking.Baking`, whose result is a directory tree."""
 
+import errno
+import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +11,7 @@ import libvirt
 
 from immutable.baking import Bake, Builder, Said, report_of, tags_of
 from immutable.errors import NotEnough
-from immutable.images.bundling import PLAIN, write_bundle
+from immutable.images.bundling import write_bundle
 from immutable.model import Token
 from immutable_libvirt import domains
 from immutable_libvirt.acceleration import decide
@@ -18,7 +20,7 @@ from immutable_libvirt.building import cpio, kernel
 from immutable_libvirt.building.booted import leftovers, places
 from immutable_libvirt.building.booted.ports import Port, wait_for
 from immutable_libvirt.building.booted.unpacking import Limits, unpack
-from immutable_libvirt.building.process import EPOCH
+from immutable_libvirt.building.process import PLAIN
 from immutable_libvirt.config import LibvirtConfig
 from immutable_libvirt.daemon import Daemon
 from immutable_libvirt.disks import ensure_scratch
@@ -30,7 +32,6 @@ SCRATCH_GIB = 16
 DIFFERENCE_BYTES = 8 << 30
 """How large the archive of what has changed may be; sparse, so that little is used."""
 _NAME_DIGITS = 16
-_VARIABLES = (*PLAIN, ("SOURCE_DATE_EPOCH", str(EPOCH)))
 _STUCK = [libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_IOERROR]
 _LOOK = timedelta(seconds=1)
 # libvirt gives QEMU's user what it writes to: nobody else can read what is handed over.
@@ -119,7 +120,7 @@ class LibvirtBaking:
         words += [f"immutable.layers={len(self.boot.layers)}"]
         words += ["immutable.network=1"] if bake.network else []
         return Machine(
-            kernel=self.boot.kernel,
+            kernel=_passable(self.boot.kernel, directory / "vmlinuz"),
             initrd=initrd,
             arguments=" ".join(words),
             memory_mib=max(MEMORY_MIB, self.config.memory_mib),
@@ -131,7 +132,7 @@ class LibvirtBaking:
         work, difference = directory / "work.tar", directory / "difference.tar"
         with work.open("wb") as stream:
             work.chmod(_PRIVATE)
-            write_bundle(bake, stream, plain=_VARIABLES)
+            write_bundle(bake, stream, plain=PLAIN)
         with difference.open("wb") as stream:
             difference.chmod(_PRIVATE)
             stream.truncate(DIFFERENCE_BYTES)
@@ -140,9 +141,12 @@ class LibvirtBaking:
         scratch = directory / "scratch.qcow2"
         shutil.copyfile(overlay, scratch)
         scratch.chmod(_PRIVATE)
-        layers = enumerate(self.boot.layers)
+        layers = (f"layer{i}" for i in range(len(self.boot.layers)))
         return (
-            *(Disk(serial=f"layer{i}", path=path) for i, path in layers),
+            *(
+                Disk(serial=name, path=_passable(path, directory / name))
+                for name, path in zip(layers, self.boot.layers, strict=True)
+            ),
             Disk(serial="scratch", path=scratch, is_writable=True, backing=template),
             Disk(serial="work", path=work, is_writable=True),
             Disk(serial="difference", path=difference, is_writable=True),
@@ -204,6 +208,17 @@ class _Builder:
             if domain.state() == _STUCK:
                 raise _full(self.place.path)
             return True
+
+
+def _passable(path: Path, name: Path) -> Path:
+    """Return a file's second name, where QEMU's user can pass; else its own."""
+    try:
+        os.link(path, name)
+    except OSError as exc:
+        if exc.errno != errno.EXDEV:
+            raise
+        return path
+    return name
 
 
 def _full(place: Path) -> NotEnough:

@@ -13,7 +13,7 @@ import attrs
 from immutable.images.layers import DEADLINE, Run
 from immutable_libvirt.building.apt import QUIET, Apt
 from immutable_libvirt.building.base import LEFTOVERS
-from immutable_libvirt.building.process import EPOCH, Output, run
+from immutable_libvirt.building.process import PLAIN, Output, run
 from immutable_libvirt.building.tree import clean, find
 
 _ENTER = Path(__file__).with_name("enter")
@@ -29,14 +29,6 @@ _NAMESPACES = (
 # By default: what is installed was downloaded before, and by apt outside.
 _NO_NETWORK = ("--net",)
 _START_NOTHING = "#!/bin/sh\nexit 101\n"
-_VARIABLES = (
-    "HOME=/root",
-    "LC_ALL=C.UTF-8",
-    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    # A layer that runs Python would get what it compiled of the layers below.
-    "PYTHONDONTWRITEBYTECODE=1",
-    f"SOURCE_DATE_EPOCH={EPOCH}",
-)
 
 
 @attrs.frozen(kw_only=True)
@@ -132,9 +124,10 @@ class Chroot:
             BuildFailed: it ended with another status than 0, or not in time.
         """
         self._make_directories()
-        given = [f"{name}={value}" for name, value in (variables or {}).items()]
+        values = {**dict(PLAIN), **(variables or {})}
+        given = [f"{name}={value}" for name, value in values.items()]
         self.enter(
-            ["chroot", ".", "/usr/bin/env", "-i", *_VARIABLES, *given, *argv],
+            ["chroot", ".", "/usr/bin/env", "-i", *given, *argv],
             handed=handed or {},
             what=what,
             on_output=on_output,
