@@ -3,8 +3,6 @@
 They are for backends that keep records of images; see `immutable.records`.
 """
 
-from pathlib import Path
-
 from immutable import host, registry
 from immutable.display import listener
 from immutable.errors import UnknownImage
@@ -92,12 +90,7 @@ def sbom(image: Which, *, backend: str | Backend) -> bytes:
     """
     records, which = _opened(backend), _id(image)
     kept = records.kept(which, "sbom.json")
-    if kept is None:
-        found = _record(records, which)
-        with records.root(which) as root:
-            kept = _sbom(found, root)
-        records.keep(which, "sbom.json", kept)
-    return kept
+    return _keep_sbom(records, which) if kept is None else kept
 
 
 def attest(
@@ -121,7 +114,8 @@ def attest(
     """
     records, which = _opened(backend), _id(image)
     chosen = local_signer() if signer is None else signer
-    bill = Resource.of("sbom.json", sbom(which, backend=backend))
+    # made anew: what is signed is what is seen now, not what somebody has put there
+    bill = Resource.of("sbom.json", _keep_sbom(records, which))
     statement = provenance_of(_record(records, which), byproducts=[bill])
     records.keep(which, "provenance.dsse.json", chosen.sign(statement))
     return chosen.policy
@@ -152,12 +146,14 @@ def _record(records: ImageRecords, image: ImageId) -> ImageRecord:
     return found
 
 
-def _sbom(made: ImageRecord, root: Path) -> bytes:
-    pins = [pin for entry in made.lock.entries for pin in entry.pins]
-    image = made.image
-    return sbom_of(
-        root, image=image.id, digest=image.digest, at=made.built_at, pins=pins
-    )
+def _keep_sbom(records: ImageRecords, which: ImageId) -> bytes:
+    found = _record(records, which)
+    pins = [pin for entry in found.lock.entries for pin in entry.pins]
+    digest, at = found.image.digest, found.built_at
+    with records.root(which) as root:
+        bill = sbom_of(root, image=which, digest=digest, at=at, pins=pins)
+    records.keep(which, "sbom.json", bill)
+    return bill
 
 
 def _id(image: Which) -> ImageId:
