@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from images import Fails, Says, make_root, put
+from images import Fails, Says, make_root, needs_root, put
 
 from immutable.errors import InvalidInput, MissingFiles, Unsupported
 from immutable.images.proof import (
@@ -183,6 +183,7 @@ def test_where_commands_go_is_said_outside(write):
     assert goss(path, booted=True)[0].needs == (Place.BOOTED,)
 
 
+@needs_root
 def test_its_checks_are_judged(write, tmp_path):
     """Passed, failed and undecided, as any other."""
     root = make_root(tmp_path / "root")

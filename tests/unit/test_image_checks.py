@@ -93,8 +93,8 @@ def test_what_a_file_is_like(root):
     }
     wrong = {
         "mode": 0o644,
-        "owner": "app",
-        "group": "app",
+        "owner": "mallory",
+        "group": "mallory",
         "kind": "directory",
         "contains": Text(text="port", absent=True),
         "sha256": "0" * 64,
