@@ -25,7 +25,7 @@ from immutable.images.catalogue.shelf import SNAPSHOT_EVERY, STREAM, Shelf
 from immutable.images.catalogue.state import EMPTY, Catalogue, Revocation
 from immutable.model import Digest, Image, ImageId, digest_of
 from immutable.strategies import BlueGreen
-from immutable.testing import Killed, forget, world
+from immutable.testing import Fault, Killed, Script, forget, world
 
 WHERE = "memory://catalogue"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -564,3 +564,13 @@ def test_leases_of_the_past_are_forgotten(lab, shop):
     channelling.end_lease(image, "other", ledger=shop)
     channelling.end_lease(image, "other", ledger=shop)
     assert shelf.load().leases == ()
+
+
+def test_a_backend_that_hesitates_is_asked_again(lab, shop):
+    """Whether an image was built upon a revoked one is worth a second question."""
+    image = put(lab, "top", put(lab, "base"))
+    revoking.revoke("other", "bad", ledger=WHERE)
+    # the two before are of the image itself
+    lab.fail(Script(Fault.THROTTLED, "images.find", skip=2))
+    assert immutable.deploy(shop, image).is_live
+    assert lab.struck.total() == 1

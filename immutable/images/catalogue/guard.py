@@ -122,7 +122,10 @@ class Guard:
 
     def ancestors(self, image: Image) -> tuple[Ancestor, ...]:
         """Return what an image was built upon, nearest first."""
-        return ancestors_in(self.backend)(image) if self.backend else ()
+        if self.backend is None or self.shelf is None:
+            return ()
+        walk = ancestors_in(self.backend)
+        return self.shelf.ask(lambda: walk(image))
 
     def _ancestors(self, catalogue: Catalogue, image: Image) -> tuple[Ancestor, ...]:
         # nobody pays for what cannot matter
@@ -136,12 +139,18 @@ class Guard:
     def _sparing(self, catalogue: Catalogue, image: Image) -> Entry | None:
         check_kept(catalogue, image)
         # asked between reading and writing: what deletes it would have written meanwhile
-        if self.backend and self.backend.images.find(image.id) is None:
+        if not self._is_there(image):
             raise BackendError(
                 f"image {image.id} is gone", hint="build it again from its recipe"
             )
         marked = _marked(catalogue, image)
         return Spared(images=marked) if marked else None
+
+    def _is_there(self, image: Image) -> bool:
+        if self.backend is None or self.shelf is None:
+            return True
+        find = self.backend.images.find
+        return self.shelf.ask(lambda: find(image.id)) is not None
 
 
 def check_kept(catalogue: Catalogue, image: Image | ImageId) -> None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import TypeVar
 
 from immutable.deploying.retrying import retrying
 from immutable.errors import (
@@ -28,6 +29,7 @@ _TRIES = 100
 _PAUSE = timedelta(milliseconds=20)
 _NEVER = Never()
 
+_T = TypeVar("_T")
 Decide = Callable[[Catalogue], Entry | None]
 """From the catalogue as it is now to what is to be written; None: nothing."""
 
@@ -38,6 +40,10 @@ class Shelf:
     def __init__(self, store: LedgerStore, host: Host) -> None:
         self._store = store
         self._host = host
+
+    def ask(self, call: Callable[[], _T]) -> _T:
+        """Return what a reading of something else returns, repeated where it may be."""
+        return retrying(call, host=self._host)
 
     def load(self) -> Catalogue:
         """Read the catalogue anew, from the latest snapshot on: one read while it is empty.
