@@ -25,7 +25,9 @@ if TYPE_CHECKING:
         status,
     )
     from immutable.errors import ImmutableError
+    from immutable.images.lock import Lock
     from immutable.images.recipe import Recipe
+    from immutable.imaging import attest, diff, rebuild, record, sbom, verify
     from immutable.keeping import (
         adopt,
         destroy,
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
         Verdict,
         VerdictStatus,
     )
+    from immutable.proving import prove
     from immutable.results import Deployment, HistoryLine, Plan, Status
     from immutable.service import Service
     from immutable.strategies import BlueGreen, Canary
@@ -64,6 +67,7 @@ __all__ = [
     "ImmutableError",
     "Instance",
     "InstanceLog",
+    "Lock",
     "Outcome",
     "Plan",
     "Recipe",
@@ -75,9 +79,11 @@ __all__ = [
     "Verdict",
     "VerdictStatus",
     "adopt",
+    "attest",
     "build",
     "deploy",
     "destroy",
+    "diff",
     "errors",
     "events",
     "heal",
@@ -85,18 +91,31 @@ __all__ = [
     "http",
     "logs",
     "plan",
+    "prove",
+    "rebuild",
+    "record",
     "recover",
     "restore_ledger",
     "rollback",
+    "sbom",
     "scale",
     "status",
     "sweep",
     "tcp",
+    "verify",
     "watch",
 ]
 
 _MODULES = frozenset({"aio", "errors", "events"})
 _HOMES = {
+    "Lock": "immutable.images.lock",
+    "record": "immutable.imaging",
+    "rebuild": "immutable.imaging",
+    "diff": "immutable.imaging",
+    "sbom": "immutable.imaging",
+    "attest": "immutable.imaging",
+    "verify": "immutable.imaging",
+    "prove": "immutable.proving",
     "adopt": "immutable.keeping",
     "build": "immutable.api",
     "deploy": "immutable.api",

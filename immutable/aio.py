@@ -10,7 +10,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import ParamSpec, TypeVar
 
-from immutable import api, keeping
+from immutable import api, imaging, keeping, proving
 from immutable.host import Stop
 
 _P = ParamSpec("_P")
@@ -69,3 +69,10 @@ rollback = _stoppable(api.rollback)
 scale = _stoppable(api.scale)
 heal = _stoppable(api.heal)
 watch = _stoppable(keeping.watch)
+record = _reading(imaging.record)
+rebuild = _reading(imaging.rebuild)
+diff = _reading(imaging.diff)
+sbom = _reading(imaging.sbom)
+attest = _reading(imaging.attest)
+verify = _reading(imaging.verify)
+prove = _stoppable(proving.prove)
