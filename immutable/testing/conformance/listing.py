@@ -28,9 +28,9 @@ test_backend = conformance.backend_cases()
 ```
 
 The more a `Subject` names, the more is tried: a `broken` image, how to `kill` an instance,
-how to `visit` an endpoint, an `inventory` that finds leaks. `switch_cases()` tries a switch
-alone; `ledger_cases()` and `validator_cases()` want the fixtures `ledger_subject` and
-`validator_subject`.
+how to `visit` an endpoint, how to `abandon` a build, an `inventory` that finds leaks.
+`switch_cases()` tries a switch alone; `ledger_cases()` and `validator_cases()` want the
+fixtures `ledger_subject` and `validator_subject`.
 
 A case is one clause of the contract in `immutable.protocols` and `immutable.records`. It
 gets a fresh service and must leave nothing behind. When it fails, the message says which
