@@ -12,14 +12,14 @@ from immutable.model import Instance, InstanceId, InstanceState
 from immutable.protocols import MachineSpec
 from immutable_libvirt import domains, network
 from immutable_libvirt.acceleration import decide
-from immutable_libvirt.bootable import BootFiles
+from immutable_libvirt.bootable import BootDisk, BootFiles
 from immutable_libvirt.config import LibvirtConfig
 from immutable_libvirt.daemon import Daemon
-from immutable_libvirt.disks import make_disks
-from immutable_libvirt.domain import DomainSpec, Machine, build
+from immutable_libvirt.disks import make_disks, make_whole_disks
+from immutable_libvirt.domain import Disk, DomainSpec, Machine, build
 from immutable_libvirt.errors import BACKEND, translated
 from immutable_libvirt.facts import InstanceFacts, check_name, facts_of
-from immutable_libvirt.images import boot_files
+from immutable_libvirt.images import boot_disk, boot_files
 from immutable_libvirt.store import InstanceStore
 
 _Row = tuple[Instance, tuple[tuple[str, str], ...]]
@@ -105,12 +105,16 @@ class LibvirtMachines:
         return _row(facts, domains.state_of(domain))
 
     def _make(self, spec: MachineSpec) -> Instance:
-        boot = boot_files(self.config.pool, spec.fleet.image.id)
+        pool, image = self.config.pool, spec.fleet.image.id
+        boot = boot_disk(pool, image) or boot_files(pool, image)
         connection = self.daemon.connection()
         network.ensure(connection, self.config, lock=self.store.network_lock)
         machine = self._machine(connection, boot)
         facts = self._reserve(spec)
         try:
+            if isinstance(boot, BootDisk):
+                lock = self.store.network_lock
+                network.reserve(connection, self.config, facts.address, lock=lock)
             domain = build(self._domain(spec, boot, machine, facts))
             with translated("fleets.launch", facts.name, changes=True):
                 connection.createXML(domain)
@@ -121,14 +125,17 @@ class LibvirtMachines:
             raise
         return _row(facts, InstanceState.RUNNING)[0]
 
-    def _machine(self, connection: libvirt.virConnect, boot: BootFiles) -> Machine:
+    def _machine(
+        self, connection: libvirt.virConnect, boot: BootFiles | BootDisk
+    ) -> Machine:
+        files = boot if isinstance(boot, BootFiles) else None
         return Machine(
-            kernel=boot.kernel,
-            initrd=boot.initrd,
-            arguments=boot.command_line,
+            kernel=files.kernel if files else None,
+            initrd=files.initrd if files else None,
+            arguments=files.command_line if files else "",
             memory_mib=self.config.memory_mib,
             vcpus=self.config.vcpus,
-            hypervisor=decide(connection, self.config, boot),
+            hypervisor=decide(connection, self.config, files),
         )
 
     def _reserve(self, spec: MachineSpec) -> InstanceFacts:
@@ -142,17 +149,29 @@ class LibvirtMachines:
         )
 
     def _domain(
-        self, spec: MachineSpec, boot: BootFiles, machine: Machine, facts: InstanceFacts
+        self,
+        spec: MachineSpec,
+        boot: BootFiles | BootDisk,
+        machine: Machine,
+        facts: InstanceFacts,
     ) -> DomainSpec:
-        directory, logs = self.store.directory(facts.name), self.store.logs(facts)
+        logs = self.store.logs(facts)
         return DomainSpec(
             facts=facts,
             machine=machine,
-            disks=make_disks(self.config, boot, spec.fleet, facts, directory),
+            disks=self._disks(spec, boot, facts),
             network=self.config.network,
             console=logs / "console.log",
             journal=logs / "journal.log",
         )
+
+    def _disks(
+        self, spec: MachineSpec, boot: BootFiles | BootDisk, facts: InstanceFacts
+    ) -> tuple[Disk, ...]:
+        directory = self.store.directory(facts.name)
+        if isinstance(boot, BootDisk):
+            return make_whole_disks(self.config, boot, spec.fleet, facts, directory)
+        return make_disks(self.config, boot, spec.fleet, facts, directory)
 
 
 def _row(facts: InstanceFacts, state: InstanceState) -> _Row:

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import attrs
 
-from immutable.errors import BuildFailed, NotEnough, UnknownImage
+from immutable.errors import BuildFailed, NotEnough, UnknownImage, Unsupported
 from immutable.images.lock import BOOT, Entry, Lock
-from immutable.images.origins import Existing
+from immutable.images.origins import Existing, Packer
 from immutable.images.recipe import Recipe
 from immutable.images.record import ImageRecord, Kept, Rebuilt
 from immutable.model import Digest, Image, ImageId, digest_of
 from immutable_libvirt.archive import Archive
-from immutable_libvirt.bootable import BootFiles
-from immutable_libvirt.building import collecting
+from immutable_libvirt.bootable import BootDisk, BootFiles
+from immutable_libvirt.building import collecting, packing
 from immutable_libvirt.building.boot import guest_key
 from immutable_libvirt.building.kernel import COMMAND_LINE
-from immutable_libvirt.building.making import Making, Workshop
+from immutable_libvirt.building.making import Made, Making, Workshop
 from immutable_libvirt.building.manifest import SCHEMA, Manifest, load, load_all
 from immutable_libvirt.building.needs import check_needs, check_tools
 from immutable_libvirt.building.process import Output
@@ -40,6 +40,7 @@ def boot_files(pool: Path, image: ImageId) -> BootFiles:
         UnknownImage: the pool has no such image.
     """
     manifest = _required(Pool(pool), image, "images.boot_files")
+    _require_layers(manifest, "images.boot_files")
     kernel = Pool(pool).kernel(manifest.kernel)
     return BootFiles(
         kernel=kernel / "vmlinuz",
@@ -47,6 +48,16 @@ def boot_files(pool: Path, image: ImageId) -> BootFiles:
         layers=tuple(Pool(pool).layer(layer) for layer in manifest.layers),
         command_line=manifest.command_line,
     )
+
+
+def boot_disk(pool: Path, image: ImageId) -> BootDisk | None:
+    """Return the disk that an image is; None for one of layers, or an unknown one."""
+    manifest = _load(Pool(pool), image)
+    if manifest is None or manifest.disk is None:
+        return None
+    disk = manifest.disk
+    path = Pool(pool).disk(disk.content, disk.format)
+    return BootDisk(path=path, format=disk.format)
 
 
 @attrs.frozen(kw_only=True)
@@ -82,6 +93,8 @@ class LibvirtImages:
             BuildFailed: a layer failed; the message holds its last lines.
         """
         pool = Pool(self.pool)
+        if isinstance(recipe.origin, Packer):
+            return self._packed(recipe, recipe.origin, on_output)
         making = self._making(recipe, on_output)
         index = pool.build(_index(making))
         found = _indexed(pool, index)
@@ -98,14 +111,62 @@ class LibvirtImages:
         with _told_when_full(pool), pool.lock("pool", shared=True):
             return self._built(making, index)
 
+    def adopt(self, manifest: Path) -> Image:
+        """Return the image of the disk that a manifest of Packer's tells of.
+
+        The disk is copied; it is the manifest's last run that counts.
+
+        Args:
+            manifest: what Packer's post-processor ``manifest`` wrote. Names in it are
+                relative to its directory. The disk is qcow2, unless the manifest's
+                ``custom_data`` has a ``format``.
+
+        Raises:
+            InvalidInput: it is no such manifest, or the disk is none that is taken.
+            NotEnough: the pool has no room for it, or it is larger than is allowed.
+            PermissionDenied: the pool cannot be written, or the caller is not root.
+            Unavailable: a tool is missing.
+        """
+        pool = Pool(self.pool)
+        pool.prepare()
+        self._archive.prepare()
+        with _told_when_full(pool), pool.lock("pool", shared=True):
+            made = packing.adopted(self._workshop(_unheard), manifest)
+            image = made.manifest.image
+            # There is no recipe: the image is all that is known of it.
+            origin = Existing(image=image.id, content=image.digest)
+            index = pool.build(_disk_index(made.manifest.recipe))
+            return self._published(Recipe(origin=origin), made, index)
+
+    def _packed(self, recipe: Recipe, origin: Packer, on_output: Output) -> Image:
+        pool, index = Pool(self.pool), Pool(self.pool).build(_disk_index(recipe.digest))
+        found = _indexed(pool, index)
+        if found:
+            return found.image
+        packing.check(recipe)
+        pool.prepare()
+        self._archive.prepare()
+        with (
+            _told_when_full(pool),
+            pool.lock("pool", shared=True),
+            pool.lock(recipe.digest),
+        ):
+            found = _indexed(pool, index)
+            if found:
+                return found.image
+            made = packing.packed(self._workshop(on_output), recipe, origin)
+            return self._published(recipe, made, index)
+
     def _built(self, making: Making, index: Path) -> Image:
-        """Make an image; it counts as built when its manifest is there, and not before."""
-        pool, made = Pool(self.pool), making.make()
-        manifest = made.manifest
+        return self._published(making.recipe, making.make(), index)
+
+    def _published(self, recipe: Recipe, made: Made, index: Path) -> Image:
+        """Publish an image; it counts as built when its manifest is there, not before."""
+        pool, manifest = Pool(self.pool), made.manifest
         with pool.lock(manifest.id):
             there = load(pool, manifest.id)
             if there is None:
-                record(self._archive, making.recipe, made)
+                record(self._archive, recipe, made)
                 pool.note(pool.image(manifest.id), manifest.to_document())
             pool.note(index, {"image": manifest.id, "schema": SCHEMA})
         return (there or manifest).image
@@ -145,6 +206,8 @@ class LibvirtImages:
             Unavailable: the mirrors cannot be reached, or a tool is missing.
             BuildFailed: there is no such package.
         """
+        if isinstance(recipe.origin, Packer):
+            return Lock()  # nothing of it is known before it is run
         making = self._making(recipe, on_output)
         check_tools()
         Pool(self.pool).prepare()
@@ -164,7 +227,8 @@ class LibvirtImages:
             NotEnough: there is no room for all of it once more.
             PermissionDenied, Unavailable, BuildFailed: see `build`.
         """
-        if read_record(self._archive, image) is None:
+        found = read_record(self._archive, image)
+        if found is None:
             raise _unknown(self.pool, image, "images.rebuild")
         pool = Pool(self.pool)
         check_needs(pool, (), below=0, boots=False)
@@ -175,6 +239,8 @@ class LibvirtImages:
             pool.workspace() as work,
         ):
             workshop = self._workshop(on_output)
+            if packing.is_whole_disk(found):
+                return packing.packed_again(workshop, found, work)
             return Rebuilding(workshop=workshop, directory=work).rebuild(image)
 
     def root(self, image: ImageId) -> AbstractContextManager[Path]:
@@ -186,6 +252,7 @@ class LibvirtImages:
             UnknownImage: there is no such image.
         """
         manifest = _required(Pool(self.pool), image, "images.root")
+        _require_layers(manifest, "images.root")
         return viewed(Pool(self.pool), manifest, on_output=_unheard)
 
     def keep(self, image: ImageId, name: Kept, content: bytes) -> None:
@@ -237,6 +304,17 @@ def _required(pool: Pool, image: ImageId, operation: str) -> Manifest:
     return manifest
 
 
+def _require_layers(manifest: Manifest, operation: str) -> None:
+    if manifest.disk:
+        raise Unsupported(
+            f"{manifest.id} is a whole disk, which is not looked into",
+            hint="look at an instance of it",
+            operation=operation,
+            resource=manifest.id,
+            backend="libvirt",
+        )
+
+
 def _unknown(pool: Path, image: ImageId, operation: str) -> UnknownImage:
     return UnknownImage(
         f"the pool {pool} has no image {image}",
@@ -245,6 +323,10 @@ def _unknown(pool: Path, image: ImageId, operation: str) -> UnknownImage:
         resource=image,
         backend="libvirt",
     )
+
+
+def _disk_index(recipe: Digest) -> Digest:
+    return digest_of("libvirt disk recipe", recipe)
 
 
 def _index(making: Making) -> Digest:

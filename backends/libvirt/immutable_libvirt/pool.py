@@ -3,6 +3,7 @@
     images/<image id>.json      what an image consists of
     layers/<digest>.erofs       read-only layers, named by their contents
     kernels/<digest>/           vmlinuz and initrd
+    disks/<digest>.<format>     whole disks that other tools made
     builds/<key>.json           which layer, kernel or image a digest of inputs led to
     trees/<key>/                unpacked layers, upon which the next layer is built
     seen/<digest>.json          how files looked when they were last seen whole
@@ -26,7 +27,7 @@ from immutable_libvirt.durable import Durable
 # Unpacked trees hold set-user-id programs, which others must not be able to run.
 _PRIVATE = ("builds", "cache", "images", "locks", "seen", "trees", "work")
 # QEMU runs as another user, who opens files in these by name and cannot list them.
-_PASSABLE = ("kernels", "layers")
+_PASSABLE = ("disks", "kernels", "layers")
 _MEBIBYTE = 1 << 20
 
 
@@ -45,6 +46,10 @@ class Pool(Durable):
     def kernel(self, content: str) -> Path:
         """Return the directory of a kernel and its initramfs."""
         return self.root / "kernels" / content
+
+    def disk(self, content: str, disk_format: str) -> Path:
+        """Return where the disk with these contents is."""
+        return self.root / "disks" / f"{content}.{disk_format}"
 
     def build(self, key: Digest) -> Path:
         """Return where the result of building a digest of inputs is noted."""

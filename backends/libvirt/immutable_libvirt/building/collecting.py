@@ -1,10 +1,11 @@
 """Deleting an image, and whatever no other image uses."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from immutable.model import Digest, ImageId
-from immutable_libvirt.building.manifest import load
+from immutable_libvirt.building.manifest import Manifest, load
 from immutable_libvirt.durable import read
 from immutable_libvirt.pool import Pool
 
@@ -17,14 +18,28 @@ def delete(pool: Pool, image: ImageId) -> None:
         pool.image(image).unlink(missing_ok=True)
         if manifest:
             _collect(pool, set(manifest.layers) - _used(pool))
+        _collect_disks(pool)
 
 
 def _used(pool: Pool) -> set[Digest]:
-    found = [
-        load(pool, ImageId(p.stem))
-        for p in pool.image(ImageId("x")).parent.glob("*.json")
-    ]
-    return {layer for manifest in found if manifest for layer in manifest.layers}
+    return {layer for manifest in _manifests(pool) for layer in manifest.layers}
+
+
+def _manifests(pool: Pool) -> Iterator[Manifest]:
+    for path in pool.image(ImageId("x")).parent.glob("*.json"):
+        manifest = load(pool, ImageId(path.stem))
+        if manifest:
+            yield manifest
+
+
+def _collect_disks(pool: Pool) -> None:
+    """Remove whole disks that no image has; a build that was killed may leave one."""
+    found = [manifest.disk for manifest in _manifests(pool)]
+    used = {pool.disk(disk.content, disk.format) for disk in found if disk}
+    for path in pool.disk("x", "raw").parent.iterdir():
+        if path not in used:
+            path.unlink()
+            pool.seen(Digest(path.stem)).unlink(missing_ok=True)
 
 
 def _collect(pool: Pool, unused: set[Digest]) -> None:

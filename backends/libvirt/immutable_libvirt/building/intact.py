@@ -22,6 +22,14 @@ def layer_is_intact(pool: Pool, content: Digest, *, fully: bool = False) -> bool
     )
 
 
+def disk_is_intact(pool: Pool, content: Digest, disk_format: str) -> bool:
+    """Return whether a whole disk has the contents that it is named by."""
+    path = pool.disk(content, disk_format)
+    return _is_intact(
+        pool, content, (path,), lambda: content_digest(path) == content, fully=False
+    )
+
+
 def kernel_is_intact(pool: Pool, content: Digest, *, fully: bool = False) -> bool:
     """Return whether a kernel and its initramfs are what they are named by."""
     files = tuple(sorted(pool.kernel(content).glob("*")))

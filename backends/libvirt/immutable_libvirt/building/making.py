@@ -7,7 +7,7 @@ from pathlib import Path
 
 import attrs
 
-from immutable.errors import UnknownImage
+from immutable.errors import UnknownImage, Unsupported
 from immutable.images.lock import BOOT, Entry, Lock
 from immutable.images.origins import Existing, Origin
 from immutable.images.recipe import Recipe
@@ -55,6 +55,7 @@ def ground_of(pool: Pool, origin: Origin, boot: Entry | None) -> Ground:
     Raises:
         InvalidInput: this backend cannot build on it.
         UnknownImage: the image to build upon is gone.
+        Unsupported: it is a whole disk.
     """
     if not isinstance(origin, Existing):
         codename_of(origin)
@@ -66,6 +67,14 @@ def ground_of(pool: Pool, origin: Origin, boot: Entry | None) -> Ground:
             hint="rebuild it from its record, or build upon another one",
             operation="images.build",
             resource=origin.image,
+            backend="libvirt",
+        )
+    if manifest.disk:
+        raise Unsupported(
+            f"{manifest.id} is a whole disk, upon which there can be no layers",
+            hint="let the template that made it do more",
+            operation="images.build",
+            resource=manifest.id,
             backend="libvirt",
         )
     found = zip(manifest.layers, manifest.trees, strict=True)

@@ -7,7 +7,12 @@ from typing import cast
 import attrs
 
 from immutable.model import Digest, Image, ImageId, digest_of
-from immutable_libvirt.building.intact import kernel_is_intact, layer_is_intact
+from immutable_libvirt.building.disk import WholeDisk, format_of
+from immutable_libvirt.building.intact import (
+    disk_is_intact,
+    kernel_is_intact,
+    layer_is_intact,
+)
 from immutable_libvirt.durable import read
 from immutable_libvirt.pool import Pool
 
@@ -21,6 +26,7 @@ class Manifest:
 
     ``trees`` are the names of the unpacked layers, in the same order. ``distribution``
     is what the lowest one is, and ``parent`` the image that this one is layered upon.
+    ``disk`` is a whole disk, which the firmware boots: there is then nothing else.
     """
 
     kernel: Digest
@@ -32,10 +38,13 @@ class Manifest:
     parent: ImageId | None = None
     size_bytes: int
     built_at: datetime
+    disk: WholeDisk | None = None
 
     @property
     def digest(self) -> Digest:
         """Return the digest over every byte that an instance can boot from."""
+        if self.disk:
+            return digest_of("libvirt disk", self.disk.format, self.disk.content)
         return digest_of("libvirt image", self.kernel, self.layers)
 
     @property
@@ -58,6 +67,8 @@ class Manifest:
 
     def is_whole(self, pool: Pool) -> bool:
         """Return whether everything that it names is there, and is what it was."""
+        if self.disk:
+            return disk_is_intact(pool, self.disk.content, self.disk.format)
         layers = all(layer_is_intact(pool, layer) for layer in self.layers)
         return layers and kernel_is_intact(pool, self.kernel)
 
@@ -67,6 +78,7 @@ class Manifest:
             "built_at": self.built_at.isoformat(),
             "command_line": self.command_line,
             "digest": self.digest,
+            "disk": attrs.asdict(self.disk) if self.disk else None,
             "distribution": self.distribution,
             "id": self.id,
             "kernel": self.kernel,
@@ -107,6 +119,17 @@ def _from_document(document: Mapping[str, object]) -> Manifest:
         parent=ImageId(str(document["parent"])) if document["parent"] else None,
         size_bytes=int(str(document["size_bytes"])),
         built_at=datetime.fromisoformat(str(document["built_at"])).astimezone(UTC),
+        disk=_disk(cast("Mapping[str, object] | None", document.get("disk"))),
+    )
+
+
+def _disk(fields: Mapping[str, object] | None) -> WholeDisk | None:
+    if fields is None:
+        return None
+    return WholeDisk(
+        content=Digest(str(fields["content"])),
+        format=format_of(str(fields["format"])),
+        virtual_bytes=int(str(fields["virtual_bytes"])),
     )
 
 

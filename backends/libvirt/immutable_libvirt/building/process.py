@@ -33,6 +33,7 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 _PACKAGES = {
     "apt-get": "apt",
+    "cp": "coreutils",
     "dpkg-deb": "dpkg",
     "lz4": "lz4",
     "mkfs.erofs": "erofs-utils",

@@ -1,6 +1,7 @@
 """Writing down how an image was made, before it counts as made."""
 
 import re
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from immutable_libvirt.building.process import capture
 from immutable_libvirt.building.steps import described
 
 _TOOLS = ("apt", "dpkg", "erofs-utils", "mmdebstrap")
+_BOOTED = "a running machine wrote its disk, and writes it differently each time"
 _NETWORK = "it could reach the network, and what it fetched is in no lock"
 
 
@@ -44,7 +46,7 @@ def record(archive: Archive, recipe: Recipe, made: Made) -> ImageRecord:
             for layer in made.layers
         ),
         tools=(*_tools(), *sorted(own, key=lambda tool: (tool.name, tool.version))),
-        unpinned=tuple(_unpinned(layer) for layer in recipe.layers if _is_open(layer)),
+        unpinned=tuple(_all_unpinned(recipe, made)),
         builder=_builder(),
         built_at=made.manifest.built_at,
     )
@@ -60,6 +62,12 @@ def read_record(archive: Archive, image: ImageId) -> ImageRecord | None:
     """
     data = archive.kept(image, RECORD)
     return None if data is None else decode(data)
+
+
+def _all_unpinned(recipe: Recipe, made: Made) -> Iterator[Unpinned]:
+    if made.manifest.disk:
+        yield Unpinned(layer=made.layers[0].what, reason=_BOOTED)
+    yield from (_unpinned(layer) for layer in recipe.layers if _is_open(layer))
 
 
 def _is_open(layer: Layer) -> bool:
