@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
@@ -91,7 +91,7 @@ class Durable:
                 _make_directory(self.root / name, PRIVATE)
             for name in passable:
                 _make_directory(self.root / name, PASSABLE)
-            self._sweep()
+            self.sweep()
         except OSError as exc:
             raise PermissionDenied(
                 f"the pool {self.root} cannot be written: {exc.strerror}",
@@ -101,11 +101,13 @@ class Durable:
                 backend="libvirt",
             ) from exc
 
-    def _sweep(self) -> None:
+    def sweep(self) -> tuple[str, ...]:
+        """Remove what dead builders left in work, and return what that was."""
+        if not (self.root / "work").is_dir():
+            return ()
         with self.lock("work"):
-            for path in (self.root / "work").iterdir():
-                with suppress(FileNotFoundError, NotADirectoryError):
-                    _remove_abandoned(path)
+            left = sorted((self.root / "work").iterdir())
+            return tuple(str(path) for path in left if _removed_abandoned(path))
 
 
 def read(path: Path) -> dict[str, object] | None:
@@ -135,12 +137,17 @@ def _make_directory(path: Path, mode: int) -> None:
         path.chmod(mode)
 
 
-def _remove_abandoned(path: Path) -> None:
+def _removed_abandoned(path: Path) -> bool:
     """Remove a workspace whose builder no longer holds its lock, because it died."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        if _took_lock(descriptor):
-            _remove(path)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:  # its builder has just finished
+        return False
+    try:
+        if not _took_lock(descriptor):
+            return False
+        _remove(path)
+        return True
     finally:
         os.close(descriptor)
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
@@ -31,6 +31,8 @@ from immutable_libvirt.pool import Pool
 
 _IMAGE_ID = re.compile(r"img-[0-9a-f]{16}")
 _GIBIBYTE = 1 << 30
+_TIMES = 4  # a disk and a tree of each layer, and the packages while they are unpacked
+_FULL = ("No space left on device", "enough free space")
 
 
 def boot_files(pool: Path, image: ImageId) -> BootFiles:
@@ -232,6 +234,7 @@ class LibvirtImages:
             raise _unknown(self.pool, image, "images.rebuild")
         pool = Pool(self.pool)
         check_needs(pool, (), below=0, boots=False)
+        pool.require_space(_TIMES * found.image.size_bytes)
         self._archive.prepare()
         with (
             _told_when_full(pool),
@@ -243,17 +246,19 @@ class LibvirtImages:
                 return packing.packed_again(workshop, found, work)
             return Rebuilding(workshop=workshop, directory=work).rebuild(image)
 
-    def root(self, image: ImageId) -> AbstractContextManager[Path]:
+    @contextmanager
+    def root(self, image: ImageId) -> Iterator[Path]:
         """Return the image's root directory, not booted, for reading, for a while.
 
         Deleting images waits until it is over.
 
         Raises:
-            UnknownImage: there is no such image.
+            UnknownImage: there is no such image; when the block is entered.
         """
         manifest = _required(Pool(self.pool), image, "images.root")
         _require_layers(manifest, "images.root")
-        return viewed(Pool(self.pool), manifest, on_output=_unheard)
+        with viewed(Pool(self.pool), manifest, on_output=_unheard) as root:
+            yield root
 
     def keep(self, image: ImageId, name: Kept, content: bytes) -> None:
         """Keep a document beside a record, in one step; an older one is replaced.
@@ -268,6 +273,18 @@ class LibvirtImages:
     def kept(self, image: ImageId, name: Kept) -> bytes | None:
         """Return a document that was kept, or None."""
         return self._archive.kept(image, name)
+
+    def sweep(self) -> tuple[str, ...]:
+        """Remove what killed builds left behind, and return the names of what was removed.
+
+        Raises:
+            Unavailable: machines were left behind, and libvirt cannot be asked.
+        """
+        # Late: whoever boots nothing needs no libvirt.
+        from immutable_libvirt.building import booted
+
+        left = (*Pool(self.pool).sweep(), *self._archive.sweep())
+        return (*left, *booted.sweep(self.config))
 
     @property
     def _archive(self) -> Archive:
@@ -346,7 +363,7 @@ def _told_when_full(pool: Pool) -> Iterator[None]:
     try:
         yield
     except (OSError, BuildFailed) as exc:
-        if "No space left on device" not in str(exc):
+        if not any(sign in str(exc) for sign in _FULL):
             raise
         raise NotEnough(
             f"the pool {pool.root} is full; nothing unfinished was kept",

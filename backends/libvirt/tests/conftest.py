@@ -16,7 +16,9 @@ from immutable.images.recipe import Recipe
 from immutable.model import Image, InstanceId
 from immutable.urls import Url
 from immutable_libvirt import LibvirtBackend
+from immutable_libvirt.archive import Archive
 from immutable_libvirt.images import LibvirtImages, boot_files
+from immutable_libvirt.pool import Pool
 
 _CACHE = Path(os.environ.get("IMMUTABLE_CACHE_DIR", "/var/tmp/immutable-tests"))  # noqa: S108 - root's, and kept between runs
 # Tests get a network of their own, so that they never meet a real deployment.
@@ -117,11 +119,45 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> LibvirtImages:
 
 @pytest.fixture
 def copied(prepared: LibvirtImages, tmp_path: Path) -> LibvirtImages:
-    """Return the images of a copy of the prepared pool, and of its archive."""
-    for name in ("test-pool", "test-pool.archive"):
-        command = ["cp", "--archive", "--reflink=auto", prepared.pool.with_name(name)]
-        subprocess.run([*command, tmp_path / name], check=True)
-    return LibvirtImages(pool=tmp_path / "test-pool")
+    """Return the images of another pool, with its own archive, that has the same base."""
+    return base_alone(prepared, tmp_path)
+
+
+@pytest.fixture
+def small(prepared: LibvirtImages, tmp_path: Path) -> Iterator[LibvirtImages]:
+    """Return the images of such a pool on a disk of its own, with little room left."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=420m", "tmpfs", disk]
+    subprocess.run(mount, check=True)
+    try:
+        yield base_alone(prepared, disk)
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def base_alone(images: LibvirtImages, place: Path) -> LibvirtImages:
+    """Return the images of a copy of a pool, of which there is the base and no more."""
+    image = images.build(Recipe.base("debian:12"), on_output=lambda _: None)
+    files = boot_files(images.pool, image.id)
+    pool, archive = Pool(place / "pool"), Archive(place / "pool.archive")
+    pool.prepare()
+    archive.prepare()
+    own = [
+        images.pool / "images" / f"{image.id}.json",
+        files.kernel.parent,
+        *files.layers,
+    ]
+    own += [path.parents[2] for path in images.pool.glob("trees/*/usr/bin/dpkg")]
+    own += [images.pool / name for name in ("builds", "seen", "cache")]
+    for path in own:
+        target = pool.root / path.parent.relative_to(images.pool)
+        subprocess.run(["cp", "--archive", path, target], check=True)
+    kept = images.pool.with_name(f"{images.pool.name}.archive")
+    for path in (kept / "packages", kept / "records" / image.id):
+        target = archive.root / path.parent.relative_to(kept)
+        subprocess.run(["cp", "--archive", path, target], check=True)
+    return LibvirtImages(pool=pool.root)
 
 
 @pytest.fixture

@@ -148,6 +148,7 @@ def test_equal_contents_are_one_image(images: LibvirtImages) -> None:
 
 
 @pytest.mark.vm
+@pytest.mark.matrix
 def test_a_base_is_the_same_bytes_twice(images: LibvirtImages, tmp_path: Path) -> None:
     """Base and kernel, made in another pool from the same packages, are equal."""
     lock = images.lock(BASE, on_output=print)

@@ -48,18 +48,25 @@ class Rebuilding:
             BuildFailed: a layer failed.
         """
         self.aside.pool.prepare()
+        rebuilt, made = self._rebuilt(image)
+        if rebuilt.is_identical:
+            self._adopt(made, rebuilt.image)
+        return rebuilt
+
+    def _rebuilt(self, image: ImageId) -> tuple[Rebuilt, Made]:
         record = self._record(image)
         if isinstance(record.origin, Existing):
-            parent = self.rebuild(record.origin.image)
+            parent, made = self._rebuilt(record.origin.image)
             if not parent.is_identical:  # nor can what stands on it be
-                return attrs.evolve(parent, record=record)
+                return attrs.evolve(parent, record=record), made
         made = self._made(record)
         found = made.manifest.image
-        differences = tuple(self._differences(record, made))
-        if found.digest == record.image.digest:
-            found = record.image
-            self._adopt(made, found)
-        return Rebuilt(record=record, image=found, differences=differences)
+        rebuilt = Rebuilt(
+            record=record,
+            image=record.image if found.digest == record.image.digest else found,
+            differences=tuple(self._differences(record, made)),
+        )
+        return rebuilt, made
 
     def _record(self, image: ImageId) -> ImageRecord:
         record = read_record(self.workshop.archive, image)
@@ -86,12 +93,12 @@ class Rebuilding:
         if record.kernel != made.manifest.kernel:
             found = made.manifest.kernel
             yield Difference(layer="boot", expected=record.kernel, found=found)
-        for position, layer in enumerate(made.layers):
-            expected = record.built[position].content
-            if expected != layer.content:
+        pairs = zip(record.built, made.layers, strict=False)
+        for position, (first, layer) in enumerate(pairs):
+            if first.content != layer.content:
                 yield Difference(
                     layer=layer.what,
-                    expected=expected,
+                    expected=first.content,
                     found=layer.content,
                     paths=self._paths(record.image, position, layer),
                 )
