@@ -8,7 +8,7 @@ import pytest
 
 from immutable.errors import BuildFailed, MissingFiles, Unavailable
 from immutable.images.recipe import Recipe
-from immutable_libvirt.building.provisioning import ansible
+from immutable_libvirt.images import LibvirtImages
 
 SITE = """
 - hosts: all
@@ -165,12 +165,15 @@ def test_a_playbook_that_is_not_there_is_refused(
         )
 
 
+@pytest.mark.vm
 def test_without_ansible_it_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The command can be pasted; where it is installed, its version is known."""
-    assert ansible.version(None).name == "ansible-core"
+    """The command can be pasted, and nothing was built before."""
+    recipe = Recipe.base("debian:12").ansible(written(tmp_path, SITE))
+    images = LibvirtImages(pool=tmp_path / "pool")
     monkeypatch.setattr(sys, "path", [])
     with pytest.raises(Unavailable, match="ansible-core and ansible-runner") as caught:
-        ansible.version(None)
+        images.build(recipe, on_output=print)
     assert caught.value.hint == 'run: pip install "immutable-deploy-libvirt[ansible]"'
+    assert not (tmp_path / "pool/layers").exists()

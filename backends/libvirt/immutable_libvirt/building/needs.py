@@ -6,6 +6,7 @@ from pathlib import Path
 
 from immutable.errors import InvalidInput, PermissionDenied
 from immutable.images.layers import Files, Layer, Packages, Run
+from immutable_libvirt.building import provisioning
 from immutable_libvirt.building.layers import find
 from immutable_libvirt.building.process import require
 from immutable_libvirt.building.steps import Step
@@ -51,9 +52,12 @@ def check_needs(
             backend="libvirt",
         )
     _require_mountable(pool.root)
-    for layer in (layer for step in steps for layer in step.layers):
+    layers = tuple(layer for step in steps for layer in step.layers)
+    for layer in layers:
         _require_visible(layer)
     _require_root(os.geteuid())
+    for layer in layers:
+        provisioning.check(layer)
     require(*_PROGRAMS, *_FINDING)
     pool.prepare()
     pool.require_space(_needed_bytes(pool, steps, boots=boots))

@@ -25,7 +25,17 @@ from immutable_libvirt.building.provisioning import (
 )
 from immutable_libvirt.building.provisioning.site import Site
 
-__all__ = ["Site", "make", "resolve", "version"]
+__all__ = ["Site", "check", "make", "resolve", "version"]
+
+
+def check(layer: Layer) -> None:
+    """Check that what makes a layer is installed, as far as it must be on this machine.
+
+    Raises:
+        Unavailable: it is not; says what to install.
+    """
+    if isinstance(layer, Ansible):
+        ansible.check()
 
 
 def make(layer: Layer, site: Site) -> None:

@@ -39,7 +39,7 @@ def make(layer: Ansible, site: Site) -> None:
         Unavailable: Ansible is not installed here, or no Python in the image.
         BuildFailed: a task failed; holds the last lines.
     """
-    version(site)
+    check()
     program_of(site, _PYTHON, install='.packages("python3")')
     project = handed_over(site, layer.source, layer.playbook)
     home = site.work / "ansible"
@@ -59,13 +59,12 @@ def make(layer: Ansible, site: Site) -> None:
     clean(site.chroot.upper, _LEFTOVERS)
 
 
-def version(site: Site) -> Tool:
-    """Return the Ansible of this machine.
+def check() -> None:
+    """Check that Ansible is installed on this machine.
 
     Raises:
-        Unavailable: it is not installed.
+        Unavailable: it is not.
     """
-    del site
     missing = [name for name in _NEEDED if not _is_installed(name)]
     if missing or not _playbook().is_file():
         raise Unavailable(
@@ -75,6 +74,16 @@ def version(site: Site) -> Tool:
             operation="images.build",
             backend="libvirt",
         )
+
+
+def version(site: Site) -> Tool:
+    """Return the Ansible of this machine.
+
+    Raises:
+        Unavailable: it is not installed.
+    """
+    del site
+    check()
     return Tool(name="ansible-core", version=metadata.version("ansible-core"))
 
 

@@ -80,7 +80,6 @@ def make(layer: Python, site: Site) -> None:
         ["/bin/sh", "-ec", _INSTALL, "sh", *command],
         what=f"installing the requirements into {layer.venv}",
         handed={"python": handed},
-        variables={"PYTHONDONTWRITEBYTECODE": "1"},
         on_output=site.on_output,
     )
 
