@@ -16,7 +16,7 @@ from pathlib import Path
 from immutable.errors import Unavailable
 from immutable.images.layers import Ansible
 from immutable.images.record import Tool
-from immutable_libvirt.building.process import environment
+from immutable_libvirt.building.process import PLAIN, environment
 from immutable_libvirt.building.provisioning.asking import program_of
 from immutable_libvirt.building.provisioning.handing import handed_over
 from immutable_libvirt.building.provisioning.site import Site
@@ -28,6 +28,7 @@ _NEEDED = ("ansible-core", "ansible-runner")
 _INSTALL = 'pip install "immutable-deploy-libvirt[ansible]"'
 # Written to the image's memory: gone with the run.
 _REMOTE = "/tmp/.ansible"  # noqa: S108 - the image's own, an empty tmpfs that is root's
+_ENV = ("/usr/bin/env", "-i")
 _LEFTOVERS = ("root/.ansible", "root/.ansible_async", "etc/ansible/facts.d/.cache")
 
 
@@ -105,10 +106,11 @@ def _order(
     layer: Ansible, site: Site, project: Path, home: Path
 ) -> Mapping[str, object]:
     """Return what `play.py` is told: arguments of ``ansible_runner.run``."""
+    plain = [f"{name}={value}" for name, value in PLAIN]
     host = {
         "ansible_connection": "unbooted",
         "ansible_python_interpreter": _PYTHON,
-        "ansible_unbooted_root": str(site.chroot.root),
+        "ansible_unbooted_inside": ["chroot", str(site.chroot.root), *_ENV, *plain],
         "ansible_user": "root",
     }
     return {

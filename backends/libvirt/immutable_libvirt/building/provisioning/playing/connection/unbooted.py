@@ -13,11 +13,13 @@ DOCUMENTATION = """
 name: unbooted
 short_description: an image that is mounted on this machine
 description:
-  - Runs modules in the image by chroot, with a plain environment.
+  - Runs modules in the image by chroot.
 options:
-  root:
-    description: Where the image is mounted.
-    vars: [{name: ansible_unbooted_root}]
+  inside:
+    description: The command that runs another one in the image, as a list.
+    type: list
+    elements: string
+    vars: [{name: ansible_unbooted_inside}]
     required: true
   remote_user:
     description: Always root.
@@ -27,14 +29,6 @@ extends_documentation_fragment:
   - connection_pipelining
 """
 
-_ENVIRONMENT = (
-    "HOME=/root",
-    "LC_ALL=C.UTF-8",
-    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    # A module must leave no compiled copies of the image's own Python in it.
-    "PYTHONDONTWRITEBYTECODE=1",
-    "SOURCE_DATE_EPOCH=315532800",
-)
 # Names of files are resolved in the image: a link in it never leads out of it.
 _PUT, _FETCH = 'cat >"$1"', 'cat <"$1"'
 
@@ -80,11 +74,6 @@ class Connection(ConnectionBase):  # type: ignore[misc]  # Ansible has no types
         return output
 
     def _run(self, argv: list[str], given: bytes) -> tuple[int, bytes, bytes]:
-        inside = ["chroot", self.get_option("root"), "/usr/bin/env", "-i"]
-        done = subprocess.run(
-            [*inside, *_ENVIRONMENT, *argv],
-            input=given,
-            capture_output=True,
-            check=False,
-        )
+        command = [*self.get_option("inside"), *argv]
+        done = subprocess.run(command, input=given, capture_output=True, check=False)
         return done.returncode, done.stdout, done.stderr
