@@ -28,6 +28,7 @@ _NAMESPACES = (
 )
 # By default: what is installed was downloaded before, and by apt outside.
 _NO_NETWORK = ("--net",)
+_NAMES = ("hosts", "resolv.conf")
 _START_NOTHING = "#!/bin/sh\nexit 101\n"
 
 
@@ -160,7 +161,8 @@ class Chroot:
         self._make_directories()
         layers = ":".join(str(path) for path in self.below)
         places = [str(self.root), layers, str(self.upper), str(self.work / "overlay")]
-        seen = [f"{name}={path}" for name, path in handed.items()]
+        given = {**handed, **(self._names() if network else {})}
+        seen = [f"{name}={path}" for name, path in given.items()]
         spaces = _NAMESPACES if network else (*_NAMESPACES, *_NO_NETWORK)
         run(
             [*spaces, "sh", str(_ENTER), *places, *seen, "--", *argv],
@@ -169,6 +171,17 @@ class Chroot:
             variables=variables,
             deadline=deadline,
         )
+
+    def _names(self) -> dict[str, Path]:
+        """Return what makes names resolve, where the base's links in /etc lead to."""
+        made = self.work / "names"
+        made.mkdir(exist_ok=True)
+        for name in _NAMES:
+            text = (
+                Path("/etc", name).read_bytes() if Path("/etc", name).exists() else b""
+            )
+            (made / name).write_bytes(text)
+        return {"immutable": made}
 
 
 def _inside(root: Path) -> dict[str, str]:
