@@ -28,7 +28,11 @@ _NAMESPACES = (
 )
 # By default: what is installed was downloaded before, and by apt outside.
 _NO_NETWORK = ("--net",)
-_NAMES = ("hosts", "resolv.conf")
+# Scripts of packages, such as netbase's, look at them; with the network they are ours.
+_ALONE = {
+    "hosts": "127.0.0.1 localhost\n127.0.1.1 image\n",
+    "resolv.conf": "",
+}
 _START_NOTHING = "#!/bin/sh\nexit 101\n"
 
 
@@ -161,7 +165,7 @@ class Chroot:
         self._make_directories()
         layers = ":".join(str(path) for path in self.below)
         places = [str(self.root), layers, str(self.upper), str(self.work / "overlay")]
-        given = {**handed, **(self._names() if network else {})}
+        given = {**handed, **self._names(network=network)}
         seen = [f"{name}={path}" for name, path in given.items()]
         spaces = _NAMESPACES if network else (*_NAMESPACES, *_NO_NETWORK)
         run(
@@ -172,16 +176,16 @@ class Chroot:
             deadline=deadline,
         )
 
-    def _names(self) -> dict[str, Path]:
-        """Return what makes names resolve, where the base's links in /etc lead to."""
+    def _names(self, *, network: bool) -> dict[str, Path]:
+        """Return what the base's links in /etc lead to; what is written there is lost."""
         made = self.work / "names"
         made.mkdir(exist_ok=True)
-        for name in _NAMES:
-            text = (
-                Path("/etc", name).read_bytes() if Path("/etc", name).exists() else b""
-            )
-            (made / name).write_bytes(text)
-        return {"immutable": made}
+        for name, alone in _ALONE.items():
+            here = Path("/etc", name)
+            text = here.read_text("utf-8") if network and here.exists() else alone
+            (made / name).write_text(text, "utf-8")
+        (made / "hostname").write_text("image\n", "utf-8")
+        return {"immutable:rw": made}
 
 
 def _inside(root: Path) -> dict[str, str]:
