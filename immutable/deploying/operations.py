@@ -24,6 +24,7 @@ from immutable.errors import (
     StalePlan,
 )
 from immutable.images.catalogue.state import Catalogue
+from immutable.images.finding import check_same
 from immutable.ledger.goals import DeployGoal, HealGoal, ScaleGoal, TidyGoal
 from immutable.ledger.state import FleetEntry, State
 from immutable.model import (
@@ -232,11 +233,13 @@ def _make_live(
     catalogue: Catalogue | None = None,
 ) -> Deployment:
     wanted = wish.release.image.id
-    if looking.ask(engine, lambda: engine.backend.images.find(wanted)) is None:
+    there = looking.ask(engine, lambda: engine.backend.images.find(wanted))
+    if there is None:
         raise BackendError(
             f"image {wish.release.image.id} is gone",
             hint="build it again from its recipe",
         )
+    check_same(there, wish.release.image)
     deployment = running.new_deployment(engine)
     goal = admitting.goal_for(engine.service, state, wish, deployment)
     warnings = preflight(engine, state, goal)

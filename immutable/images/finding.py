@@ -1,15 +1,16 @@
 """From what may be deployed to an image: one that exists, or one that is built first."""
 
+from pathlib import Path
 from typing import cast
 
 from immutable import host, registry
-from immutable.errors import InvalidInput, UnknownImage, Unsupported
+from immutable.errors import InvalidInput, Refused, UnknownImage, Unsupported
 from immutable.events import OnEvent, Output
 from immutable.images.lock import Lock
 from immutable.images.recipe import Recipe
 from immutable.model import Image, ImageId
 from immutable.protocols import Backend
-from immutable.records import ImageRecords
+from immutable.records import Artefacts, ImageRecords
 
 Subject = Image | Recipe | str
 """An image, a recipe that is built first, or a provider's image id."""
@@ -23,6 +24,7 @@ def find_image(
     Raises:
         InvalidInput: it is none of the three.
         UnknownImage: the backend has none with this id.
+        Refused: what it has under this id has another digest.
         Unsupported: the backend does not build images.
         BackendError: the build failed, or the backend cannot be asked.
     """
@@ -39,7 +41,26 @@ def find_image(
         raise UnknownImage(
             f"{backend.name} has no image {wanted!r}", hint="build it, or check the id"
         )
+    if isinstance(subject, Image):
+        check_same(found, subject)
     return found
+
+
+def check_same(found: Image, meant: Image) -> None:
+    """Refuse other bytes under the same id: what was tested is what runs.
+
+    Raises:
+        Refused: the digests differ.
+    """
+    if found.digest == meant.digest:
+        return
+    raise Refused(
+        f"image {meant.id} is not what it was: its digest is {found.digest}, "
+        f"and {meant.digest} was meant",
+        hint="trust neither; build it anew, and find out who changed it",
+        resource=meant.id,
+        backend=meant.backend,
+    )
 
 
 def build_image(backend: Backend, recipe: Recipe, tell: OnEvent | None) -> Image:
@@ -71,6 +92,21 @@ def lock_recipe(recipe: Recipe, backend: str | Backend) -> Lock:
     """
     opened = registry.open_backend(backend)
     return recorder(opened).lock(recipe, on_output=_unheard)
+
+
+def adopt_manifest(manifest: Path, backend: str | Backend) -> Image:
+    """Return the image of an artefact; see `Image.from_packer_manifest`.
+
+    Raises:
+        Unsupported: the backend adopts no artefacts.
+    """
+    opened = registry.open_backend(backend)
+    if not opened.capabilities.adopts_artefacts:
+        raise Unsupported(
+            f"{opened.name} adopts no artefacts (capability: adopts_artefacts)",
+            hint="use the id that Packer printed as the image",
+        )
+    return cast("Artefacts", opened.images).adopt(manifest)
 
 
 def recorder(backend: Backend) -> ImageRecords:

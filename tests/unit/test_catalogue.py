@@ -102,6 +102,24 @@ def test_other_bytes_under_the_same_id_are_refused(lab, shop):
         channelling.channel("shop/stable", ledger=shop)
     with pytest.raises(errors.Refused, match="not what it was"):
         channelling.promote(image, "shop/test", ledger=shop)
+    refused = immutable.deploy(shop, image)
+    assert refused.outcome is immutable.Outcome.REFUSED
+    assert "not what it was" in str(refused.error)
+    with pytest.raises(errors.Refused, match="not what it was"):
+        immutable.plan(shop, image)
+    assert lab.servers() == ()
+
+
+def test_a_rollback_looks_at_the_bytes_too(lab, shop):
+    """What a release ran is what is launched again, or nothing is."""
+    for name in ("one", "two"):
+        immutable.deploy(shop, put(lab, name)).raise_for_outcome()
+    other = attrs.evolve(lab._cloud.images["one"], digest=Digest(digest_of("other")))
+    lab._cloud.images["one"] = other
+    refused = immutable.rollback(shop)
+    assert refused.outcome is immutable.Outcome.REFUSED
+    assert "not what it was" in str(refused.error)
+    assert immutable.status(shop).release.number == 2
 
 
 def test_a_channel_whose_image_is_gone_says_so(lab, shop):

@@ -3,10 +3,11 @@
 import attrs
 
 from immutable import host, registry
-from immutable.errors import InvalidInput, Refused, UnknownImage
+from immutable.errors import InvalidInput, UnknownImage
 from immutable.host import Host
 from immutable.images.catalogue.lineage import Ancestors, ancestors_in, no_ancestors
 from immutable.images.catalogue.shelf import Shelf
+from immutable.images.finding import check_same
 from immutable.model import Image, ImageId, ServiceName
 from immutable.protocols import Backend, LedgerStore
 from immutable.service import Service
@@ -55,13 +56,7 @@ class Opened:
                 f"{backend.name} has no image {image.id!r}",
                 hint="build it again from its recipe, or check the backend's address",
             )
-        if found.digest != image.digest:
-            raise Refused(
-                f"image {image.id} is not what it was: its digest is {found.digest}, "
-                f"and {image.digest} was meant",
-                hint="trust neither; build it anew, and find out who changed it",
-                resource=image.id,
-            )
+        check_same(found, image)
         return found
 
     def meant(self, image: Image | str) -> Image:
