@@ -76,6 +76,8 @@ def launches_again(t: Trial) -> None:
     line = serving(t)
     first = line.live()
     line.done(lambda s: immutable.deploy(s, t.another), strategy=COLD)
+    # by an older reading the fleet has its traffic still, and is left alone
+    t.pause(t.staleness)
     line.do(immutable.sweep)
     line.done(immutable.rollback, strategy=COLD)
     live = line.live()
