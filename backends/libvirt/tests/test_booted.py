@@ -1,6 +1,7 @@
 """Layers made in a machine that has booted what lies below: on real machines."""
 
 import http.server
+import inspect
 import multiprocessing
 import os
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,8 +21,11 @@ from immutable.baking import tags_of
 from immutable.errors import BuildFailed, InvalidInput, NotEnough
 from immutable.images.recipe import Recipe
 from immutable.model import Image, Token
-from immutable_libvirt.building.booted import leftovers, places, sweep
+from immutable_libvirt import domains
+from immutable_libvirt.building.booted import Booted, leftovers, places, sweep
 from immutable_libvirt.building.booted.ports import Port
+from immutable_libvirt.building.chroot import Chroot
+from immutable_libvirt.building.inside import Inside
 from immutable_libvirt.config import LibvirtConfig
 from immutable_libvirt.domain import BuilderSpec, Machine, build_builder
 from immutable_libvirt.images import LibvirtImages, boot_files
@@ -241,6 +246,7 @@ def small(images: LibvirtImages) -> Iterator[None]:
     subprocess.run(["umount", bakes], check=True)
 
 
+@pytest.mark.matrix
 def test_a_full_disk_is_said(
     images: LibvirtImages, connection: libvirt.virConnect, small: None
 ) -> None:
@@ -330,12 +336,19 @@ def test_machines_without_owners_are_found_by_their_tags(
         expected = {f"{leftovers.PREFIX}{name}" for name in ("copied", "else", "held")}
         assert set(builders(connection)) == expected
     finally:
-        for domain in started:
-            if domain.name() in builders(connection):
-                domain.destroy()
+        left = builders(connection)
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(domains.destroy, (d for d in started if d.name() in left)))
         for place in held:
             place.remove()
     assert is_clean(images, connection)
+
+
+def test_chroots_and_machines_are_called_alike() -> None:
+    """What describes a run for one of them does so for the other."""
+    shapes = [inspect.signature(kind.run) for kind in (Inside, Chroot, Booted)]
+    assert shapes[0] == shapes[1] == shapes[2]
+    assert inspect.signature(Chroot.has) == inspect.signature(Booted.has)
 
 
 def test_a_pool_with_too_long_a_path_is_refused(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """A builder's serial ports, as sockets that its hypervisor connects to."""
 
 import re
-import select
+import selectors
 import socket
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +21,7 @@ _END = re.compile(rb"\r+\n|\n|\r(?=[^\r\n])")
 _PRIVATE = 0o600
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, eq=False)
 class Port:
     """One port: what has come in and is no whole line yet."""
 
@@ -78,9 +78,12 @@ class Port:
 
 def wait_for(ports: tuple[Port, ...], wait: timedelta) -> tuple[Port, ...]:
     """Return the ports on which something has happened, after at most so long."""
-    still = [port for port in ports if port.is_open]
-    ready, _, _ = select.select(still, [], [], max(wait.total_seconds(), 0))
-    return tuple(ready)
+    with selectors.DefaultSelector() as selector:
+        for port in ports:
+            if port.is_open:
+                selector.register(port, selectors.EVENT_READ)
+        ready = {key.fileobj for key, _ in selector.select(wait.total_seconds())}
+    return tuple(port for port in ports if port in ready)
 
 
 def _received(connected: socket.socket) -> bytes:
