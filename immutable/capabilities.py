@@ -39,6 +39,8 @@ class Capabilities:
     may still take effect."""
     keeps_records: bool = False
     """``images`` also has the methods of `immutable.records.ImageRecords`."""
+    adopts_artefacts: bool = False
+    """``images`` also has the method of `immutable.records.Artefacts`."""
 
 
 @attrs.frozen(kw_only=True)

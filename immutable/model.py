@@ -1,14 +1,14 @@
-"""The values everything else speaks in: frozen, validated when made, without I/O.
-
-One word per concept: image, release, fleet, instance, attachment, routing, verdict.
-"""
+"""The values everything else speaks in: frozen, validated when made, without I/O."""
 
 import enum
 import functools
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from importlib import import_module
+from pathlib import Path
 from typing import NewType
 
 import attrs
@@ -89,6 +89,20 @@ class Image:
     recipe: Digest | None = None
     parent: ImageId | None = None
     built_at: datetime | None = None
+
+    @classmethod
+    def from_packer_manifest(
+        cls, manifest: str | os.PathLike[str], *, backend: object
+    ) -> "Image":
+        """Return the image of what a manifest of Packer's tells of, copied to the backend.
+
+        Raises:
+            InvalidInput, Unsupported: it, or the artefact, cannot be taken.
+        """
+        # By name: a value that imported its backends would import everything.
+        finding = import_module("immutable.images.finding")
+        adopted: Image = finding.adopt_manifest(Path(manifest), backend)
+        return adopted
 
 
 @attrs.frozen(kw_only=True)

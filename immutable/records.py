@@ -101,3 +101,20 @@ class ImageRecords(Protocol):
         Again: returns nothing.
         """
         ...
+
+
+class Artefacts(Protocol):
+    """Images that other tools have made elsewhere."""
+
+    def adopt(self, manifest: Path) -> Image:
+        """Return the image of the artefact that a manifest of Packer's tells of.
+
+        Then: it is the backend's own copy, `Images.find` returns it, and its digest covers
+        every byte of it.
+        Again: the same artefact is the same image.
+
+        Raises:
+            InvalidInput: it is no such manifest, or the artefact cannot be taken.
+            NotEnough: it would not fit.
+        """
+        ...

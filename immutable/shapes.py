@@ -17,7 +17,7 @@ from immutable.protocols import (
     Machines,
     Switch,
 )
-from immutable.records import ImageRecords
+from immutable.records import Artefacts, ImageRecords
 
 _KEPT = 1024
 _SIDES = (("images", Images), ("fleets", Fleets), ("logs", Logs))
@@ -34,6 +34,8 @@ def check_backend(backend: Backend) -> None:
         _check(getattr(backend, name), protocol)
     if backend.capabilities.keeps_records:
         _check(backend.images, ImageRecords)
+    if backend.capabilities.adopts_artefacts:
+        _check(backend.images, Artefacts)
 
 
 def check_switch(switch: Switch) -> None:

@@ -22,6 +22,7 @@ from immutable_libvirt.store import InstanceStore
 _CAPABILITIES = Capabilities(
     builds_images=True,
     keeps_records=True,
+    adopts_artefacts=True,
     launch_binds=False,
     keeps_logs=True,
     reachable_elsewhere=False,
