@@ -44,6 +44,7 @@ from immutable.validators.run import name_of, run_validators
 ROLE = "trial"
 """What the tags of such a fleet say that it is."""
 _SLOW = timedelta(minutes=10)
+_SLOWEST = timedelta(seconds=1)
 _PATIENCE = timedelta(seconds=5)
 """So long a check that is undecided is asked again."""
 
@@ -250,15 +251,17 @@ class _Trial:
     def _wait_ready(self) -> str | None:
         """Wait until every instance is ready as the switch sees it; None: it is."""
         engine = self._engine
-        until = engine.host.now() + engine.service.ready_timeout
-        while engine.host.now() < until:
+        began = engine.host.now()
+        until = began + engine.service.ready_timeout
+        while (now := engine.host.now()) < until:
             _check_stop(engine)
             seen = looking.observe(engine, self.fleet)
             self._join(seen)
             probes = looking.ask(engine, lambda: engine.switch.health(self.fleet))
             if whole(probes, self._wish.size):
                 return self._strange(seen)
-            engine.host.sleep(POLL, engine.stop)
+            # as the engine does: little of the wait is lost, and slow boots cost few calls
+            engine.host.sleep(min(max((now - began) / 50, POLL), _SLOWEST), engine.stop)
         return f"{self.fleet} was not ready in time"
 
     def _strange(self, seen: FleetView | None) -> str | None:

@@ -136,7 +136,7 @@ def closed(needed, images):
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(some_service(), min_size=1, max_size=2),
     st.lists(some_catalogue(), min_size=1, max_size=2),

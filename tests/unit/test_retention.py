@@ -460,7 +460,7 @@ def test_whoever_needs_an_image_in_the_middle_of_retention_is_safe(rival):
 @pytest.mark.parametrize("rival", [deploying, promoting])
 def test_retention_in_the_middle_of_needing_an_image_is_safe(rival):
     """At every call of a deployment: it lives with its image, or touched nothing."""
-    outcomes = every_point(rival, deleting)
+    outcomes = every_point(rival, deleting, most=25)
     raced = [(first, done[0]) for first, done in outcomes if done]
     assert raced
     for first, report in raced:
