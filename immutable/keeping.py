@@ -4,7 +4,9 @@ Each opens the parts, works, and returns a value, as those in `immutable.api` do
 """
 
 from datetime import timedelta
+from typing import overload
 
+from immutable import registry
 from immutable.calling import work_on
 from immutable.deploying import caretaking, operations
 from immutable.deploying.engine import Engine
@@ -12,6 +14,8 @@ from immutable.durations import duration
 from immutable.events import OnEvent
 from immutable.host import Stop
 from immutable.images import clearing
+from immutable.images.finding import recorder
+from immutable.protocols import Backend
 from immutable.results import Deployment
 from immutable.service import Service
 
@@ -92,15 +96,39 @@ def restore_ledger(
     return work_on(service, on_event, None, progress, caretaking.restore)
 
 
+@overload
 def sweep(
-    service: Service, *, on_event: OnEvent | None = None, progress: bool | str = False
-) -> Deployment:
-    """Retire this service's fleets that its ledger does not answer for.
+    subject: Service, *, on_event: OnEvent | None = None, progress: bool | str = False
+) -> Deployment: ...
 
-    Found by name, tags and ledger id; nothing that has traffic is touched. Trials of
-    `bisect` are ended, whether their process has died or not.
+
+@overload
+def sweep(subject: str | Backend) -> tuple[str, ...]: ...
+
+
+def sweep(
+    subject: Service | str | Backend,
+    *,
+    on_event: OnEvent | None = None,
+    progress: bool | str = False,
+) -> Deployment | tuple[str, ...]:
+    """Retire a service's fleets that its ledger does not answer for; or clear a backend.
+
+    Fleets are found by name, tags and ledger id; nothing that has traffic is touched.
+    Trials of `bisect` are ended, whether their process has died or not. On a backend it
+    is what killed builds of images left; a build in progress loses nothing.
+
+    Args:
+        subject: a service, or a backend.
+        on_event: gets every event of a service's, in order.
+        progress: show progress; see `deploy`.
+
+    Returns:
+        What became of it; for a backend, the names of what was removed.
     """
-    return work_on(service, on_event, None, progress, clearing.sweep)
+    if isinstance(subject, Service):
+        return work_on(subject, on_event, None, progress, clearing.sweep)
+    return recorder(registry.open_backend(subject)).sweep()
 
 
 def destroy(

@@ -209,3 +209,11 @@ def test_a_proof_asks_for_something_somewhere(image: immutable.Image) -> None:
         prove(image, [proof.sealed()])
     with pytest.raises(UnknownImage):
         prove(ImageId("img-nobody"), [proof.sealed()], backend=HERE)
+
+
+def test_a_backend_is_swept_of_what_killed_builds_left() -> None:
+    """Nothing is left where nobody died; a service is swept of its fleets as before."""
+    assert immutable.sweep(HERE) == ()
+    assert immutable.sweep(shop()).is_live
+    with pytest.raises(Unsupported, match="keeps_records"):
+        immutable.sweep("memory://plain?keeps_records=no")
