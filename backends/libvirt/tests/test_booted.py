@@ -19,16 +19,22 @@ import pytest
 
 from immutable.baking import tags_of
 from immutable.errors import BuildFailed, InvalidInput, NotEnough
+from immutable.images.layers import Cfengine
 from immutable.images.recipe import Recipe
 from immutable.model import Image, Token
 from immutable_libvirt import domains
+from immutable_libvirt.archive import Archive
+from immutable_libvirt.building import erofs, provisioning
 from immutable_libvirt.building.booted import Booted, leftovers, places, sweep
 from immutable_libvirt.building.booted.ports import Port
 from immutable_libvirt.building.chroot import Chroot
 from immutable_libvirt.building.inside import Inside
+from immutable_libvirt.building.manifest import load
+from immutable_libvirt.building.provisioning import Site
 from immutable_libvirt.config import LibvirtConfig
 from immutable_libvirt.domain import BuilderSpec, Machine, build_builder
 from immutable_libvirt.images import LibvirtImages, boot_files
+from immutable_libvirt.pool import Pool
 
 pytestmark = pytest.mark.vm
 BASE = Recipe.base("debian:12")
@@ -188,6 +194,57 @@ def test_a_booted_layer_is_built_again_from_its_record(images: LibvirtImages) ->
         assert again.is_identical
 
 
+POLICY = """
+bundle agent __main__ {
+  files: "/srv/shop/role" create => "true", edit_line => role;
+}
+bundle edit_line role {
+  insert_lines: "web";
+}
+"""
+
+
+@pytest.mark.matrix
+def test_a_tool_is_run_alike_in_both(images: LibvirtImages, tmp_path: Path) -> None:
+    """What CFEngine's module says to run leaves the same layer in either place."""
+    (tmp_path / "policy").mkdir()
+    (tmp_path / "policy" / "shop.cf").write_text(POLICY)
+    layer = Cfengine(source=tmp_path / "policy", policy="shop.cf")
+    recipe = BASE.packages("cfengine3")
+    with built(images, recipe) as (image, _):
+        manifest = load(Pool(images.pool), image.id)
+        assert manifest is not None
+        below = tuple(Pool(images.pool).tree(t) for t in reversed(manifest.trees))
+        boot = boot_files(images.pool, image.id)
+        places_to_run = (
+            Chroot(below=below, work=tmp_path / "chroot"),
+            Booted(
+                below=below, boot=boot, work=tmp_path / "booted", config=images.config
+            ),
+        )
+        digests = {made_in(place, layer, images) for place in places_to_run}
+    assert len(digests) == 1
+
+
+def made_in(inside: Chroot | Booted, layer: Cfengine, images: LibvirtImages) -> str:
+    """Return the digest of a layer that a tool makes somewhere."""
+    scratch = inside.work / "scratch"
+    scratch.mkdir(parents=True)
+    site = Site(
+        chroot=inside,
+        pool=Pool(images.pool),
+        archive=Archive.of(Pool(images.pool)),
+        codename="bookworm",
+        work=scratch,
+        pins=None,
+        on_output=lambda _line: None,
+    )
+    provisioning.make(layer, site)
+    assert (inside.upper / "srv/shop/role").read_text() == "web\n"
+    erofs.make(inside.upper, inside.work / "layer", on_output=lambda _line: None)
+    return erofs.content_digest(inside.work / "layer")
+
+
 def test_a_failing_command_shows_its_last_lines(
     images: LibvirtImages, connection: libvirt.virConnect
 ) -> None:
@@ -236,7 +293,7 @@ def test_a_hostile_machine_is_refused(
 
 
 @pytest.fixture
-def small(images: LibvirtImages) -> Iterator[None]:
+def crowded(images: LibvirtImages) -> Iterator[None]:
     """Leave little room for what builders write."""
     bakes = images.pool / "bakes"
     bakes.mkdir(exist_ok=True)
@@ -248,7 +305,7 @@ def small(images: LibvirtImages) -> Iterator[None]:
 
 @pytest.mark.matrix
 def test_a_full_disk_is_said(
-    images: LibvirtImages, connection: libvirt.virConnect, small: None
+    images: LibvirtImages, connection: libvirt.virConnect, crowded: None
 ) -> None:
     """A machine that cannot write is not waited for."""
     command = f"{BUSYBOX} dd if=/dev/urandom of=/opt/large bs=1M count=40; sync"
