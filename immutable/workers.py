@@ -5,6 +5,7 @@ They are kept for a while, because starting one costs more than most calls.
 """
 
 import contextvars
+import os
 import queue
 import threading
 from collections.abc import Callable
@@ -79,6 +80,16 @@ class _Worker:
 
 _lock = threading.Lock()
 _idle: list[_Worker] = []
+
+
+def _forget() -> None:
+    """In a forked child there are no threads but one: those that were idle are gone."""
+    global _lock  # noqa: PLW0603 - it may have been held by a thread that is gone
+    _lock = threading.Lock()
+    _idle.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 def begin(call: Callable[[], _T]) -> Job[_T]:
