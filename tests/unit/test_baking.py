@@ -19,12 +19,12 @@ from immutable.baking import (
     Report,
     Said,
     Work,
-    bake,
     expiry_of,
     report_of,
     tags_of,
 )
 from immutable.errors import BuildFailed, InvalidInput
+from immutable.images.baked import bake
 from immutable.images.bundling import work_of, write_bundle
 from immutable.images.layers import Files, Packages, Run
 from immutable.images.recipe import Recipe

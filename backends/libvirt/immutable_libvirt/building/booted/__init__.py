@@ -7,8 +7,9 @@ from pathlib import Path, PurePosixPath
 
 import attrs
 
-from immutable.baking import Bake, Work, bake
+from immutable.baking import Bake, Work
 from immutable.errors import BuildFailed
+from immutable.images.baked import bake
 from immutable.images.layers import DEADLINE, Run
 from immutable.model import Token
 from immutable_libvirt.bootable import BootFiles
