@@ -77,6 +77,8 @@ def test_a_policy_makes_a_layer_and_the_same_one_twice(
     again = with_agents.cfengine(written(other, SITE), classes=["web"])
     with workshop.built(again) as (second, _):
         assert workshop.lines  # it was made, not found
+        tools = {t.name: t.version for t in workshop.images.record(second.id).tools}
+        assert tools["cfengine"].startswith("3.")
         assert second.digest == first.digest
 
 

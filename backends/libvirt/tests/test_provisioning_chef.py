@@ -39,6 +39,8 @@ def test_a_run_list_makes_a_layer_and_the_same_one_twice(
     again = STAND_IN.chef(other, "recipe[shop]", attributes=given)
     with workshop.built(again) as (second, _):
         assert workshop.lines  # it was made, not found
+        tools = {t.name: t.version for t in workshop.images.record(second.id).tools}
+        assert tools["chef"].startswith("18.4.12")
         assert second.digest == first.digest
     assert not (one / "nodes").exists()
 

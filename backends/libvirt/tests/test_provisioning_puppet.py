@@ -48,6 +48,8 @@ def test_a_manifest_makes_a_layer_and_the_same_one_twice(
     again = with_agents.puppet(written(other, SITE), facts={"role": "web"})
     with workshop.built(again) as (second, _):
         assert workshop.lines  # it was made, not found
+        tools = {t.name: t.version for t in workshop.images.record(second.id).tools}
+        assert tools["puppet"].startswith("7.")
         assert second.digest == first.digest
 
 

@@ -2,13 +2,16 @@
 
 import re
 import tempfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from immutable.errors import BuildFailed, Unavailable
 from immutable.images.record import Tool
 from immutable_libvirt.building.chroot import Chroot
 from immutable_libvirt.building.provisioning.site import Site
+from immutable_libvirt.building.tree import find
 
+_INSTALLED = "\nStatus: install ok installed\n"
+_PACKAGED = re.compile(r"^Version: (\S+)$", re.MULTILINE)
 _VERSION = re.compile(r"\d+(?:\.\d+)+[\w.~+-]*")
 
 
@@ -34,12 +37,33 @@ def program_of(site: Site, *paths: str, install: str) -> str:
     )
 
 
-def version_of(site: Site, name: str, program: str) -> Tool:
-    """Return a tool with the version that it says it has.
+def version_of(site: Site, name: str, program: str, *, package: str = "") -> Tool:
+    """Return a tool with its version.
+
+    Args:
+        site: where the layer is made.
+        name: what the tool is called.
+        program: its program in the image.
+        package: what it comes in where it is Debian's. Then dpkg knows, and the tool,
+            which may take seconds to say it, is not asked.
 
     Raises:
         BuildFailed: it failed, or said nothing like a version.
     """
+    packaged = _packaged(site, package) if package else None
+    return Tool(name=name, version=packaged or _said(site, program))
+
+
+def _packaged(site: Site, package: str) -> str | None:
+    status = find(site.chroot.below, PurePosixPath("/var/lib/dpkg/status"))
+    for entry in status.read_text(encoding="utf-8").split("\n\n") if status else ():
+        if f"Package: {package}\n" in f"{entry}\n" and _INSTALLED in entry:
+            found = _PACKAGED.search(entry)
+            return found[1] if found else None
+    return None
+
+
+def _said(site: Site, program: str) -> str:
     lines = list[str]()
     with tempfile.TemporaryDirectory(dir=site.work) as work:
         aside = Chroot(below=site.chroot.below, work=Path(work))
@@ -48,4 +72,4 @@ def version_of(site: Site, name: str, program: str) -> Tool:
     found = _VERSION.search("\n".join(lines))
     if found is None:
         raise BuildFailed(f"{what} says no version", backend="libvirt")
-    return Tool(name=name, version=found[0])
+    return found[0]

@@ -21,7 +21,8 @@ from immutable_libvirt.building.provisioning.handing import POLICY, handed_over
 from immutable_libvirt.building.provisioning.site import Site
 
 _PROGRAMS = ("/usr/bin/cf-agent", "/var/cfengine/bin/cf-agent")
-_INSTALL = '.packages("cfengine3")'
+_PACKAGE = "cfengine3"
+_INSTALL = f'.packages("{_PACKAGE}")'
 _WORK = "/run/cfengine"
 _OPTIONS = ("--no-lock", "--inform", "--color=never")
 # The agent trusts no checker but one in its work directory, and no directory of others'.
@@ -73,7 +74,7 @@ def version(site: Site) -> Tool:
     Raises:
         Unavailable: it has none.
     """
-    return version_of(site, "cfengine", _program(site))
+    return version_of(site, "cfengine", _program(site), package=_PACKAGE)
 
 
 def _program(site: Site) -> str:

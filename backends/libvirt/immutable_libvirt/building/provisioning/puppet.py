@@ -16,7 +16,8 @@ from immutable_libvirt.building.provisioning.handing import POLICY, handed_over
 from immutable_libvirt.building.provisioning.site import Site
 
 _PROGRAMS = ("/usr/bin/puppet", "/opt/puppetlabs/bin/puppet")
-_INSTALL = '.packages("puppet-agent")'
+_PACKAGE = "puppet-agent"
+_INSTALL = f'.packages("{_PACKAGE}")'
 _POLICY, _OWN = f"/run/{POLICY}", "/run/puppet"
 _FILES = ("apply-puppet", "facter.conf")
 _DIRECTORIES = ("code", "conf", "log", "public", "run", "ssl", "var")
@@ -49,7 +50,7 @@ def version(site: Site) -> Tool:
     Raises:
         Unavailable: it has none.
     """
-    return version_of(site, "puppet", _program(site))
+    return version_of(site, "puppet", _program(site), package=_PACKAGE)
 
 
 def _program(site: Site) -> str:
