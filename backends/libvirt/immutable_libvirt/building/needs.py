@@ -5,7 +5,17 @@ import re
 from pathlib import Path
 
 from immutable.errors import InvalidInput, PermissionDenied
-from immutable.images.layers import Files, Layer, Packages, Run
+from immutable.images.layers import (
+    Ansible,
+    Cfengine,
+    Chef,
+    Files,
+    Layer,
+    Packages,
+    Puppet,
+    Python,
+    Run,
+)
 from immutable_libvirt.building import provisioning
 from immutable_libvirt.building.layers import find
 from immutable_libvirt.building.process import require
@@ -116,9 +126,9 @@ def _step_bytes(step: Step) -> int:
 
 def _layer_bytes(layer: Layer) -> int:
     match layer:
-        case Packages():
+        case Packages() | Python():
             return _PACKAGES_BYTES
-        case Run():
+        case Run() | Ansible() | Puppet() | Cfengine() | Chef():
             return _RUN_BYTES
         case Files():
             return _COPIES * sum(map(_file_bytes, _files(layer.source)))
