@@ -196,9 +196,9 @@ class LibvirtImages:
     def lock(self, recipe: Recipe, *, on_output: Callable[[str], None]) -> Lock:
         """Return what a build of the recipe would use now; nothing is built.
 
-        What this pool has found out before stays, until the layer is deleted. Where what
-        lies below a layer is not built, what commands there change about packages is not
-        known: then build first, and take the lock of the image's record.
+        A layer that is built already has what it was built of, until it is deleted. Where
+        what lies below a layer is not built, what commands there change about packages is
+        not known: then build first, and take the lock of the image's record.
 
         Raises:
             InvalidInput: the recipe's base is beyond us.

@@ -207,7 +207,7 @@ def test_a_mirror_that_cannot_be_reached(
     monkeypatch.setattr(
         "immutable_libvirt.building.apt.sources_for", lambda _codename: sources
     )
-    said = refuses(images, BASE.packages("hello"), Unavailable)
+    said = refuses(images, BASE.packages("hello", "sl"), Unavailable)
     assert "127.0.0.1" in said
     assert "apt-get update" in said
 

@@ -194,10 +194,7 @@ class Making:
         Raises:
             Unavailable, MissingFiles, BuildFailed, NotEnough: see `Images.build`.
         """
-        known, pool = self.known(), self.supply.pool
-        boot = known.find(BOOT) or self.resolver.boot()
-        lock = known if known.find(BOOT) else known.holding(boot)
-        kernel = build_kernel(self.supply, boot)
+        lock, kernel = self._with_kernel(self.known())
         built = self._ground()
         builder = Builder(
             supply=self.supply,
@@ -206,17 +203,39 @@ class Making:
             limit_bytes=self.limit_bytes,
         )
         for position in range(len(self.steps(lock))):
-            step, trees = self.steps(lock)[position], _trees(pool, built)
-            if not step.is_resolved:
-                entry = self.resolver.step(step, partial(status_in, trees))
-                lock = lock.holding(entry)
-                step = self.steps(lock)[position]
-            built = (*built, builder.build(step, built))
+            lock, layer = self._with_step(lock, position, built, builder)
+            built = (*built, layer)
         return Made(
             manifest=self._manifest(kernel, built),
             lock=lock.of((BOOT, *self.keys)),
             layers=built,
         )
+
+    def _with_kernel(self, lock: Lock) -> tuple[Lock, Digest]:
+        boot, name = lock.find(BOOT), self.resolver.boot_name
+        if boot:
+            return lock, build_kernel(self.supply, boot)
+        with self.supply.pool.lock(name):  # of several builders one asks
+            boot = self.resolver.known_boot() or self.resolver.boot()
+            kernel = build_kernel(self.supply, boot)
+            self.resolver.remember(name, boot)
+        return lock.holding(boot), kernel
+
+    def _with_step(
+        self, lock: Lock, position: int, below: tuple[Built, ...], builder: Builder
+    ) -> tuple[Lock, Built]:
+        step, pool = self.steps(lock)[position], self.supply.pool
+        if step.is_resolved:
+            return lock, builder.build(step, below)
+        trees = _trees(pool, below)
+        with pool.lock(step.pins_name):  # of several builders one asks
+            known = self.resolver.known(step)
+            entry = known or self.resolver.step(step, partial(status_in, trees))
+            lock = lock.holding(entry)
+            built = builder.build(self.steps(lock)[position], below)
+            if not known:
+                self.resolver.remember(step.pins_name, entry)
+        return lock, built
 
     def _ground(self) -> tuple[Built, ...]:
         for lower in self.ground.below:

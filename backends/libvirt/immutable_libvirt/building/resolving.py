@@ -34,17 +34,25 @@ def names_of(layer: Layer) -> tuple[str, ...]:
 
 @attrs.frozen(kw_only=True)
 class Resolver:
-    """Asks the mirrors what apt would install now; the answer is kept in the pool."""
+    """Asks the mirrors what apt would install now, and remembers what was built of it."""
 
     supply: Supply
 
     def known(self, step: Step) -> Entry | None:
-        """Return what a step was resolved to before, in this pool."""
+        """Return what the step was made of that this pool has built already."""
         return self._remembered(step.pins_name)
 
     def known_boot(self) -> Entry | None:
-        """Return what is booted by, where it was found out before in this pool."""
-        return self._remembered(self._boot_name)
+        """Return what the kernel was made of that this pool has already."""
+        return self._remembered(self.boot_name)
+
+    def remember(self, name: Digest, entry: Entry) -> None:
+        """Note what was resolved, now that it has been built: then it stays like that.
+
+        Before that it is not worth keeping: the mirrors may be mended meanwhile.
+        """
+        pool = self.supply.pool
+        pool.note(pool.build(name), {"lock": Lock(entries=(entry,)).to_json()})
 
     def boot(self) -> Entry:
         """Return what images of the release are booted by.
@@ -53,13 +61,9 @@ class Resolver:
             Unavailable: the mirrors cannot be reached.
             BuildFailed: the release packs its kernel in a way not known here.
         """
-        name, what = self._boot_name, f"boot {self.supply.codename}"
-
-        def found() -> Pins:
-            with self._lists() as apt:
-                return apt.named(kernel.packages(apt))
-
-        return self._once(name, BOOT, what, found)
+        with self._lists() as apt:
+            pins = apt.named(kernel.packages(apt))
+        return Entry(layer=BOOT, what=f"boot {self.supply.codename}", pins=pins)
 
     def step(self, step: Step, status: Callable[[], Path]) -> Entry:
         """Return what a step is made of, upon what dpkg's list says is installed.
@@ -68,18 +72,17 @@ class Resolver:
             Unavailable: the mirrors cannot be reached.
             BuildFailed: there is no such package.
         """
+        pins = self._base() if step.is_base else self._layer(step.layers[0], status())
+        return Entry(layer=step.key, what=step.what, pins=pins)
 
-        def found() -> Pins:
-            layer = None if step.is_base else step.layers[0]
-            there = status() if layer else None
-            with self._lists() as apt:
-                if layer is None or there is None:
-                    nothing = apt.directory / "status"
-                    return apt.needed(base.wanted(apt.codename), nothing)
-                pins = apt.needed(names_of(layer), there)
-            return (*pins, *self._wheels(layer))
+    def _base(self) -> Pins:
+        with self._lists() as apt:
+            return apt.needed(base.wanted(apt.codename), apt.directory / "status")
 
-        return self._once(step.pins_name, step.key, step.what, found)
+    def _layer(self, layer: Layer, status: Path) -> Pins:
+        with self._lists() as apt:
+            pins = apt.needed(names_of(layer), status)
+        return (*pins, *self._wheels(layer))
 
     def status(
         self, entries: Iterable[Entry], upon: Path | None, directory: Path
@@ -130,7 +133,8 @@ class Resolver:
             return python.resolve(layer, site)
 
     @property
-    def _boot_name(self) -> Digest:
+    def boot_name(self) -> Digest:
+        """Return the name under which is noted what is booted by."""
         return digest_of("libvirt pins", "boot", self.supply.codename)
 
     @contextmanager
@@ -138,19 +142,6 @@ class Resolver:
         with self.supply.mirror() as apt:
             apt.update(self.supply.on_output)
             yield apt
-
-    def _once(
-        self, name: Digest, layer: Digest, what: str, find: Callable[[], Pins]
-    ) -> Entry:
-        """Return what is remembered, or find it; of several builders one does."""
-        pool = self.supply.pool
-        with pool.lock(name):
-            known = self._remembered(name)
-            if known:
-                return known
-            entry = Entry(layer=layer, what=what, pins=find())
-            pool.note(pool.build(name), {"lock": Lock(entries=(entry,)).to_json()})
-            return entry
 
     def _remembered(self, name: Digest) -> Entry | None:
         pool = self.supply.pool
