@@ -12,6 +12,7 @@ from immutable.images.catalogue import channelling, revoking
 from immutable.images.catalogue.checking import check_not_revoked, revocation_of
 from immutable.images.catalogue.codec import decode, encode
 from immutable.images.catalogue.fold import OVERRIDES_KEPT, fold
+from immutable.images.catalogue.guard import Guard
 from immutable.images.catalogue.lineage import ancestors_in
 from immutable.images.catalogue.records import (
     Overridden,
@@ -23,6 +24,7 @@ from immutable.images.catalogue.records import (
 )
 from immutable.images.catalogue.shelf import SNAPSHOT_EVERY, STREAM, Shelf
 from immutable.images.catalogue.state import EMPTY, Catalogue, Revocation
+from immutable.ledger.codec import sealed
 from immutable.model import Digest, Image, ImageId, digest_of
 from immutable.strategies import BlueGreen
 from immutable.testing import Fault, Killed, Script, forget, world
@@ -592,3 +594,50 @@ def test_a_backend_that_hesitates_is_asked_again(lab, shop):
     lab.fail(Script(Fault.THROTTLED, "images.find", skip=2))
     assert immutable.deploy(shop, image).is_live
     assert lab.struck.total() == 1
+
+
+def test_an_image_that_is_not_there_cannot_be_leased(lab, shop):
+    """As far as is known where to look; an address of a ledger does not say."""
+    with pytest.raises(errors.UnknownImage):
+        channelling.lease("nothing", "audit", lasting="1h", ledger=shop)
+    channelling.lease("nothing", "audit", lasting="1h", ledger=WHERE)
+
+
+@pytest.mark.parametrize("text", ["[]", "nonsense", '{"schema": 1}', '{"schema": "x"}'])
+def test_what_is_sealed_and_no_record_is_damaged(text):
+    """A digest that matches does not make a record."""
+    with pytest.raises(errors.NotALedger, match="about images"):
+        decode(sealed(text))
+
+
+def test_a_ledger_that_never_answers_leaves_a_doubt():
+    """What may have been written is not called failed."""
+    store, clock = MemoryStore(), FakeClock()
+
+    def lose(stream, sequence):
+        raise errors.Ambiguous("no answer")
+
+    store.before_append = lose
+    with pytest.raises(errors.Ambiguous):
+        Shelf(store, clock).change(lambda _: revoked("one"))
+
+    def lose_then_fail(stream, sequence):
+        store.read = fail
+        raise errors.Ambiguous("no answer")
+
+    def fail(stream, *, after, limit):
+        raise errors.LedgerReadOnly("cannot be read")
+
+    store.before_append, store.after_append = (lambda *_: None), lose_then_fail
+    with pytest.raises(errors.Ambiguous):
+        Shelf(store, clock).change(lambda _: revoked("one"))
+
+
+def test_a_guard_without_a_shelf_lets_everything_pass():
+    """Where there is no catalogue, nothing is revoked."""
+    guard = Guard()
+    image = an_image("one")
+    guard.check(image, service="shop")
+    guard.admit(image, service="shop", deployment="d")
+    assert guard.load() == EMPTY
+    assert guard.ancestors(image) == ()
