@@ -1,12 +1,14 @@
 """Images that Packer makes: built for real, adopted, refused, and booted as instances."""
 
 import json
+import multiprocessing
 import shutil
 import struct
 import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import libvirt
@@ -43,6 +45,7 @@ from immutable_libvirt.building.cpio import archive, program
 from immutable_libvirt.images import BootFiles, boot_disk, boot_files
 
 HERE = Path(__file__).with_name("packer")
+FORK = multiprocessing.get_context("fork")
 FLEET = FleetName("immtest-packed-v1-abcdef")
 BOOT_DEADLINE_S = 120.0
 # The boot loader reads these commands from itself: the disk needs no other settings.
@@ -225,6 +228,62 @@ def test_layers_upon_a_template_are_refused(workshop, template: Path) -> None:
         workshop.build(Recipe.packer(template).run("true"))
 
 
+HCL = """
+variable "accelerator" {
+  default = "kvm"
+}
+source "file" "shop" {
+  source = "boot.raw"
+  target = "made by ${var.accelerator}"
+}
+build {
+  sources = ["source.file.shop"]
+  post-processor "manifest" {
+    custom_data = { format = "raw" }
+  }
+}
+"""
+
+
+@pytest.mark.vm
+def test_a_template_in_hcl_is_run(workshop, tmp_path: Path) -> None:
+    """It writes its manifest itself, and is told what machines can run on."""
+    (tmp_path / "shop.pkr.hcl").write_text(HCL)
+    raw(tmp_path / "boot.raw")
+    image = workshop.build(Recipe.packer(tmp_path / "shop.pkr.hcl"))
+    assert any("made by tcg" in line for line in workshop.lines)
+    disk = boot_disk(workshop.images.pool, image.id)
+    assert disk is not None
+    assert disk.format == "raw"
+    assert disk.path.read_bytes() == (tmp_path / "boot.raw").read_bytes()
+    workshop.images.delete(image.id)
+    assert not disk.path.exists()
+
+
+@pytest.mark.vm
+def test_a_template_that_makes_two_disks_is_refused(workshop, tmp_path: Path) -> None:
+    """Which of them is the image, nobody says."""
+    builders = [
+        {"type": "file", "name": name, "content": "", "target": name} for name in "ab"
+    ]
+    path = tmp_path / "template.json"
+    path.write_text(json.dumps({"builders": builders}))
+    with pytest.raises(InvalidInput, match="2 files"):
+        workshop.build(Recipe.packer(path))
+
+
+@pytest.mark.vm
+@pytest.mark.matrix
+def test_a_disk_that_is_made_again_differs(workshop, packed: Image) -> None:
+    """A running machine wrote it: rebuilding says so, and keeps nothing of it."""
+    before = set((workshop.images.pool / "disks").iterdir())
+    rebuilt = workshop.images.rebuild(packed.id, on_output=print)
+    assert not rebuilt.is_identical
+    (difference,) = rebuilt.differences
+    assert difference.layer == "packer template.json"
+    assert set((workshop.images.pool / "disks").iterdir()) == before
+
+
 @pytest.mark.vm
 def test_a_failing_template_says_what_packer_said(workshop, tmp_path: Path) -> None:
     """Its last lines are in the error, and nothing is kept."""
@@ -251,9 +310,39 @@ def test_a_build_that_is_cancelled_leaves_no_machine(workshop, template: Path) -
     recipe = Recipe.packer(template, variables={"name": "immutable-cancelled"})
     with pytest.raises(Cancelled):
         workshop.images.build(recipe, on_output=read)
-    deadline = time.monotonic() + 10
-    while is_running(b"immutable-cancelled"):
-        assert time.monotonic() < deadline
+    wait_until_it_ended(b"immutable-cancelled")
+
+
+@pytest.mark.vm
+def test_a_build_that_is_killed_leaves_no_machine(workshop, template: Path) -> None:
+    """Packer and its machine die with the builder, and the next one clears its place."""
+    name = "immutable-killed"
+    recipe = Recipe.packer(template, variables={"name": name})
+    started = FORK.Event()
+
+    def build() -> None:
+        workshop.images.build(recipe, on_output=lambda line: told(line, started))
+
+    builder = FORK.Process(target=build)
+    builder.start()
+    assert started.wait(60)
+    assert is_running(name.encode())
+    builder.kill()
+    builder.join()
+    wait_until_it_ended(name.encode())
+    workshop.images.sweep()
+    assert not list((workshop.images.pool / "work").glob("*/template"))
+
+
+def told(line: str, started: Event) -> None:
+    """Tell when Packer has started its machine."""
+    if "Waiting for shutdown" in line:
+        started.set()
+
+
+def wait_until_it_ended(word: bytes) -> None:
+    """Wait for a machine that was killed; the test's own time limit is the last word."""
+    while is_running(word):
         time.sleep(0.01)
 
 
