@@ -24,7 +24,23 @@ if TYPE_CHECKING:
         scale,
         status,
     )
+    from immutable.bisecting import bisect
     from immutable.errors import ImmutableError
+    from immutable.images.catalogue.channelling import (
+        channel,
+        channels,
+        end_lease,
+        lease,
+        promote,
+        withdraw,
+    )
+    from immutable.images.catalogue.retention import RetentionPolicy
+    from immutable.images.catalogue.revoking import (
+        overrides,
+        revocations,
+        revoke,
+        unrevoke,
+    )
     from immutable.images.lock import Lock
     from immutable.images.recipe import Recipe
     from immutable.imaging import attest, diff, rebuild, record, sbom, verify
@@ -50,7 +66,9 @@ if TYPE_CHECKING:
         VerdictStatus,
     )
     from immutable.proving import prove
+    from immutable.replacing import affected
     from immutable.results import Deployment, HistoryLine, Plan, Status
+    from immutable.retaining import retain
     from immutable.service import Service
     from immutable.strategies import BlueGreen, Canary
     from immutable.validators import http, tcp
@@ -72,6 +90,7 @@ __all__ = [
     "Plan",
     "Recipe",
     "Release",
+    "RetentionPolicy",
     "Routing",
     "Service",
     "Status",
@@ -79,35 +98,62 @@ __all__ = [
     "Verdict",
     "VerdictStatus",
     "adopt",
+    "affected",
     "attest",
+    "bisect",
     "build",
+    "channel",
+    "channels",
     "deploy",
     "destroy",
     "diff",
+    "end_lease",
     "errors",
     "events",
     "heal",
     "history",
     "http",
+    "lease",
     "logs",
+    "overrides",
     "plan",
+    "promote",
     "prove",
     "rebuild",
     "record",
     "recover",
     "restore_ledger",
+    "retain",
+    "revocations",
+    "revoke",
     "rollback",
     "sbom",
     "scale",
     "status",
     "sweep",
     "tcp",
+    "unrevoke",
     "verify",
     "watch",
+    "withdraw",
 ]
 
 _MODULES = frozenset({"aio", "errors", "events"})
 _HOMES = {
+    "promote": "immutable.images.catalogue.channelling",
+    "channel": "immutable.images.catalogue.channelling",
+    "channels": "immutable.images.catalogue.channelling",
+    "withdraw": "immutable.images.catalogue.channelling",
+    "lease": "immutable.images.catalogue.channelling",
+    "end_lease": "immutable.images.catalogue.channelling",
+    "revoke": "immutable.images.catalogue.revoking",
+    "unrevoke": "immutable.images.catalogue.revoking",
+    "revocations": "immutable.images.catalogue.revoking",
+    "overrides": "immutable.images.catalogue.revoking",
+    "RetentionPolicy": "immutable.images.catalogue.retention",
+    "affected": "immutable.replacing",
+    "retain": "immutable.retaining",
+    "bisect": "immutable.bisecting",
     "Lock": "immutable.images.lock",
     "record": "immutable.imaging",
     "rebuild": "immutable.imaging",

@@ -8,12 +8,11 @@ from typing import overload
 
 from immutable import registry
 from immutable.calling import work_on
-from immutable.deploying import caretaking, operations
+from immutable.deploying import caretaking, clearing, operations
 from immutable.deploying.engine import Engine
 from immutable.durations import duration
 from immutable.events import OnEvent
 from immutable.host import Stop
-from immutable.images import clearing
 from immutable.images.finding import recorder
 from immutable.protocols import Backend
 from immutable.results import Deployment

@@ -12,12 +12,12 @@ import attrs
 
 from immutable.capabilities import Need
 from immutable.deploying import looking
+from immutable.deploying.clearing import end_lease, lease
 from immutable.deploying.engine import Engine
 from immutable.deploying.entering import load
 from immutable.deploying.rules import POLL
 from immutable.deploying.view import spec_of
 from immutable.errors import Cancelled, NotReady
-from immutable.images.clearing import end_lease, lease
 from immutable.ledger.state import FleetEntry, FleetStatus
 from immutable.model import (
     DeploymentId,

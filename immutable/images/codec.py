@@ -64,7 +64,9 @@ def decode(data: bytes) -> ImageRecord:
 def recipe_document(record: ImageRecord) -> str:
     """Return the recorded recipe as JSON: its base and layers, their sources by digest."""
     fields = _converter().unstructure(record)
-    return json.dumps({key: fields[key] for key in ("origin", "layers")}, sort_keys=True)
+    return json.dumps(
+        {key: fields[key] for key in ("origin", "layers")}, sort_keys=True
+    )
 
 
 def _damaged(what: str) -> InvalidInput:

@@ -64,9 +64,7 @@ def provisioned(kind: type[Layer]) -> st.SearchStrategy[Layer]:
 
 KINDS = (
     st.builds(layers.Packages, names=st.lists(NAMES, min_size=1).map(tuple)),
-    st.builds(
-        layers.Run, command=NAMES, network=st.booleans(), booted=st.booleans()
-    ),
+    st.builds(layers.Run, command=NAMES, network=st.booleans(), booted=st.booleans()),
     st.builds(layers.User, name=NAMES, uid=st.none() | st.integers(1, 99), home=PATHS),
     st.builds(
         layers.Daemon,

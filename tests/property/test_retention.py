@@ -14,11 +14,11 @@ from immutable import errors
 from immutable.deploying.opening import open_engine
 from immutable.host import Never
 from immutable.images.catalogue import channelling, revoking
-from immutable.images.catalogue.facts import Facts, Served, ServiceFacts, Use
-from immutable.images.catalogue.retaining import retain
 from immutable.images.catalogue.retention import RetentionPolicy, retention
 from immutable.images.catalogue.state import Catalogue, Channel, Lease, Mark
+from immutable.images.catalogue.uses import Facts, Served, ServiceFacts, Use
 from immutable.model import Image, digest_of
+from immutable.retaining import retain
 from immutable.strategies import BlueGreen
 from immutable.testing import Killed, forget, world
 

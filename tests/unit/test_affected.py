@@ -5,9 +5,9 @@ import pytest
 
 import immutable
 from immutable import errors
-from immutable.images.catalogue.affected import affected
 from immutable.images.catalogue.revoking import revoke
 from immutable.ledger.state import FleetStatus
+from immutable.replacing import affected
 from immutable.strategies import BlueGreen
 from immutable.testing import forget, world
 

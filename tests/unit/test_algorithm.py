@@ -327,9 +327,7 @@ def test_cancel_before_the_commit_goes_back(stage):
     stage.deploy("one")
     old = stage.world.routing
     clock = stage.world.clock
-    clock.at_times.append(
-        (clock.now() + timedelta(seconds=1), stage.asked.interrupt)
-    )
+    clock.at_times.append((clock.now() + timedelta(seconds=1), stage.asked.interrupt))
     done = stage.deploy("two")
     assert done.outcome is Outcome.ROLLED_BACK
     assert isinstance(done.error, errors.Cancelled)

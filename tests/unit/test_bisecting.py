@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import immutable
 from immutable import errors
-from immutable.images.bisecting import between, bisect, choose
+from immutable.bisecting import between, bisect, choose
 from immutable.images.catalogue.revoking import overrides, revoke
 from immutable.images.catalogue.shelf import Shelf
 from immutable.model import VerdictStatus

@@ -1,5 +1,7 @@
 """memory://: how images were made, locks, roots and rebuilding, without building anything."""
 
+import hashlib
+import json
 import re
 import stat
 
@@ -221,6 +223,23 @@ def test_an_image_that_was_put_there_has_no_record(lab):
         assert not list(root.iterdir())
     with pytest.raises(errors.UnknownImage):
         images.rebuild(image.id, on_output=ignore)
+
+
+def test_an_artefact_of_packer_is_adopted_and_deployed(lab, address, tmp_path):
+    """What the last run made is known by its bytes; other files are no manifest."""
+    older = {"files": [{"name": "older"}], "packer_run_uuid": "1"}
+    newer = {"files": [{"name": "disk"}], "packer_run_uuid": "2"}
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps({"builds": [older, newer], "last_run_uuid": "2"}))
+    with pytest.raises(errors.InvalidInput, match="disk is not there"):
+        immutable.Image.from_packer_manifest(path, backend=address)
+    (tmp_path / "disk").write_bytes(b"bytes")
+    image = immutable.Image.from_packer_manifest(path, backend=address)
+    assert image.digest == hashlib.sha256(b"bytes").hexdigest()
+    assert image.size_bytes == 5
+    shop = immutable.Service("shop", backend=address, ports=80)
+    assert immutable.deploy(shop, image).is_live
+    assert lab.backend.images.record(image.id) is None
 
 
 def test_layers_that_do_not_fit_together_are_told(lab, address, app):

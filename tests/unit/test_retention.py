@@ -7,15 +7,16 @@ import pytest
 
 import immutable
 from immutable import errors
+from immutable.deploying.needing import read_facts
 from immutable.deploying.opening import open_engine
 from immutable.host import Never
 from immutable.images.catalogue import channelling
-from immutable.images.catalogue.facts import Facts, Served, ServiceFacts, read_facts
-from immutable.images.catalogue.retaining import retain
 from immutable.images.catalogue.retention import RetentionPolicy, retention
 from immutable.images.catalogue.shelf import Shelf
 from immutable.images.catalogue.state import EMPTY, Catalogue, Mark
+from immutable.images.catalogue.uses import Facts, Served, ServiceFacts
 from immutable.model import Digest, FleetSpec, Image, ImageId, Tags, digest_of
+from immutable.retaining import retain
 from immutable.strategies import BlueGreen
 from immutable.testing import Killed, forget, world
 

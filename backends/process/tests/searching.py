@@ -4,7 +4,7 @@ import signal
 from pathlib import Path
 
 import immutable
-from immutable.images.bisecting import bisect
+from immutable.bisecting import bisect
 
 
 def hang(target: immutable.Target) -> bool:

@@ -12,7 +12,7 @@ from searching import search
 
 import immutable
 from immutable import errors
-from immutable.images.bisecting import bisect
+from immutable.bisecting import bisect
 from immutable.images.catalogue.channelling import channel, promote
 from immutable.images.catalogue.revoking import revoke
 from immutable.registry import open_backend, open_switch

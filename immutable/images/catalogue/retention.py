@@ -7,8 +7,8 @@ import attrs
 
 from immutable.durations import duration, spell
 from immutable.errors import InvalidInput
-from immutable.images.catalogue.facts import Facts, ServiceFacts, Use
 from immutable.images.catalogue.state import Mark
+from immutable.images.catalogue.uses import Facts, ServiceFacts, Use
 from immutable.model import Digest, Image, ImageId
 
 SHORTEST_GRACE = timedelta(hours=1)

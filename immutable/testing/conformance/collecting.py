@@ -8,15 +8,15 @@ import attrs
 import pytest
 
 # first: the cases of one part are reported in the order in which they are imported
-from immutable.testing.conformance import fleets, records  # noqa: F401 - imported for their cases
+from immutable.testing.conformance import fleets, images, records  # noqa: F401 - imported for their cases
 
 # isort: split
 from immutable.testing.conformance import (  # noqa: F401 - imported for their cases
+    adopting,
     changing,
     crashing,
     deploying,
     finding,
-    images,
     ledgers,
     logs,
     machines,

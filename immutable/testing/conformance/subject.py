@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import attrs
 
@@ -41,6 +42,8 @@ class Subject:
         kill: lets an instance die without the backend's help, as a crash would.
         abandon: lets a build be killed half-way, so that there is something to sweep;
             for backends that keep records.
+        artefact: a manifest of Packer's that can be adopted, with what it tells of in its
+            directory.
         visit: returns what a client is served at an endpoint; it differs between
             ``good`` and ``another``.
         inventory: names everything that exists at the provider for the service; the
@@ -75,6 +78,7 @@ class Subject:
     servers: Callable[[int], tuple[Member, ...]] | None = None
     kill: Callable[[InstanceId], None] | None = None
     abandon: Callable[[], None] | None = None
+    artefact: Path | None = None
     visit: Callable[[Endpoint], str] | None = None
     inventory: Callable[[ServiceName], frozenset[str]] | None = None
     close: Callable[[ServiceName], None] | None = None

@@ -1,4 +1,4 @@
-"""Images of ``memory://``, and what is known of each: `immutable.records.ImageRecords`."""
+"""Images of ``memory://``, and what is known of each; see `immutable.records`."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,6 +16,7 @@ from immutable.model import Image, ImageId
 from immutable.testing.backend import SimulatedImages, image_name
 from immutable.testing.cloud import Cloud
 from immutable.testing.gate import Gate
+from immutable.testing.memory.adopting import image_of
 from immutable.testing.memory.archive import Archive
 from immutable.testing.memory.laying import Laying
 from immutable.testing.memory.making import made_again, record_of
@@ -45,6 +46,17 @@ class MemoryImages(SimulatedImages):
         except Killed:
             self._archive.unfinished.append(f"work/{name}")
             raise
+
+    def adopt(self, manifest: Path) -> Image:
+        """Note an image that is named after the bytes of an artefact."""
+        image = image_of(manifest, self._cloud.provider.name)
+        return self._gate.effect(
+            "images.adopt", image.id, land=lambda _: self._adopted(image)
+        )
+
+    def _adopted(self, image: Image) -> Image:
+        dated = attrs.evolve(image, built_at=to_datetime(self._cloud.now_us))
+        return self._cloud.images.setdefault(image.id, dated)
 
     def list(self) -> tuple[Image, ...]:
         """Return every image, oldest first; those put there by hand are the oldest."""

@@ -47,7 +47,7 @@ _NONE = timedelta()
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """The options of an address. All but the first two, and the last, are `Provider`'s."""
+    """The options of an address. All but the first and the last two are `Provider`'s."""
 
     seed: int = attrs.field(default=0, converter=_number)
     """Decides everything that is drawn."""
@@ -67,6 +67,7 @@ class Settings:
     keeps_logs: bool = attrs.field(default=True, converter=_claim)
     keeps_records: bool = attrs.field(default=True, converter=_claim)
     """How images were made is kept."""
+    adopts_artefacts: bool = attrs.field(default=True, converter=_claim)
 
     @classmethod
     def parse(cls, url: Url) -> "Settings":

@@ -182,9 +182,13 @@ class MemoryBackend(SimulatedBackend):
 
     @property
     def capabilities(self) -> Capabilities:
-        """Return what the provider declares, and that records of images are kept."""
-        keeps = self._world.settings.keeps_records
-        return attrs.evolve(super().capabilities, keeps_records=keeps)
+        """Return what the provider declares, and what this does with images."""
+        settings = self._world.settings
+        return attrs.evolve(
+            super().capabilities,
+            keeps_records=settings.keeps_records,
+            adopts_artefacts=settings.adopts_artefacts,
+        )
 
     def default_switch(self, service: ServiceName, *, port: int) -> Url:  # noqa: ARG002 - a world has one switch for each service
         """Return the world's own address."""

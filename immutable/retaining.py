@@ -6,10 +6,10 @@ from datetime import timedelta
 import attrs
 
 from immutable.deploying.engine import Engine
+from immutable.deploying.needing import read_facts
 from immutable.deploying.opening import open_engine
 from immutable.errors import BackendError, InvalidInput, LedgerError
 from immutable.host import Never
-from immutable.images.catalogue.facts import read_facts
 from immutable.images.catalogue.records import Deleted, Deleting, Marked, Spared
 from immutable.images.catalogue.retention import (
     RetentionPlan,

@@ -3,54 +3,14 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-import attrs
-
 from immutable.deploying import finding
 from immutable.deploying.engine import Engine
 from immutable.deploying.entering import load
-from immutable.images.catalogue.state import Catalogue
+from immutable.images.catalogue.uses import Facts, Served, ServiceFacts, Use
 from immutable.ledger.goals import AdoptGoal, DeployGoal
 from immutable.ledger.records import Begun, Finished, Record, Restored
 from immutable.ledger.state import State
-from immutable.model import Image, ImageId, Outcome, Release, ReleaseNumber, ServiceName
-
-
-@attrs.frozen(kw_only=True)
-class Use:
-    """Something that exists and needs an image now."""
-
-    image: ImageId
-    why: str
-
-
-@attrs.frozen(kw_only=True)
-class Served:
-    """A release that was live, and until when as far as is known."""
-
-    number: ReleaseNumber
-    image: ImageId
-    until: datetime
-
-
-@attrs.frozen(kw_only=True)
-class ServiceFacts:
-    """What one service needs, and what it needed once."""
-
-    service: ServiceName
-    live: ReleaseNumber | None
-    uses: tuple[Use, ...]
-    served: tuple[Served, ...]
-    """Each release that was ever live, once, ascending."""
-    released: frozenset[ImageId]
-    """Every image that it ever tried to make live."""
-
-
-@attrs.frozen(kw_only=True)
-class Facts:
-    """What is known of all services that share a backend's images."""
-
-    services: tuple[ServiceFacts, ...]
-    catalogues: tuple[Catalogue, ...]
+from immutable.model import Image, ImageId, Outcome, Release, ReleaseNumber
 
 
 def read_facts(engines: Iterable[Engine]) -> Facts:

@@ -5,19 +5,18 @@ from datetime import timedelta
 
 import attrs
 
-from immutable.api import OnEvent
 from immutable.deploying import admitting, choosing
 from immutable.deploying.engine import Engine
 from immutable.deploying.entering import is_leased, load
 from immutable.deploying.interrupting import Asked, uninterrupted
 from immutable.deploying.opening import open_engine
+from immutable.deploying.trials import Trial, Wish, check_possible, try_release
 from immutable.display import listener
 from immutable.durations import duration
 from immutable.errors import Cancelled, Contention, InvalidInput, UnknownRelease
-from immutable.events import Judged
+from immutable.events import Judged, OnEvent
 from immutable.host import Stop
 from immutable.images.catalogue.wording import check_reason
-from immutable.images.trials import Trial, Wish, check_possible, try_release
 from immutable.ledger.goals import DeployGoal
 from immutable.ledger.records import Begun
 from immutable.model import FleetName, Release, VerdictStatus

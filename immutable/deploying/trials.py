@@ -10,6 +10,7 @@ import attrs
 
 from immutable.capabilities import Need
 from immutable.deploying import looking
+from immutable.deploying.clearing import end_lease, lease, settle, unpreview
 from immutable.deploying.engine import Engine
 from immutable.deploying.rules import POLL
 from immutable.deploying.view import spec_of, whole
@@ -22,7 +23,6 @@ from immutable.errors import (
     Refused,
     Unsupported,
 )
-from immutable.images.clearing import end_lease, lease, settle, unpreview
 from immutable.ledger.state import FleetEntry, FleetStatus
 from immutable.model import (
     DeploymentId,
