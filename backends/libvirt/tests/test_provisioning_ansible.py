@@ -28,6 +28,8 @@ SITE = """
         hostname >/etc/where
         grep -c '' /proc/net/dev >>/etc/where
         rm /etc/issue
+        mkdir /root/.ansible
+        cp /etc/passwd /etc/passwd-
       delegate_to: 127.0.0.1
 """
 ROLE = (
@@ -90,6 +92,7 @@ def test_a_playbook_makes_a_layer_and_the_same_one_twice(
         # Two lines of headings and the loopback card: the image's name, and no network.
         assert (layer / "etc/where").read_text() == "image\n3\n"
         assert (layer / "etc/issue").is_char_device()  # a whiteout
+        assert not (layer / "root/.ansible").exists()
         names = {str(p.relative_to(layer)) for p in layer.rglob("*") if p.is_file()}
     assert names == {"etc/motd", "etc/where", "srv/shop.html"}
     again = with_agents.ansible(written(other, SITE), variables=variables)

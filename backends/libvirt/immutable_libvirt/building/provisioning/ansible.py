@@ -16,6 +16,7 @@ from pathlib import Path
 from immutable.errors import Unavailable
 from immutable.images.layers import Ansible
 from immutable.images.record import Tool
+from immutable_libvirt.building.base import LEFTOVERS
 from immutable_libvirt.building.process import PLAIN, environment
 from immutable_libvirt.building.provisioning.asking import program_of
 from immutable_libvirt.building.provisioning.handing import handed_over
@@ -29,7 +30,7 @@ _INSTALL = 'pip install "immutable-deploy-libvirt[ansible]"'
 # Written to the image's memory: gone with the run.
 _REMOTE = "/tmp/.ansible"  # noqa: S108 - the image's own, an empty tmpfs that is root's
 _ENV = ("/usr/bin/env", "-i")
-_LEFTOVERS = ("root/.ansible", "root/.ansible_async", "etc/ansible/facts.d/.cache")
+_LEFTOVERS = (*LEFTOVERS, "root/.ansible", "root/.ansible_async")
 
 
 def make(layer: Ansible, site: Site) -> None:
