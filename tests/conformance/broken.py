@@ -1,9 +1,14 @@
 """Deliberately broken backends: thin wrappers over `memory://`, each with one defect."""
 
+import atexit
+import json
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
+from pathlib import Path
 
 import attrs
 
@@ -88,12 +93,29 @@ class Defect:
             else lambda i: lab.kill_server(InstanceId(i)),
             machines=machines,
             abandon=lambda: abandon(lab),
+            artefact=packer_manifest(folder()),
             visit=visit,
             ready_timeout="10s",
             pages=60,
             crashes=6,
             name=self.name,
         )
+
+
+def folder() -> Path:
+    """Return a directory that stays while the program runs."""
+    made = tempfile.mkdtemp(prefix="immutable-broken-")
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return Path(made)
+
+
+def packer_manifest(place: Path) -> Path:
+    """Write an artefact, and a manifest as Packer does; return the manifest."""
+    (place / "disk").write_bytes(b"bytes")
+    build = {"files": [{"name": "disk", "size": 5}], "packer_run_uuid": "1"}
+    path = place / "manifest.json"
+    path.write_text(json.dumps({"builds": [build], "last_run_uuid": "1"}))
+    return path
 
 
 def abandon(lab: World) -> None:

@@ -1,22 +1,18 @@
-"""Backends whose roots, documents or sweeping break the contract of image records."""
+"""Backends whose roots, documents, sweeping or adopting break the contract."""
 
 # ruff: noqa: D101 - what is wrong with each is said in DEFECTS, at the end
 
-import atexit
 import shutil
 import tempfile
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
-from broken import Over
-from broken_images import images
+import attrs
+from broken import Defect, Over, folder
+from broken_images import Flapping, images
 
-
-def folder():
-    """Return a directory that stays while the program runs."""
-    made = tempfile.mkdtemp(prefix="immutable-broken-")
-    atexit.register(shutil.rmtree, made, ignore_errors=True)
-    return Path(made) / "root"
+from immutable.errors import BackendError, InvalidInput
 
 
 class EmptyRoot(Over):
@@ -30,14 +26,14 @@ class RootStays(Over):
     @contextmanager
     def root(self, image):
         with self.inner.root(image) as path:
-            yield shutil.copytree(path, folder())
+            yield shutil.copytree(path, folder() / "root")
 
 
 class RootStaysAfterErrors(Over):
     @contextmanager
     def root(self, image):
         with self.inner.root(image) as path:
-            copy = shutil.copytree(path, folder())
+            copy = shutil.copytree(path, folder() / "root")
         yield copy
         shutil.rmtree(copy)
 
@@ -52,7 +48,7 @@ class OneRoot(Over):
     @contextmanager
     def root(self, image):
         with self.inner.root(image) as path:
-            shown = folder()
+            shown = folder() / "root"
             cached = self.cache.get(image)
             if cached:
                 cached.rename(shown)
@@ -61,7 +57,7 @@ class OneRoot(Over):
         try:
             yield shown
         finally:
-            self.cache[image] = shown.rename(folder())
+            self.cache[image] = shown.rename(folder() / "root")
 
 
 class RootOfAnything(Over):
@@ -178,6 +174,41 @@ class SweepsWhatIsBegun(Over):
         return self.inner.sweep()
 
 
+class AdoptsByReference(Over):
+    """Boots the disk from where Packer has put it."""
+
+    def __init__(self, inner):
+        super().__init__(inner)
+        self.places = {}
+
+    def adopt(self, manifest):
+        image = self.inner.adopt(manifest)
+        self.places[image.id] = manifest
+        return image
+
+    def find(self, image):
+        place = self.places.get(image)
+        return self.inner.find(image) if place is None or place.exists() else None
+
+
+class AdoptsAnew(Over):
+    def __init__(self, inner):
+        super().__init__(inner)
+        self.numbers = count()
+
+    def adopt(self, manifest):
+        image = self.inner.adopt(manifest)
+        return attrs.evolve(image, id=f"{image.id}-{next(self.numbers)}")
+
+
+class AdoptsWithAnotherError(Over):
+    def adopt(self, manifest):
+        try:
+            return self.inner.adopt(manifest)
+        except InvalidInput as exc:
+            raise BackendError(f"{manifest} cannot be imported") from exc
+
+
 UNPLACED = "records: the root of an image can be read"
 APART = "records: documents are told apart"
 AWAY = "records: a root is gone afterwards"
@@ -222,5 +253,25 @@ DEFECTS = (
         "sweeps what is begun",
         SweepsWhatIsBegun,
         "records: a sweep leaves a build alone",
+    ),
+    images(
+        "adopts by reference",
+        AdoptsByReference,
+        "images: an artefact is adopted as a copy",
+    ),
+    images(
+        "adopts an image anew each time",
+        AdoptsAnew,
+        "images: the same artefact is the same image",
+    ),
+    images(
+        "refuses manifests with another error",
+        AdoptsWithAnotherError,
+        "images: what is no manifest is not adopted",
+    ),
+    Defect(
+        name="adopts though it says that it does not",
+        backend=lambda lab, b: Flapping(b, lab, adopts_artefacts=False),
+        found_by=("images: adopting that is not declared is refused",),
     ),
 )

@@ -1,5 +1,5 @@
 import pytest
-from broken import abandon
+from broken import abandon, packer_manifest
 
 from immutable import Recipe
 from immutable.testing import Script, conformance, world
@@ -7,7 +7,7 @@ from immutable.testing import Script, conformance, world
 VARIANTS = (
     "",
     "switch=slot&launch_binds=yes&settle=1s",
-    "switch=blind&weighted=no&preview=no&keeps_logs=no&keeps_records=no",
+    "switch=blind&weighted=no&preview=no&keeps_logs=no&keeps_records=no&adopts_artefacts=no",
     "staleness=3s&late=20s&guards_deletion=yes&counts=yes",
     "switch=slot&staleness=2s&late=10s&preview=no",
     "switch=blind&staleness=2s&late=10s&launch_binds=yes",
@@ -17,7 +17,9 @@ OLD = "staleness=3s&seed=7"
 
 
 @pytest.fixture(scope="module", params=(*VARIANTS, OLD), ids=lambda v: v or "plain")
-def subject(request: pytest.FixtureRequest) -> conformance.Subject:
+def subject(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> conformance.Subject:
     """Return a world of each kind of provider."""
     number = (*VARIANTS, OLD).index(request.param)
     url = f"memory://kit{number}?{request.param}".rstrip("?")
@@ -32,6 +34,7 @@ def subject(request: pytest.FixtureRequest) -> conformance.Subject:
         spare=Recipe.base("debian:12").run("make spare"),
         kill=lab.kill_server,
         abandon=lambda: abandon(lab),
+        artefact=packer_manifest(tmp_path_factory.mktemp("packed")),
         inventory=lambda service: frozenset(
             server.id for server in lab.servers() if server.id.startswith(service)
         ),

@@ -6,6 +6,7 @@ own expectations; or it builds again from nothing, and is run with the matrix.
 
 import http.server
 import itertools
+import json
 import signal
 import subprocess
 import sys
@@ -128,6 +129,15 @@ def abandon(pool: Path) -> None:
     assert done.returncode == -signal.SIGKILL
 
 
+def packed(folder: Path) -> Path:
+    """Write a disk, and a manifest as Packer does; return the manifest."""
+    disk, path = folder / "disk.qcow2", folder / "manifest.json"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", disk, "1M"], check=True)
+    build = {"files": [{"name": disk.name, "size": 1}], "packer_run_uuid": "1"}
+    path.write_text(json.dumps({"builds": [build], "last_run_uuid": "1"}))
+    return path
+
+
 @pytest.fixture(scope="session")
 def subject(
     vm_url: str, image: Image, tmp_path_factory: pytest.TempPathFactory
@@ -158,6 +168,7 @@ def subject(
         machines=backend.machines,
         kill=kill,
         abandon=lambda: abandon(backend.images.pool),
+        artefact=packed(tmp_path_factory.mktemp("packed")),
         inventory=inventory,
         close=switches.close,
         port=PORT,
