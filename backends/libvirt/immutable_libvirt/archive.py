@@ -70,6 +70,10 @@ class Archive(Durable):
         found = (self.root / "records").glob(f"*/{RECORD}")
         return tuple(sorted(ImageId(path.parent.name) for path in found))
 
+    def has_record(self, image: ImageId) -> bool:
+        """Return whether it is known how an image was made."""
+        return self._document(image, RECORD).is_file()
+
     def keep(self, image: ImageId, name: str, content: bytes) -> None:
         """Keep a document of an image, in one step; an older one is replaced."""
         self.prepare()

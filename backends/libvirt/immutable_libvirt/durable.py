@@ -40,6 +40,15 @@ class Durable:
             os.close(descriptor)
 
     @contextmanager
+    def free(self, name: str) -> Iterator[bool]:
+        """Hold a named lock if nobody has it; yield whether that is so."""
+        descriptor = os.open(self.root / "locks" / name, _FLAGS, FILE)
+        try:
+            yield _took_lock(descriptor)
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
     def workspace(self) -> Iterator[Path]:
         """Yield a directory for unfinished work; afterwards it is gone."""
         with self.lock("work"):  # or a sweep could come between the two

@@ -100,7 +100,7 @@ class LibvirtImages:
         making = self._making(recipe, on_output)
         index = pool.build(_index(making))
         found = _indexed(pool, index)
-        if found:
+        if found and self._archive.has_record(found.id):
             return found.image
         known = making.known()
         check_needs(
@@ -167,8 +167,9 @@ class LibvirtImages:
         pool, manifest = Pool(self.pool), made.manifest
         with pool.lock(manifest.id):
             there = load(pool, manifest.id)
-            if there is None:
-                record(self._archive, recipe, made)
+            if there is None or not self._archive.has_record(manifest.id):
+                manifest = there or manifest
+                record(self._archive, recipe, attrs.evolve(made, manifest=manifest))
                 pool.note(pool.image(manifest.id), manifest.to_document())
             pool.note(index, {"image": manifest.id, "schema": SCHEMA})
         return (there or manifest).image
@@ -283,7 +284,8 @@ class LibvirtImages:
         # Late: whoever boots nothing needs no libvirt.
         from immutable_libvirt.building import booted
 
-        left = (*Pool(self.pool).sweep(), *self._archive.sweep())
+        pool = Pool(self.pool)
+        left = (*pool.sweep(), *collecting.sweep(pool), *self._archive.sweep())
         return (*left, *booted.sweep(self.config))
 
     @property

@@ -121,6 +121,37 @@ def test_nothing_counts_without_its_record(copied: LibvirtImages, source: Path) 
 
 
 @pytest.mark.vm
+def test_a_lost_record_is_written_again(copied: LibvirtImages, source: Path) -> None:
+    """Where the archive was removed, the next build has it again; the image stays."""
+    recipe = BASE.files(source, "/srv")
+    image = copied.build(recipe, on_output=print)
+    record = copied.record(image.id)
+    shutil.rmtree(f"{copied.pool}.archive")
+    assert copied.record(image.id) is None
+    assert copied.build(recipe, on_output=print) == image
+    assert copied.record(image.id) == record
+
+
+@pytest.mark.vm
+def test_what_never_counted_is_swept(copied: LibvirtImages, source: Path) -> None:
+    """Layers and trees that nothing tells of go, but not while somebody builds."""
+    image = copied.build(BASE.files(source, "/srv"), on_output=print)
+    assert copied.sweep() == ()
+    left = [copied.pool / "layers" / f"{'0' * 64}.erofs", copied.pool / "trees" / "1"]
+    left[0].touch()
+    (left[1] / "etc").mkdir(parents=True)
+    swept = list[tuple[str, ...]]()
+    copied.build(
+        BASE.run("echo line"), on_output=lambda _: swept.append(copied.sweep())
+    )
+    assert swept == [()]
+    assert set(copied.sweep()) == set(map(str, left))
+    assert copied.sweep() == ()
+    assert copied.find(image.id) == image
+    assert copied.build(BASE.run("true").files(source, "/srv"), on_output=print)
+
+
+@pytest.mark.vm
 def test_images_are_listed_while_they_are_there(
     prepared: LibvirtImages, source: Path
 ) -> None:
@@ -184,25 +215,23 @@ def _read_for_ever(images: LibvirtImages, image: ImageId, ready: Path) -> None:
 
 
 @pytest.mark.vm
-def test_a_killed_reader_leaves_nothing(
-    prepared: LibvirtImages, tmp_path: Path
-) -> None:
+def test_a_killed_reader_leaves_nothing(copied: LibvirtImages, tmp_path: Path) -> None:
     """Its mount is found by the next sweep, and the layers are as they were."""
-    image = prepared.build(BASE, on_output=print)
-    arguments = (prepared, image.id, tmp_path / "ready")
+    image = copied.build(BASE, on_output=print)
+    arguments = (copied, image.id, tmp_path / "ready")
     reader = FORK.Process(target=_read_for_ever, args=arguments)
     reader.start()
     while not (tmp_path / "ready").exists():
         assert reader.is_alive()
         time.sleep(0.02)
-    assert prepared.sweep() == ()
+    assert copied.sweep() == ()
     os.kill(reader.pid or 0, signal.SIGKILL)
     reader.join()
-    [left] = prepared.sweep()
-    assert left.startswith(f"{prepared.pool}/work/")
-    assert str(prepared.pool) not in Path("/proc/mounts").read_text()
-    assert prepared.sweep() == ()
-    with prepared.root(image.id) as root:
+    [left] = copied.sweep()
+    assert left.startswith(f"{copied.pool}/work/")
+    assert str(copied.pool) not in Path("/proc/mounts").read_text()
+    assert copied.sweep() == ()
+    with copied.root(image.id) as root:
         assert (root / "etc/debian_version").is_file()
 
 

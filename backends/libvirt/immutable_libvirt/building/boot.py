@@ -64,6 +64,7 @@ def _unpacked(supply: Supply, pins: Entry) -> Path:
             debs = supply.files(pins.pins).values()
             kernel.unpack(debs, work / "made", on_output=supply.on_output)
             pool.publish(work / "made", kept)
+            pool.note(pool.build(Digest(kept.name)), {"what": "kernel", "schema": 1})
     return kept
 
 

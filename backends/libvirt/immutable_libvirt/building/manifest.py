@@ -93,11 +93,17 @@ class Manifest:
 
 def load(pool: Pool, image: ImageId) -> Manifest | None:
     """Return an image's manifest; None when it, or a part of the image, is gone."""
+    manifest = load_known(pool, image)
+    return manifest if manifest and manifest.is_whole(pool) else None
+
+
+def load_known(pool: Pool, image: ImageId) -> Manifest | None:
+    """Return an image's manifest, whether or not all parts of the image are there."""
     document = read(pool.image(image))
     if document is None or document.get("schema") != SCHEMA:
         return None
     manifest = _from_document(document)
-    return manifest if manifest.id == image and manifest.is_whole(pool) else None
+    return manifest if manifest.id == image else None
 
 
 def load_all(pool: Pool) -> tuple[Manifest, ...]:
