@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 
 HOWTO = Path(__file__).parents[3] / "docs" / "howto"
-PAGES = ("provision-with-ansible", "provision-with-python")
+PAGES = (
+    "add-users-services-and-units",
+    "provision-with-ansible",
+    "provision-with-python",
+)
 
 
 @pytest.mark.vm
