@@ -47,7 +47,7 @@ from immutable_libvirt.images import BootFiles, boot_disk, boot_files
 HERE = Path(__file__).with_name("packer")
 FORK = multiprocessing.get_context("fork")
 FLEET = FleetName("immtest-packed-v1-abcdef")
-BOOT_DEADLINE_S = 120.0
+BOOT_DEADLINE_S = 240.0
 # The boot loader reads these commands from itself: the disk needs no other settings.
 GRUB = """\
 linux (hd0,msdos1)/boot/vmlinuz console=ttyS0 quiet no_timer_check cryptomgr.notests
