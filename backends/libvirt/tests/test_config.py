@@ -45,7 +45,7 @@ def test_every_option_is_read() -> None:
     """Each option ends up in the field of its name."""
     config = _parse(
         "libvirt:///system?pool=/srv/pool&network=green&bridge=br7&subnet=10.9.0.0/20"
-        "&memory_mib=512&vcpus=2&disk_gib=8&acceleration=tcg"
+        "&memory_mib=512&vcpus=2&disk_gib=8&max_image_gib=3&acceleration=tcg"
     )
     assert config == LibvirtConfig(
         pool=Path("/srv/pool"),
@@ -55,6 +55,7 @@ def test_every_option_is_read() -> None:
         memory_mib=512,
         vcpus=2,
         disk_gib=8,
+        max_image_gib=3,
         acceleration="tcg",
     )
 
@@ -85,6 +86,7 @@ def test_every_option_is_read() -> None:
         "libvirt:///system?vcpus=0",
         "libvirt:///system?vcpus=1.5",
         "libvirt:///system?disk_gib=0",
+        "libvirt:///system?max_image_gib=0",
         "libvirt:///system?acceleration=hvf",
     ],
 )
