@@ -1,5 +1,6 @@
 """Channels and revocations: what they say, what they stop, and what is written of them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -8,6 +9,7 @@ from fakes import FakeClock, MemoryStore
 
 import immutable
 from immutable import errors
+from immutable.host import ThisHost
 from immutable.images.catalogue import channelling, revoking
 from immutable.images.catalogue.checking import check_not_revoked, revocation_of
 from immutable.images.catalogue.codec import decode, encode
@@ -25,6 +27,7 @@ from immutable.images.catalogue.records import (
 from immutable.images.catalogue.shelf import SNAPSHOT_EVERY, STREAM, Shelf
 from immutable.images.catalogue.state import EMPTY, Catalogue, Revocation
 from immutable.ledger.codec import sealed
+from immutable.ledger.sqlite import SqliteStore
 from immutable.model import Digest, Image, ImageId, digest_of
 from immutable.strategies import BlueGreen
 from immutable.testing import Fault, Killed, Script, forget, world
@@ -641,3 +644,21 @@ def test_a_guard_without_a_shelf_lets_everything_pass():
     guard.admit(image, service="shop", deployment="d")
     assert guard.load() == EMPTY
     assert guard.ancestors(image) == ()
+
+
+def test_several_at_once_lose_nothing(tmp_path):
+    """On a real file, from several connections: each decision is there once, in order."""
+
+    def decide(number):
+        shelf = Shelf(SqliteStore(tmp_path / "ledger.db"), ThisHost())
+        for each in range(10):
+            shelf.change(lambda _, name=f"i{number}-{each}": revoked(name))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(decide, range(4)))
+    shelf = Shelf(SqliteStore(tmp_path / "ledger.db"), ThisHost())
+    names = [record.entry.image for record in shelf.history()]
+    assert len(names) == len(set(names)) == 40
+    for number in range(4):
+        mine = [name for name in names if name.startswith(f"i{number}-")]
+        assert mine == [f"i{number}-{each}" for each in range(10)]
