@@ -38,6 +38,7 @@ def test_a_tutorial_runs_on_real_images(page, tmp_path, monkeypatch, capsys):
     assert names["newer"].digest != names["second"].digest
     said = capsys.readouterr().out
     assert "python3" in said
+    assert f"{names['second'].id} is {names['second'].id}" in said
     assert f"{names['first'].id}: identical" in said
 
 
