@@ -10,8 +10,9 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import ParamSpec, TypeVar
 
-from immutable import api, imaging, keeping, proving
+from immutable import api, bisecting, imaging, keeping, proving, replacing, retaining
 from immutable.host import Stop
+from immutable.images.catalogue import channelling, revoking
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -76,3 +77,16 @@ sbom = _reading(imaging.sbom)
 attest = _reading(imaging.attest)
 verify = _reading(imaging.verify)
 prove = _stoppable(proving.prove)
+promote = _reading(channelling.promote)
+channel = _reading(channelling.channel)
+channels = _reading(channelling.channels)
+withdraw = _reading(channelling.withdraw)
+lease = _reading(channelling.lease)
+end_lease = _reading(channelling.end_lease)
+revoke = _reading(revoking.revoke)
+unrevoke = _reading(revoking.unrevoke)
+revocations = _reading(revoking.revocations)
+overrides = _reading(revoking.overrides)
+affected = _reading(replacing.affected)
+retain = _reading(retaining.retain)
+bisect = _stoppable(bisecting.bisect)

@@ -99,7 +99,6 @@ class Image:
         Raises:
             InvalidInput, Unsupported: it, or the artefact, cannot be taken.
         """
-        # By name: a value that imported its backends would import everything.
         finding = import_module("immutable.images.finding")
         adopted: Image = finding.adopt_manifest(Path(manifest), backend)
         return adopted

@@ -311,3 +311,12 @@ def test_the_core_names_no_provider():
         and any(f"import {word}" in path.read_text() for word in words)
     ]
     assert guilty == []
+
+
+def test_asyncio_has_every_verb():
+    """Whoever waits for one call can wait for all."""
+    import inspect
+
+    verbs = {n for n in immutable.__all__ if inspect.isfunction(getattr(immutable, n))}
+    makers = {"http", "tcp"}
+    assert verbs - makers <= set(vars(immutable.aio))
