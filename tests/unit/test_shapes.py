@@ -38,6 +38,17 @@ class Other:
         """Take more than is asked for, which is no problem."""
 
 
+class Declaring:
+    """Another backend, with other capabilities."""
+
+    def __init__(self, inner, capabilities):
+        self.inner, self.capabilities = inner, capabilities
+
+    def __getattr__(self, name):
+        """Return what the other has."""
+        return getattr(self.inner, name)
+
+
 class Anything:
     """Takes whatever it is called with."""
 
@@ -84,6 +95,19 @@ def test_a_backend_is_refused_for_one_of_its_sides():
     backend.logs = object()
     with pytest.raises(Unsupported, match=r"object is no Logs: it has no read"):
         registry.open_backend(backend)
+
+
+@pytest.mark.parametrize(
+    ("capability", "method"),
+    [("keeps_records", "rebuild"), ("adopts_artefacts", "adopt")],
+)
+def test_a_backend_has_the_methods_that_it_declares(capability, method):
+    """What more it says that its images can do is looked for when it is opened."""
+    with Simulation() as sim:
+        can = attrs.evolve(sim.backend.capabilities, **{capability: True})
+        backend = Declaring(sim.backend, can)
+        with pytest.raises(Unsupported, match=f"it has no {method}"):
+            registry.open_backend(backend)
 
 
 def test_a_switch_of_another_shape_is_refused():
