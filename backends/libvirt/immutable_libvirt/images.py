@@ -92,6 +92,7 @@ class LibvirtImages:
             NotEnough: the image would not fit, or be larger than is allowed.
             PermissionDenied: the pool cannot be written, or the caller is not root.
             Unavailable: a tool is missing, or the mirrors cannot be reached.
+            Unsupported: layers are to be put upon a whole disk, as Packer makes them.
             BuildFailed: a layer failed; the message holds its last lines.
         """
         pool = Pool(self.pool)
@@ -99,8 +100,8 @@ class LibvirtImages:
             return self._packed(recipe, recipe.origin, on_output)
         making = self._making(recipe, on_output)
         index = pool.build(_index(making))
-        found = _indexed(pool, index)
-        if found and self._archive.has_record(found.id):
+        found = self._known(index)
+        if found:
             return found.image
         known = making.known()
         check_needs(
@@ -140,9 +141,14 @@ class LibvirtImages:
             index = pool.build(_disk_index(made.manifest.recipe))
             return self._published(Recipe(origin=origin), made, index)
 
+    def _known(self, index: Path) -> Manifest | None:
+        """Return the image that was built before, if it and its record are there."""
+        found = _indexed(Pool(self.pool), index)
+        return found if found and self._archive.has_record(found.id) else None
+
     def _packed(self, recipe: Recipe, origin: Packer, on_output: Output) -> Image:
         pool, index = Pool(self.pool), Pool(self.pool).build(_disk_index(recipe.digest))
-        found = _indexed(pool, index)
+        found = self._known(index)
         if found:
             return found.image
         packing.check(recipe)
@@ -153,7 +159,7 @@ class LibvirtImages:
             pool.lock("pool", shared=True),
             pool.lock(recipe.digest),
         ):
-            found = _indexed(pool, index)
+            found = self._known(index)
             if found:
                 return found.image
             made = packing.packed(self._workshop(on_output), recipe, origin)
