@@ -165,7 +165,10 @@ def _remove(path: Path) -> None:
     """Remove a workspace; what is mounted in it is not part of it."""
     for mounted in _mounts_below(path):
         subprocess.run(["umount", "--lazy", mounted], check=False, capture_output=True)
-    shutil.rmtree(path, ignore_errors=True)
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _mounts_below(path: Path) -> list[str]:

@@ -78,7 +78,9 @@ def test_unfinished_work_is_swept(archive: Archive) -> None:
     """What a dead builder left is gone with the next preparation."""
     (archive.root / "work" / "abandoned").mkdir()
     (archive.root / "work" / "abandoned" / "half").write_bytes(b"h")
-    archive.prepare()
+    (archive.root / "work" / "file").touch()
+    assert len(archive.sweep()) == 2
+    assert archive.sweep() == ()
     assert list((archive.root / "work").iterdir()) == []
 
 
