@@ -30,6 +30,7 @@ mkdir -p "$1"
 tar -C /run/files -cf - . | tar -C "$1" -xpf - --no-overwrite-dir --keep-directory-symlink
 """
 _PROGRAM = 0o755
+_EPOCH = 315532800  # 1980: the oldest that zip can hold
 
 
 def work_of(layer: Layer) -> Work | None:
@@ -85,7 +86,7 @@ def _add_work(
 ) -> None:
     script = _script(work, plain).encode(errors="surrogateescape")
     entry = tarfile.TarInfo(f"{place}/run")
-    entry.size, entry.mode = len(script), _PROGRAM
+    entry.size, entry.mode, entry.mtime = len(script), _PROGRAM, _EPOCH
     archive.addfile(entry, io.BytesIO(script))
     for name, path in sorted(work.handed):
         bare, _, right = name.partition(":")
@@ -117,5 +118,5 @@ def _rootly(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     """Leave out whose it was, and when."""
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = ""
-    entry.mtime = 0
+    entry.mtime = _EPOCH
     return entry

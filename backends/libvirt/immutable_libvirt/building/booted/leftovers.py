@@ -45,7 +45,7 @@ def remove_all(
     last: as long as there is one, somebody looks for its domain.
     """
     removed = set()
-    for domain, facts in _builders(connection, pool):
+    for domain, facts in builders(connection, pool):
         expires_at = expiry_of(facts.tags)
         is_late = expires_at is None or expires_at < now
         if is_late or not places.is_held(facts.place):
@@ -55,9 +55,10 @@ def remove_all(
     return tuple(sorted(removed))
 
 
-def _builders(
+def builders(
     connection: libvirt.virConnect, pool: Path
 ) -> Iterator[tuple[libvirt.virDomain, Facts]]:
+    """Yield the builders of a pool that are on."""
     for domain in connection.listAllDomains():
         facts = _facts_of(domain)
         # A copy that somebody made of a domain has its metadata, but not its name.
