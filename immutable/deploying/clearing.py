@@ -22,7 +22,6 @@ from immutable.images.catalogue.state import Catalogue
 from immutable.model import FleetName, ImageId, Outcome, Routing, SwitchView
 from immutable.results import Deployment
 
-_HOLDER = "trial "
 _TRIES = 5
 
 
@@ -54,7 +53,7 @@ def end_trials(engine: Engine) -> bool:
         Contention: somebody else keeps moving the switch.
         BackendError, LedgerError: something cannot be reached.
     """
-    trials = _trials(engine.guard.load())
+    trials = _trials(engine)
     if not trials:
         return True
     engine, state = load(engine)
@@ -76,7 +75,7 @@ def lease(engine: Engine, fleet: FleetName, image: ImageId, until: datetime) -> 
 
     def decide(now: Catalogue) -> Leased:
         check_kept(now, image)
-        return Leased(image=image, holder=f"{_HOLDER}{fleet}", until=until)
+        return Leased(image=image, holder=_holder(engine, fleet), until=until)
 
     if engine.guard.shelf is not None:
         engine.guard.shelf.change(decide)
@@ -84,7 +83,7 @@ def lease(engine: Engine, fleet: FleetName, image: ImageId, until: datetime) -> 
 
 def end_lease(engine: Engine, fleet: FleetName) -> None:
     """Write that nothing is left of a trial, or that a sweep finds the rest."""
-    holder = f"{_HOLDER}{fleet}"
+    holder = _holder(engine, fleet)
 
     def decide(now: Catalogue) -> LeaseEnded | None:
         held = next((lease for lease in now.leases if lease.holder == holder), None)
@@ -134,9 +133,15 @@ def unpreview(engine: Engine, fleet: FleetName) -> None:
     settle(engine, lambda view: view.routing.preview != fleet, write)
 
 
-def _trials(catalogue: Catalogue) -> tuple[FleetName, ...]:
+def _trials(engine: Engine) -> tuple[FleetName, ...]:
+    """Return this service's trials: others' may be in the same ledger, on other switches."""
+    prefix, leases = _holder(engine, FleetName("")), engine.guard.load().leases
     return tuple(
-        FleetName(lease.holder.removeprefix(_HOLDER))
-        for lease in catalogue.leases
-        if lease.holder.startswith(_HOLDER)
+        FleetName(lease.holder.removeprefix(prefix))
+        for lease in leases
+        if lease.holder.startswith(prefix)
     )
+
+
+def _holder(engine: Engine, fleet: FleetName) -> str:
+    return f"trial of {engine.service.name}: {fleet}"

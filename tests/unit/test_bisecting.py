@@ -338,6 +338,26 @@ def test_a_killed_trial_does_not_stop_the_next_deployment(lab, shop):
     assert len({server.fleet for server in lab.servers()}) == 2
 
 
+def test_what_a_killed_trial_left_is_not_forgotten_by_another_services_sweep(lab):
+    """They share a ledger, and not a switch: only its own service can take it away."""
+    shop = prepared(lab, NAMES[:3])
+    before = lab.switch("shop").read()
+    other = immutable.Service("other", backend=WHERE, ports=80)
+    immutable.deploy(other, lab.image("i1")).raise_for_outcome()
+    at = 1
+    while lab.switch("shop").read().routing.preview is None:
+        immutable.sweep(shop)
+        lab.kill_deployer(at=at)
+        with pytest.raises(Killed):
+            bisect(shop, 1, 3, bad_from(2))
+        at += 1
+    immutable.sweep(other).raise_for_outcome()
+    assert Shelf(lab.ledger, lab.host).load().leases != ()
+    immutable.sweep(shop).raise_for_outcome()
+    assert lab.switch("shop").read().routing == before.routing
+    assert Shelf(lab.ledger, lab.host).load().leases == ()
+
+
 # --- the search alone
 
 
