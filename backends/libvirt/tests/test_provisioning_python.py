@@ -17,7 +17,7 @@ from immutable.images.recipe import Recipe
 from immutable.model import Digest
 from immutable_libvirt.archive import Archive
 from immutable_libvirt.building.chroot import Chroot
-from immutable_libvirt.building.provisioning import Site, python
+from immutable_libvirt.building.provisioning import Site, check, python, version
 from immutable_libvirt.building.provisioning.wheels import (
     INSTALLER,
     fetch,
@@ -178,14 +178,13 @@ def test_a_hash_that_does_not_match_is_refused(
     ("wanted", "said"),
     [
         ("no-such-one", "No matching distribution found for no-such-one"),
-        ("tool==9", "tool==9"),
         ("sources", "No matching distribution found for sources"),
     ],
 )
 def test_what_has_no_wheel_shows_what_pip_said(
     site: Site, offline: Path, tmp_path: Path, wanted: str, said: str
 ) -> None:
-    """Unknown names and versions, and packages that are sources alone."""
+    """Unknown names, and packages that are sources alone."""
     with tarfile.open(offline / "sources-1.0.tar.gz", "w:gz"):
         pass
     with pytest.raises(BuildFailed, match="finding wheels failed") as caught:
@@ -230,6 +229,19 @@ def test_without_pip_it_says_what_to_install(
     with pytest.raises(Unavailable) as caught:
         python.resolve(wanted, site)
     assert '"immutable-deploy-libvirt[python]"' in caught.value.hint
+    with pytest.raises(Unavailable, match="need pip"):
+        check(wanted, is_pinned=False)
+    check(wanted, is_pinned=True)
+
+
+def test_without_requirements_no_pip_is_needed(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interpreter alone is the distribution's business."""
+    monkeypatch.setattr(sys, "path", [])
+    alone = Python(version="3.11")
+    check(alone, is_pinned=False)
+    assert version(alone, site) is None
 
 
 def test_a_wheel_that_the_archive_lost_is_fetched_again(
@@ -286,6 +298,7 @@ def test_requirements_become_an_environment_and_the_same_one_twice(
 
 
 @pytest.mark.vm
+@pytest.mark.matrix
 def test_requirements_without_wheels_fail_the_build(
     workshop, with_agents: Recipe, offline: Path, tmp_path: Path
 ) -> None:
