@@ -307,6 +307,21 @@ def test_an_instance_that_is_starting_is_asked_again(web):
     assert len(answers) == 3
 
 
+def test_a_port_that_opens_late_is_not_closed():
+    """An instance that has not started yet refuses everything."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        number = held.getsockname()[1]
+    late = threading.Timer(
+        0.5, lambda: servers.append(socket.create_server(("127.0.0.1", number)))
+    )
+    servers = []
+    late.start()
+    found = judged(port(number, open=False, within="1m"), BOOTED)
+    late.join()
+    servers[0].close()
+    assert found[0] is FAILED
+
+
 def test_only_files_are_looked_at_in_a_root(root):
     """What is asked of a root cannot be asked of an instance."""
     for check in (package("bash"), file("/etc/passwd")):
@@ -382,6 +397,25 @@ def test_commands_run_inside_and_change_nothing(root):
     nets = run(("/bin/cat", "/proc/net/dev"), timeout=60 * SECOND).stdout
     assert [line.split(b":")[0].strip() for line in nets.splitlines()[2:]] == [b"lo"]
     assert run(("/bin/nothing",), timeout=60 * SECOND).status == 127
+
+
+@needs_root
+@pytest.mark.parametrize("place", ["dev", "proc", "tmp", "run"])
+def test_a_root_whose_places_lead_out_of_it_changes_nothing_there(
+    root, place, tmp_path
+):
+    """A link means somewhere in the image, and never on this machine."""
+    add_busybox(root.path)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "random").write_text("kept")
+    if (root.path / place).is_dir():
+        (root.path / place).rmdir()
+    (root.path / place).symlink_to(outside)
+    ran = contained(root.path)(("/bin/sh", "-c", "echo well"), timeout=60 * SECOND)
+    assert (ran.status, ran.stdout) == (0, b"well\n")
+    assert [p.name for p in outside.iterdir()] == ["random"]
+    assert (outside / "random").read_text() == "kept"
 
 
 @needs_root

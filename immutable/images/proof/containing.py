@@ -25,6 +25,7 @@ _VARIABLES = (
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 )
 # Where the image has no directory to mount on, it has no use for what would be there.
+# A link is none: until the root is entered, it would lead to somewhere on this machine.
 _ENTER = """
 set -e
 root=$1
@@ -34,13 +35,13 @@ mount -o remount,bind,ro "$root"
 for place in tmp run dev; do
     [ ! -d "$root/$place" ] || [ -L "$root/$place" ] || mount -t tmpfs tmpfs "$root/$place"
 done
-if [ -d "$root/dev" ]; then
+if [ -d "$root/dev" ] && [ ! -L "$root/dev" ]; then
     for device in null zero full random urandom; do
         : > "$root/dev/$device"
         mount --bind "/dev/$device" "$root/dev/$device"
     done
 fi
-[ ! -d "$root/proc" ] || mount -t proc proc "$root/proc"
+[ ! -d "$root/proc" ] || [ -L "$root/proc" ] || mount -t proc proc "$root/proc"
 exec env -i "$@"
 """
 

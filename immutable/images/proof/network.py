@@ -21,7 +21,7 @@ from immutable.images.proof.checking import (
 from immutable.images.proof.places import Booted, Place, Target, checked_port
 from immutable.images.proof.texts import Text, Texts, as_texts, unmet
 from immutable.images.proof.waiting import insist
-from immutable.model import Digest, Endpoint
+from immutable.model import Digest, Endpoint, VerdictStatus
 
 if TYPE_CHECKING:
     from immutable.validators.exchange import Answer
@@ -60,7 +60,9 @@ class Port:
         """Connect; a refusal says that it is closed, silence leaves it undecided."""
         if not isinstance(target, Booted):
             return undecided(self.name, _NOT_BOOTED)
-        return insist(lambda: self._knock(target), within=self.within)
+        # before it has started everything is closed: that proves nothing
+        until = VerdictStatus.PASSED if self.is_open else VerdictStatus.FAILED
+        return insist(lambda: self._knock(target), within=self.within, until_it=until)
 
     def _knock(self, target: Booted) -> Judgement:
         from immutable.validators.connection import Unacceptable, connect
@@ -163,7 +165,7 @@ def port(number: int, *, open: bool = True, within: timedelta | str = "30s") -> 
 
     Args:
         number: the port, as the instance itself has it.
-        open: False where nothing must listen.
+        open: False where nothing must listen, for all the time of ``within``.
         within: how long an instance that is still starting is asked again.
 
     Raises:

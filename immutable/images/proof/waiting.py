@@ -10,12 +10,17 @@ from immutable.model import VerdictStatus
 _PAUSE = timedelta(milliseconds=200)
 
 
-def insist(ask: Callable[[], Judgement], *, within: timedelta) -> Judgement:
-    """Return the first judgement that passed, or the last one when time is up."""
+def insist(
+    ask: Callable[[], Judgement],
+    *,
+    within: timedelta,
+    until_it: VerdictStatus = VerdictStatus.PASSED,
+) -> Judgement:
+    """Return the first judgement of a status, or the last one when time is up."""
     here = host.current()
     until = here.now() + within
     while True:
         judgement = ask()
-        if judgement.status is VerdictStatus.PASSED or here.now() >= until:
+        if judgement.status is until_it or here.now() >= until:
             return judgement
         here.sleep(_PAUSE, host.Never())
