@@ -3,13 +3,13 @@
 A backend is an object with three parts, ``images``, ``fleets`` and ``logs``, the address
 of its own switch, and ``capabilities`` that say which algorithm the engine may choose.
 Nothing is inherited; whatever has these methods is a backend. The docstrings are the
-contract, and `immutable.testing.conformance` checks it clause by clause. Begin with
+contract; `immutable.testing.conformance` checks it clause by clause. Begin with
 ``docs/howto/write-a-backend.md``; `immutable.authoring` has what most backends need.
 
-A provider with nothing but servers implements `Machines`; see `immutable.fleets`.
+A provider with nothing but servers implements `Machines`; see `immutable.fleets`. For later:
+`immutable.records`, how images were made, and `immutable.baking`, making them without ssh.
 
 Common to every operation:
-
 - *Given* names what the engine has made sure of, *Then* what must be true on return, and
   *Again* what the same call does a second time: after a crash the engine repeats what it
   cannot know, with the same arguments and the same token.
