@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import attrs
 
 from immutable.errors import InvalidInput
+from immutable.images import given
+from immutable.images.checking import check_packages
 from immutable.images.layers import Layer, Packages, Python
 from immutable.images.origins import Origin, check_python
 
@@ -20,8 +22,9 @@ def branched(
     Raises:
         InvalidInput: none of them has what is to change, or the origin lacks it.
     """
-    _check_meant(layers, python, versions)
-    return tuple(_branched(layer, origin, python, versions) for layer in layers)
+    wanted = given.variables(versions, "packages")
+    _check_meant(layers, python, wanted)
+    return tuple(_branched(layer, origin, python, wanted) for layer in layers)
 
 
 def _branched(
@@ -34,7 +37,8 @@ def _branched(
             check_python(layer.version, origin)
             return layer
         case Packages(names=names):
-            return Packages(names=tuple(_versioned(name, versions) for name in names))
+            wanted = tuple(_versioned(name, versions) for name in names)
+            return Packages(names=check_packages(wanted))
         case _:
             return layer
 

@@ -67,9 +67,11 @@ def build_image(backend: Backend, recipe: Recipe, tell: OnEvent | None) -> Image
     """Return a recipe's image, telling each line that its build prints.
 
     Raises:
+        InvalidInput: it is no recipe.
         Unsupported: the backend does not build images.
         BackendError: the build failed, or there is no room for it.
     """
+    _check_recipe(recipe)
     if not backend.capabilities.builds_images:
         raise Unsupported(
             f"{backend.name} builds no images (capability: builds_images)",
@@ -82,6 +84,12 @@ def build_image(backend: Backend, recipe: Recipe, tell: OnEvent | None) -> Image
             tell(Output(at=here.now(), line=line))
 
     return backend.images.build(recipe, on_output=said)
+
+
+def _check_recipe(value: object) -> None:
+    if not isinstance(value, Recipe):
+        hint = 'begin one: Recipe.base("debian:12")'
+        raise InvalidInput(f"{value!r} is no recipe", hint=hint)
 
 
 def lock_recipe(recipe: Recipe, backend: str | Backend) -> Lock:

@@ -1,8 +1,8 @@
 """A lock: the exact packages that each layer of a recipe is made of, by hash."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
-from typing import cast
 
 import attrs
 
@@ -102,9 +102,10 @@ class Lock:
         try:
             document = json.loads(text)
             schema = document["schema"]
-            entries = tuple(map(_entry, document["entries"]))
+            entries = tuple(map(_entry, _listed(document["entries"])))
         except (ValueError, TypeError, KeyError) as exc:
-            raise InvalidInput("this is no lock", hint="make it anew") from exc
+            hint = "give the text that to_json() wrote, or lock again"
+            raise InvalidInput(f"this is no lock: {exc!r}", hint=hint) from exc
         if schema != SCHEMA:
             raise InvalidInput(
                 f"the lock has schema {schema}; this version reads {SCHEMA}",
@@ -113,8 +114,14 @@ class Lock:
         return cls(entries=entries)
 
 
+def _listed(value: object) -> "list[dict[str, object]]":
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is no list")
+    return value
+
+
 def _entry(fields: Mapping[str, object]) -> Entry:
-    pins = cast("list[dict[str, object]]", fields["pins"])
+    pins = _listed(fields["pins"])
     return Entry(
         layer=Digest(str(fields["layer"])),
         what=str(fields["what"]),
@@ -128,7 +135,13 @@ def _pin(fields: Mapping[str, object]) -> Pin:
         version=str(fields["version"]),
         architecture=str(fields["architecture"]),
         file=str(fields["file"]),
-        sha256=str(fields["sha256"]),
+        sha256=_sha256(fields["sha256"]),
         size_bytes=int(str(fields["size_bytes"])),
         origin=str(fields["origin"]),
     )
+
+
+def _sha256(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch("[0-9a-f]{64}", value):
+        raise ValueError(f"{value!r} is no SHA-256")
+    return value

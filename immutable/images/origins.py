@@ -67,11 +67,22 @@ def check_distribution(name: str) -> str:
     Raises:
         InvalidInput: it is not ``distribution:version``.
     """
-    if not re.fullmatch(r"[a-z]+:[a-z0-9.]+", name):
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z]+:[a-z0-9.]+", name):
         raise InvalidInput(
             f"base {name!r} is not distribution:version", hint='try "debian:12"'
         )
     return name
+
+
+def check_version(version: str) -> None:
+    """Refuse what is no version of Python.
+
+    Raises:
+        InvalidInput: it is not written as ``"3.13"``: a number would lose its zeros.
+    """
+    if not isinstance(version, str) or not re.fullmatch(r"3\.[0-9]{1,2}", version):
+        hint = 'write it in quotes, as "3.13"'
+        raise InvalidInput(f"{version!r} is no version of Python", hint=hint)
 
 
 def check_python(version: str, origin: Origin) -> str:
@@ -80,10 +91,7 @@ def check_python(version: str, origin: Origin) -> str:
     Raises:
         InvalidInput: it is no version, or the distribution ships another one.
     """
-    if not re.fullmatch(r"3\.[0-9]{1,2}", version):
-        raise InvalidInput(
-            f"{version!r} is no version of Python", hint='write it as "3.13"'
-        )
+    check_version(version)
     shipped = PYTHONS.get(origin) if isinstance(origin, str) else None
     if shipped not in {None, version}:
         raise InvalidInput(
@@ -101,6 +109,7 @@ def base_with_python(version: str, origin: Origin) -> Origin:
     Raises:
         InvalidInput: no release of this distribution has it.
     """
+    check_version(version)
     if not isinstance(origin, str) or PYTHONS.get(origin, version) == version:
         return origin
     family = origin.partition(":")[0]

@@ -3,13 +3,11 @@
 import os
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
-from immutable.errors import InvalidInput
-from immutable.images import checking
+from immutable.images import checking, given
 from immutable.images import layers as kinds
 from immutable.images.branching import branched
 from immutable.images.layers import DEADLINE, Daemon, Files, Layer, Packages, Run
@@ -59,7 +57,8 @@ class Recipe:
     @classmethod
     def on(cls, image: Image) -> "Recipe":
         """Begin a recipe from an image that exists; what is built has it as its parent."""
-        return cls(origin=Existing(image=image.id, content=image.digest))
+        found = given.image(image)
+        return cls(origin=Existing(image=found.id, content=found.digest))
 
     @classmethod
     def packer(
@@ -69,8 +68,9 @@ class Recipe:
 
         All that lies beside the template counts. Variables are recorded: no secrets.
         """
-        path, given = Path(template), variables or {}
-        origin = Packer(source=path.parent, template=path.name, variables=given)
+        path = given.path(template, "template")
+        values = given.variables(variables, "variables")
+        origin = Packer(source=path.parent, template=path.name, variables=values)
         return cls(origin=origin)
 
     def packages(self, *names: str) -> "Recipe":
@@ -84,7 +84,7 @@ class Recipe:
     def files(
         self,
         source: _AnyPath,
-        target: str,
+        target: _AnyPath,
         *,
         exclude: Iterable[str] = (),
         owner: str = "",
@@ -100,13 +100,13 @@ class Recipe:
             owner: a user of the image; by default root.
 
         Raises:
-            InvalidInput: the target is not absolute, or leaves the image.
+            InvalidInput: the target is not absolute, or the patterns are no list.
         """
         return self._with(
             Files(
-                source=Path(source),
+                source=given.path(source, "source"),
                 target=checking.check_target(target),
-                exclude=tuple(exclude),
+                exclude=given.texts(exclude, "exclude"),
                 owner=checking.check_user(owner) if owner else "",
             )
         )
@@ -130,10 +130,9 @@ class Recipe:
         Raises:
             InvalidInput: the command is empty.
         """
-        if not command.strip():
-            raise InvalidInput("an empty command does nothing", hint="leave it out")
+        line = checking.check_command(command)
         return self._with(
-            Run(command=command, network=network, booted=booted, deadline=deadline)
+            Run(command=line, network=network, booted=booted, deadline=deadline)
         )
 
     def user(
@@ -163,7 +162,7 @@ class Recipe:
                 uid=checking.check_uid(uid),
                 home=checking.check_target(home),
                 shell=checking.check_target(shell),
-                groups=tuple(map(checking.check_user, groups)),
+                groups=checking.check_groups(groups),
             )
         )
 
@@ -189,7 +188,7 @@ class Recipe:
             Daemon(
                 name=name,
                 command=checking.check_service(name, command),
-                environment=checking.check_variables(name, environment or {}),
+                environment=checking.check_variables(name, environment),
                 user=checking.check_user(user) if user else "",
             )
         )
@@ -200,7 +199,7 @@ class Recipe:
         Raises:
             InvalidInput: the file's name is no unit's.
         """
-        path = Path(source)
+        path = given.path(source, "unit")
         return self._with(kinds.Unit(name=checking.check_unit(path.name), source=path))
 
     def python(
@@ -221,7 +220,7 @@ class Recipe:
             InvalidInput: the base is known to have another Python.
         """
         place = checking.check_target(venv)
-        wanted = None if requirements is None else Path(requirements)
+        wanted = given.optional_path(requirements, "requirements")
         check_python(version, self.origin)
         return self._with(
             kinds.Python(version=version, requirements=wanted, venv=place)
@@ -239,12 +238,12 @@ class Recipe:
 
         The image needs a Python: ``.packages("python3")``.
         """
-        path = Path(playbook)
+        path = given.path(playbook, "playbook")
         return self._with(
             kinds.Ansible(
                 source=path.parent,
                 playbook=path.name,
-                variables=variables or {},
+                variables=given.variables(variables, "variables"),
                 network=network,
                 deadline=deadline,
             )
@@ -262,12 +261,12 @@ class Recipe:
 
         The image needs the tool: ``.packages("puppet-agent")``.
         """
-        path = Path(manifest)
+        path = given.path(manifest, "manifest")
         return self._with(
             kinds.Puppet(
                 source=path.parent,
                 manifest=path.name,
-                facts=facts or {},
+                facts=given.variables(facts, "facts"),
                 network=network,
                 deadline=deadline,
             )
@@ -285,12 +284,12 @@ class Recipe:
 
         The image needs the tool: ``.packages("cfengine3")``.
         """
-        path = Path(policy)
+        path = given.path(policy, "policy")
         return self._with(
             kinds.Cfengine(
                 source=path.parent,
                 policy=path.name,
-                classes=tuple(classes),
+                classes=given.texts(classes, "classes"),
                 network=network,
                 deadline=deadline,
             )
@@ -311,13 +310,12 @@ class Recipe:
         Raises:
             InvalidInput: the run list is empty.
         """
-        if not run_list:
-            raise InvalidInput("the run list is empty", hint='give "recipe[name]"')
+        items = checking.check_run_list(run_list)
         return self._with(
             kinds.Chef(
-                source=Path(repository),
-                run_list=",".join(run_list),
-                attributes=attributes or {},
+                source=given.path(repository, "repository"),
+                run_list=",".join(items),
+                attributes=given.variables(attributes, "attributes"),
                 network=network,
                 deadline=deadline,
             )
@@ -370,7 +368,7 @@ class Recipe:
 
     def locked(self, lock: Lock) -> "Recipe":
         """Return the recipe bound to a lock: nothing in it is looked up anew."""
-        return attrs.evolve(self, pins=lock)
+        return attrs.evolve(self, pins=given.lock(lock))
 
     def keys(self) -> tuple[Digest, ...]:
         """Return what `digests` does, without any lock."""

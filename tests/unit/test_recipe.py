@@ -2,7 +2,9 @@
 
 import os
 import tempfile
-from pathlib import Path
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,12 +12,20 @@ from hypothesis import strategies as st
 
 from immutable.errors import InvalidInput, MissingFiles
 from immutable.images.layers import Daemon, Files
+from immutable.images.lock import Entry, Lock, Pin
 from immutable.images.recipe import Recipe
+from immutable.model import Digest
 
 NAMES = st.text("abcdefgh", min_size=1, max_size=6)
-COMMANDS = st.text(min_size=1, max_size=12).filter(str.strip)
+COMMANDS = st.text(min_size=1, max_size=12).filter(
+    lambda text: text.strip() and "\0" not in text
+)
 CONTENTS = st.dictionaries(NAMES, st.binary(max_size=20), max_size=4)
 BASE = Recipe.base("debian:12")
+LOOSE: Any = BASE
+PIN = Pin(
+    name="c", version="1", file="c.deb", sha256="short", size_bytes=1, origin="debian"
+)
 
 
 def write(root: Path, contents: dict[str, bytes]) -> Path:
@@ -193,3 +203,65 @@ def test_an_empty_command_is_refused() -> None:
     """It would make a layer that does nothing."""
     with pytest.raises(InvalidInput):
         BASE.run("  ")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: LOOSE.base(Path("debian")),
+        lambda: LOOSE.on("img-0123456789abcdef"),
+        lambda: LOOSE.packages(["nginx", "curl"]),
+        lambda: LOOSE.files("app", "/srv", exclude="*.pyc"),
+        lambda: LOOSE.files(None, "/srv"),
+        lambda: LOOSE.run(["ls", "-l"]),
+        lambda: LOOSE.run("echo \0"),
+        lambda: LOOSE.run("echo \ud800"),
+        lambda: LOOSE.user(1000),
+        lambda: LOOSE.user("app", uid="1000"),
+        lambda: LOOSE.user("app", groups="adm"),
+        lambda: LOOSE.service("web", ["/usr/bin/app", "--port=80"]),
+        lambda: LOOSE.service("web", "/usr/bin/app 'a"),
+        lambda: LOOSE.service("web", "/usr/bin/app", environment=["A=1"]),
+        lambda: LOOSE.service("web", "/usr/bin/app", environment={"A": None}),
+        lambda: LOOSE.python(3.11),
+        lambda: LOOSE.python("3.11").with_(python=3.13),
+        lambda: LOOSE.packages("nginx").with_(packages=["nginx"]),
+        lambda: LOOSE.packages("nginx").with_(packages={"nginx": "the newest"}),
+        lambda: LOOSE.ansible("site.yml", variables=["a"]),
+        lambda: LOOSE.cfengine("site.cf", classes="web"),
+        lambda: LOOSE.chef("repository", ["recipe[web]"]),
+        lambda: LOOSE.locked(Path("recipe.lock")),
+        lambda: LOOSE.locked("recipe.lock"),
+    ],
+)
+def test_what_is_of_the_wrong_kind_is_refused_at_once(
+    wrong: Callable[[], object],
+) -> None:
+    """With what to write instead: a text is never taken apart into letters."""
+    with pytest.raises(InvalidInput) as found:
+        wrong()
+    assert found.value.hint
+
+
+def test_equal_meanings_are_equal_recipes() -> None:
+    """Paths may be texts, numbers may be numbers, and a set has no order."""
+    plain = BASE.files("app", "/srv", exclude=["a", "b"])
+    assert BASE.files(Path("app"), PurePosixPath("/srv"), exclude={"b", "a"}) == plain
+    numbered = LOOSE.service("web", "/usr/bin/app", environment={"PORT": 80})
+    assert numbered == BASE.service("web", "/usr/bin/app", environment={"PORT": "80"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        '{"schema": 1, "entries": {}}',
+        '{"schema": 1, "entries": ["one"]}',
+        '{"schema": 1, "entries": [{"layer": "a", "what": "b", "pins": {}}]}',
+        Lock(entries=(Entry(layer=Digest("a"), what="b", pins=(PIN,)),)).to_json(),
+    ],
+)
+def test_what_is_no_lock_is_refused(text: str) -> None:
+    """An edited file says that it is none, and never means that nothing is locked."""
+    with pytest.raises(InvalidInput, match="no lock"):
+        Lock.from_json(text)
