@@ -66,8 +66,9 @@ def check_needs(
     for layer in layers:
         _require_visible(layer)
     _require_root(os.geteuid())
-    for layer in layers:
-        provisioning.check(layer)
+    for step in steps:
+        for layer in step.layers:
+            provisioning.check(layer, is_pinned=step.pins is not None)
     require(*_PROGRAMS, *_FINDING)
     pool.prepare()
     pool.require_space(_needed_bytes(pool, steps, boots=boots))

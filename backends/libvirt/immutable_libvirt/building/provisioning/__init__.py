@@ -28,14 +28,21 @@ from immutable_libvirt.building.provisioning.site import Site
 __all__ = ["Site", "check", "make", "resolve", "version"]
 
 
-def check(layer: Layer) -> None:
+def check(layer: Layer, *, is_pinned: bool) -> None:
     """Check that what makes a layer is installed, as far as it must be on this machine.
 
+    Args:
+        layer: which.
+        is_pinned: whether it is known already what the layer is made of.
+
     Raises:
+        InvalidInput: the layer asks for what cannot be pinned.
         Unavailable: it is not; says what to install.
     """
     if isinstance(layer, Ansible):
         ansible.check()
+    if isinstance(layer, Python) and not is_pinned:
+        python.check(layer)
 
 
 def make(layer: Layer, site: Site) -> None:
@@ -88,7 +95,7 @@ def version(layer: Layer, site: Site) -> Tool | None:
         case Puppet():
             return puppet.version(site)
         case Python():
-            return python.version(site)
+            return python.version(layer, site)
         case Unit():
             return unit.version(site)
         case _:

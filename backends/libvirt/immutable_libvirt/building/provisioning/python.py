@@ -22,6 +22,7 @@ from immutable_libvirt.building.provisioning.wheels import (
     target_of,
 )
 from immutable_libvirt.building.provisioning.wheels import resolve as resolve_lines
+from immutable_libvirt.building.supply import check_names
 from immutable_libvirt.building.tree import find
 
 PACKAGES = ("python3",)
@@ -45,6 +46,19 @@ _OPTIONS = (
 _INSTALL = (
     '"$1" -m venv --without-pip "$2"; python=$2/bin/python; shift 2; "$python" "$@"'
 )
+
+
+def check(layer: Python) -> None:
+    """Check that requirements can be found here, before anything is built for them.
+
+    Raises:
+        InvalidInput: a requirement is no name with a version.
+        Unavailable: there is no pip on this machine.
+    """
+    lines = layer.wanted()
+    check_requirements(lines)
+    if lines:
+        pip_version()
 
 
 def resolve(layer: Python, site: Site) -> tuple[Pin, ...]:
@@ -84,12 +98,14 @@ def make(layer: Python, site: Site) -> None:
     )
 
 
-def version(site: Site) -> Tool:
-    """Return the pip that installs the wheels.
+def version(layer: Python, site: Site) -> Tool | None:
+    """Return the pip that installs the wheels; None where there are none.
 
     Raises:
         Unavailable: there is none.
     """
+    if not layer.wanted():
+        return None
     own = next((pin for pin in _wheels(site) if pin.origin == INSTALLER), None)
     return Tool(name="pip", version=own.version if own else pip_version())
 
@@ -105,6 +121,7 @@ def _wheels(site: Site) -> tuple[Pin, ...]:
 
 def _handed(pins: tuple[Pin, ...], site: Site) -> Path:
     """Return a directory with the wheels, pip's own, and what is to be installed."""
+    check_names(pins)
     handed = site.work / "python"
     (handed / "wheels").mkdir(parents=True)
     for pin in pins:
