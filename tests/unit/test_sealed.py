@@ -187,7 +187,14 @@ def test_devices_outside_dev(root):
     assert found_in(root) == (FAILED, [("device", "/srv")])
 
 
-@pytest.mark.parametrize("password", ["$y$j9T$abc$def", ""])
+@pytest.mark.parametrize("name", ["etc/shadow-", "etc/gshadow-", "etc/passwd-"])
+def test_passwords_in_lists_as_they_were(root, name):
+    """The tools that change a list keep what was in it before."""
+    put(root, name, "root:$y$j9T$abc$def:19000:0:99999:7:::\napp::1::::::\n")
+    assert found_in(root) == (FAILED, [("password", f"/{name}")])
+
+
+@pytest.mark.parametrize("password", ["$y$j9T$abc$def", "abJnggxhB/yWI", ""])
 def test_passwords_of_users(root, password):
     """A hash and none at all are refused; a locked account is not."""
     put(root, "etc/shadow", f"root:{password}:19000:0:99999:7:::\napp:!:1::::::\n")
@@ -230,6 +237,18 @@ def test_compressed_files_are_searched(root, pack):
     """Whatever they are called."""
     put(root, "srv/dump", pack(b"x" * 100_000 + b"\n" + GITHUB.encode()))
     assert found_in(root) == (FAILED, [("secret", "/srv/dump")])
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_all_that_was_compressed_one_after_the_other_is_searched(root, pack):
+    """Such files are what several processors make; xz may pad them."""
+    put(root, "srv/dump", pack(b"x\n" * 2_000_000) + pack(GITHUB.encode()))
+    assert found_in(root) == (FAILED, [("secret", "/srv/dump")])
+    put(root, "srv/dump", pack(b"x\n" * 1000) + bytes(4) + pack(GITHUB.encode()))
+    assert found_in(root) == (FAILED, [("secret", "/srv/dump")])
+    put(root, "srv/dump", pack(b"x" * 1000) + pack(b"y" * 1000)[:-1])
+    judgement = sealed().judge(Root(path=root))
+    assert "1 archives not unpacked" in judgement.verdict.evidence
 
 
 @pytest.mark.parametrize("start", [b"\x1f\x8b", b"BZh9", b"\xfd7zXZ\0"])

@@ -111,26 +111,36 @@ def _gunzip(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def _bunzip(stream: BinaryIO) -> Iterator[bytes]:
-    unpacker = bz2.BZ2Decompressor()
-    while not unpacker.eof:
-        packed = stream.read(BLOCK_BYTES) if unpacker.needs_input else b""
-        if unpacker.needs_input and not packed:
-            raise EOFError
-        try:
-            yield unpacker.decompress(packed, BLOCK_BYTES)
-        except OSError as exc:
-            # This is how it says that the data are no bzip2.
-            raise EOFError from exc
+    return _each(stream, bz2.BZ2Decompressor)
 
 
 def _unxz(stream: BinaryIO) -> Iterator[bytes]:
     # Not LZMAFile: a file of a few bytes can ask that for gigabytes of memory.
-    unpacker = lzma.LZMADecompressor(memlimit=_XZ_MEMORY_BYTES)
-    while not unpacker.eof:
-        packed = stream.read(BLOCK_BYTES) if unpacker.needs_input else b""
-        if unpacker.needs_input and not packed:
-            raise EOFError
-        yield unpacker.decompress(packed, BLOCK_BYTES)
+    return _each(stream, lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY_BYTES))
+
+
+def _each(
+    stream: BinaryIO,
+    begin: Callable[[], bz2.BZ2Decompressor | lzma.LZMADecompressor],
+) -> Iterator[bytes]:
+    """Yield what is in each of the compressed streams that a file may consist of."""
+    unpacker, packed = begin(), stream.read(BLOCK_BYTES)
+    while packed or not unpacker.needs_input:
+        try:
+            yield unpacker.decompress(packed, BLOCK_BYTES)
+        except OSError as exc:
+            # This is how bz2 says that the data are no bzip2.
+            raise EOFError from exc
+        packed = b""
+        if unpacker.eof:
+            # Between two of xz there may be zeros.
+            packed = unpacker.unused_data.lstrip(b"\0") or stream.read(BLOCK_BYTES)
+            if not packed:
+                return
+            unpacker = begin()
+        elif unpacker.needs_input:
+            packed = stream.read(BLOCK_BYTES)
+    raise EOFError
 
 
 _COMPRESSED: tuple[tuple[bytes, Callable[[BinaryIO], Iterator[bytes]]], ...] = (
