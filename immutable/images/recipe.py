@@ -147,7 +147,7 @@ class Recipe:
         """Add a user with a group of the same name, without a password.
 
         Args:
-            name: of the user; one that the image has already stays as it is.
+            name: of the user; one that the image has already must be the same.
             uid: its number; by default the first free one from 1000.
             home: its directory, which is made unless it is ``/nonexistent``.
             shell: what it logs in with.
