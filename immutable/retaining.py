@@ -1,6 +1,7 @@
 """Carrying out retention: mark, wait, look again, delete. Nothing else deletes images."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import timedelta
 
 import attrs
@@ -71,7 +72,8 @@ def retain(
     Raises:
         InvalidInput: no service is given, or they are of several backends.
         Unsupported: the backend does not list its images, and none are given.
-        LedgerError, BackendError: something cannot be read; nothing was deleted.
+        LedgerError, BackendError: something cannot be read, or no mark be written;
+            nothing was deleted.
     """
     run = _Run(_engines(services), policy or RetentionPolicy(), images, by)
     plan = run.plan()
@@ -138,21 +140,28 @@ class _Run:
         """Delete an image if nothing needs it even now; return why it was not."""
         began = self._host.now()
         try:
-            for shelf in self._shelves:
-                shelf.change(lambda now: self._beginning(now, image), by=self._by)
-            if why := self._still_needed(image):
+            if why := self._needed_even_now(image):
                 return self._let_go(image, why)
             if self._host.now() - began > _QUICK:
                 return "looking took too long; the next run goes on"
             self._backend.images.delete(image.id)
-        except _Spared as exc:
-            return self._let_go(image, str(exc))
         except (BackendError, LedgerError) as exc:
             # what became of it is not known: nobody may launch it until it is
             return f"{exc}; the next run goes on"
-        for shelf in self._shelves:
-            shelf.change(lambda now: _ended(now, image), by=self._by)
+        # it is gone, whether that can be written or not: the next run sees it, too
+        with suppress(LedgerError, BackendError):
+            for shelf in self._shelves:
+                shelf.change(lambda now: _ended(now, image), by=self._by)
         return None
+
+    def _needed_even_now(self, image: Image) -> str | None:
+        """Say that the image is being deleted, then look again; return why it is not."""
+        try:
+            for shelf in self._shelves:
+                shelf.change(lambda now: self._beginning(now, image), by=self._by)
+        except _Spared as exc:
+            return str(exc)
+        return self._still_needed(image)
 
     def _beginning(self, now: Catalogue, image: Image) -> Deleting | None:
         mark = now.mark(image.id)

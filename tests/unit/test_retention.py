@@ -320,6 +320,39 @@ def test_a_failed_deletion_is_tried_again_by_a_later_run(lab, shop):
     assert names(report.deleted) == ["one"]
 
 
+class Full:
+    """A ledger store in which nothing can be written that an image is gone."""
+
+    def __init__(self, store):
+        self.store = store
+
+    def append(self, stream, sequence, record):
+        if b'"Deleted"' in record:
+            raise errors.LedgerReadOnly("full")
+        self.store.append(stream, sequence, record)
+
+    def read(self, stream, *, after, limit):
+        return self.store.read(stream, after=after, limit=limit)
+
+    def last(self, stream):
+        return self.store.last(stream)
+
+
+def test_what_was_deleted_is_told_even_if_it_cannot_be_written(lab, shop):
+    """Nothing needs the mark any more: a later run takes it away."""
+    full = a_service(ledger=Full(lab.ledger))
+    retain([full], images=images(lab), policy=POLICY, dry_run=False)
+    lab.wait("2h")
+    report = retain([full], images=images(lab), policy=POLICY, dry_run=False)
+    assert names(report.deleted) == ["one", "two"]
+    assert report.left == ()
+    shelf = Shelf(lab.ledger, lab.host)
+    assert [mark.image for mark in shelf.load().marks] == ["one", "two"]
+    lab.wait("2h")
+    retain([shop], images=images(lab), policy=POLICY, dry_run=False)
+    assert shelf.load().marks == ()
+
+
 def test_the_facts_of_a_service(lab, shop):
     """Each release once, with the end of its latest time; what runs is found by tags."""
     immutable.rollback(shop, to=4).raise_for_outcome()
