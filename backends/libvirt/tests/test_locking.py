@@ -168,11 +168,23 @@ def test_a_lock_with_more_than_comes_is_refused(
 
 
 @pytest.mark.vm
-@pytest.mark.parametrize("file", ["../x.deb", "/etc/x.deb", "-o.deb", ".deb"])
-def test_pins_lead_nowhere_else(prepared: LibvirtImages, lock: Lock, file: str) -> None:
-    """Locks are handed around: no file of theirs is written outside its directory."""
-    bad = changed(lock, HELLO.keys()[1], file=file, sha256="0" * 64)
-    with pytest.raises(BuildFailed, match="cannot have the name"):
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"file": "../x.deb"},
+        {"file": "/etc/x.deb"},
+        {"file": "-o.deb"},
+        {"name": "-oDir::Etc=/tmp"},
+        {"name": "a b"},
+        {"version": "1 other=2"},
+    ],
+)
+def test_pins_lead_nowhere_else(
+    prepared: LibvirtImages, lock: Lock, fields: dict[str, str]
+) -> None:
+    """Locks are handed around: no file of theirs is elsewhere, and no name an option."""
+    bad = changed(lock, HELLO.keys()[1], sha256="0" * 64, **fields)
+    with pytest.raises(BuildFailed, match="a package cannot have"):
         prepared.build(HELLO.locked(bad), on_output=print)
 
 

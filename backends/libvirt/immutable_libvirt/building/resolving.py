@@ -15,7 +15,7 @@ from immutable_libvirt.building.chroot import Chroot
 from immutable_libvirt.building.debs import control_of, is_deb, stanzas, status_of
 from immutable_libvirt.building.provisioning import Site, python
 from immutable_libvirt.building.steps import Step
-from immutable_libvirt.building.supply import Supply
+from immutable_libvirt.building.supply import Supply, check_names
 from immutable_libvirt.durable import read
 
 Pins = tuple[Pin, ...]
@@ -109,6 +109,7 @@ class Resolver:
         return status
 
     def _described(self, pins: Pins) -> list[str]:
+        check_names(pins)
         with self.supply.mirror() as apt:
             known = apt.described(pins)
         unknown = [pin for pin in pins if (pin.name, pin.version) not in known]

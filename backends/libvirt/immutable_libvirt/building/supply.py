@@ -17,6 +17,8 @@ from immutable_libvirt.pool import Pool
 
 # It becomes the name of a file: of no other directory, and no option of a program.
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9!+._%~@-]{0,254}")
+_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]{0,254}")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+:~-]{0,254}")
 
 
 @attrs.frozen(kw_only=True)
@@ -89,15 +91,17 @@ class Supply:
 
 
 def check_names(pins: Iterable[Pin]) -> None:
-    """Check that pins can be written to files of their names: locks are handed around.
+    """Check that pins of packages can be handed to apt: locks are handed around.
 
     Raises:
-        BuildFailed: one has a name that leads elsewhere.
+        BuildFailed: one has a name that leads elsewhere, or is an option.
     """
     for pin in pins:
-        if not _FILE.fullmatch(pin.file):
+        whole = _NAME.fullmatch(pin.name) and _VERSION.fullmatch(pin.version)
+        if not (whole and _FILE.fullmatch(pin.file)):
             raise BuildFailed(
-                f"a package cannot have the name {pin.file!r}",
+                f"a package cannot have the name {pin.name!r}, the version"
+                f" {pin.version!r} and the file {pin.file!r}",
                 hint="lock the recipe again",
                 operation="images.build",
                 backend="libvirt",
