@@ -22,6 +22,8 @@ LEFTOVERS = (
     "var/cache/debconf/*-old",
     "var/cache/ldconfig/*",
     "var/lib/apt/*",
+    # Made by Debian's package: every instance would have the same private key.
+    *(f"var/lib/cfengine3/{name}" for name in ("ppkeys/*", "randseed", "state/cf_*")),
     "var/lib/dbus/machine-id",
     "var/lib/dpkg/*-old",
     "var/lib/dpkg/lock*",
