@@ -289,6 +289,18 @@ def test_importing_is_light():
     assert found.stdout.strip() == "[]"
 
 
+def test_deploying_is_light():
+    """What proves and signs images is loaded by those who do, and by those who demand it."""
+    code = (
+        "import sys, immutable; immutable.deploy; immutable.Service;"
+        "print([m for m in sys.modules if 'images.signing' in m or 'images.proof' in m])"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    assert found.stdout.strip() == "[]"
+
+
 def test_every_public_name_is_there():
     """Each name of the surface loads, and a stranger is refused."""
     for name in immutable.__all__:
