@@ -9,6 +9,7 @@ For each piece of work, by its number in four digits:
 Numbers without a gap; the first one that is missing is the end. All belongs to root.
 """
 
+import functools
 import io
 import shlex
 import tarfile
@@ -103,7 +104,8 @@ def _script(work: Work, plain: tuple[tuple[str, str], ...]) -> str:
 def _add(archive: tarfile.TarFile, path: Path, name: str) -> None:
     """Add a file, or a tree in order of name."""
     if path.is_symlink() or path.is_file() or path.is_dir():
-        archive.add(path, name, recursive=False, filter=_rootly)
+        whole = functools.partial(_whole, path)
+        archive.add(path, name, recursive=False, filter=whole)
     else:
         raise InvalidInput(
             f"{path} cannot be handed to a builder: it is no file, directory or link",
@@ -114,8 +116,11 @@ def _add(archive: tarfile.TarFile, path: Path, name: str) -> None:
             _add(archive, child, f"{name}/{child.name}")
 
 
-def _rootly(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Leave out whose it was, and when."""
+def _whole(path: Path, entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Leave out whose it was, and when, and which other names it has here."""
+    if entry.islnk():
+        entry.type, entry.linkname = tarfile.REGTYPE, ""
+        entry.size = path.stat().st_size
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = ""
     entry.mtime = _EPOCH

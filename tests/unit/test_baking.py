@@ -283,6 +283,28 @@ def test_a_bundle_is_equal_for_equal_work(tmp_path: Path) -> None:
     assert {"0000/handed/site/link", "0000/writable/own/below/a"} <= set(names)
 
 
+def test_a_file_of_two_names_is_handed_over_twice(tmp_path: Path) -> None:
+    """Else what may be written in one place would be written in the other."""
+    bundles = []
+    for is_one in (True, False):
+        tree = tmp_path / str(is_one)
+        tree.mkdir()
+        (tree / "a").write_text("same")
+        if is_one:
+            (tree / "b").hardlink_to(tree / "a")
+        else:
+            (tree / "b").write_text("same")
+        work = attrs.evolve(FIRST, handed=(("site", tree), ("own:rw", tree)))
+        bundles.append(bundle(work))
+    assert bundles[0] == bundles[1]
+    with tarfile.open(fileobj=io.BytesIO(bundles[0])) as archive:
+        for name in ("handed/site/a", "handed/site/b", "writable/own/b"):
+            found = archive.extractfile(f"0000/{name}")
+            assert found is not None
+            assert archive.getmember(f"0000/{name}").isreg()
+            assert found.read() == b"same"
+
+
 def test_devices_are_not_handed_over() -> None:
     """Only files, directories and links."""
     with pytest.raises(InvalidInput, match="/dev/null"):
