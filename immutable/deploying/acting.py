@@ -4,7 +4,6 @@ import functools
 from datetime import timedelta
 
 from immutable.deploying.engine import Engine
-from immutable.deploying.retrying import retrying
 from immutable.deploying.steps import (
     Attach,
     Detach,
@@ -33,6 +32,7 @@ from immutable.ledger.state import Attempt
 from immutable.model import LedgerId, Token, Version
 from immutable.names import token_of
 from immutable.protocols import Switch
+from immutable.retrying import retrying
 from immutable.workers import Answer, Raised, Returned
 
 _QUICK = timedelta(seconds=60)

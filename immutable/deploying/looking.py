@@ -16,11 +16,11 @@ from immutable.deploying.facts import (
     Value,
     VerdictsFact,
 )
-from immutable.deploying.retrying import retrying
 from immutable.durations import spell
 from immutable.errors import InvalidInput, Unavailable
 from immutable.ledger.state import State
 from immutable.model import FleetName, FleetView, SwitchView, Target, Verdict
+from immutable.retrying import retrying
 from immutable.validators.run import run_validators
 from immutable.workers import Raised, Returned
 

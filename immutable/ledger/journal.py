@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 
-from immutable.deploying.retrying import retrying
 from immutable.errors import (
     Ambiguous,
     BackendError,
@@ -28,6 +27,7 @@ from immutable.ledger.records import (
 from immutable.ledger.state import EMPTY, State
 from immutable.model import LedgerId, ServiceName
 from immutable.protocols import LedgerStore
+from immutable.retrying import retrying
 
 LEASE = timedelta(seconds=30)
 """How long a silent deployer is presumed alive."""

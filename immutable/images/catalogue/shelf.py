@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import TypeVar
 
-from immutable.deploying.retrying import retrying
 from immutable.errors import (
     Ambiguous,
     BackendError,
@@ -19,6 +18,7 @@ from immutable.images.catalogue.fold import fold
 from immutable.images.catalogue.records import Entry, Record, Snapshot
 from immutable.images.catalogue.state import EMPTY, Catalogue
 from immutable.protocols import LedgerStore
+from immutable.retrying import retrying
 
 STREAM = ".images"
 """No service's stream can have this name: theirs begin with ``service/``."""
