@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import attrs
 
-from immutable.deploying import admitting, choosing
+from immutable.deploying import admitting
 from immutable.deploying.engine import Engine
 from immutable.deploying.entering import is_leased, load
 from immutable.deploying.interrupting import Asked, uninterrupted
@@ -18,8 +18,7 @@ from immutable.events import Judged, OnEvent
 from immutable.host import Stop
 from immutable.images.catalogue.wording import check_reason
 from immutable.ledger.goals import DeployGoal
-from immutable.ledger.records import Begun
-from immutable.model import FleetName, Release, VerdictStatus
+from immutable.model import Digest, FleetName, Release, VerdictStatus
 from immutable.protocols import Validator
 from immutable.service import Service, check_size, check_validators
 
@@ -72,8 +71,8 @@ def bisect(
 
     Args:
         service: whose history.
-        good: the number of a release that works. It is believed.
-        bad: the number of a later one that does not. It is believed, too.
+        good: the number of a release that works.
+        bad: the number of a later one that does not; both are believed.
         check: any validator: True or passed is good, False or failed is bad, None is
             undecided. It is given a `Target` on the preview route.
         size: instances in each trial.
@@ -84,7 +83,7 @@ def bisect(
         allow_revoked: why revoked images may be tried; see `deploy`.
 
     Raises:
-        InvalidInput: the arguments cannot be meant.
+        InvalidInput: the arguments cannot be meant, or both releases are the same.
         UnknownRelease: there is no such release.
         Unsupported: the switch has no preview route, or compares nothing.
         Contention: a deployment is in progress.
@@ -107,10 +106,7 @@ def _search(engine: Engine, good: int, bad: int, wish: Wish) -> Bisection:
     engine, _ = load(engine)
     releases = between(_history(engine), good, bad)
     check_possible(engine)
-    known = {
-        releases[0].digest: VerdictStatus.PASSED,
-        releases[-1].digest: VerdictStatus.FAILED,
-    }
+    known = _believed(releases[0], releases[-1])
     low, high, trials, skipped = 0, len(releases) - 1, list[Trial](), set[int]()
     while (middle := choose(low, high, skipped)) is not None:
         status = known.get(releases[middle].digest)
@@ -126,6 +122,15 @@ def _search(engine: Engine, good: int, bad: int, wish: Wish) -> Bisection:
             case VerdictStatus.UNDECIDED:
                 skipped.add(middle)
     return _found(releases, low, high, trials)
+
+
+def _believed(good: Release, bad: Release) -> dict[Digest, VerdictStatus]:
+    if good.digest == bad.digest:
+        raise InvalidInput(
+            f"v{good.number} and v{bad.number} differ by their numbers alone",
+            hint="what differs is no release: look elsewhere for the fault",
+        )
+    return {good.digest: VerdictStatus.PASSED, bad.digest: VerdictStatus.FAILED}
 
 
 def between(releases: Iterable[Release], good: int, bad: int) -> tuple[Release, ...]:
@@ -194,11 +199,6 @@ def _no_fleet(release: Release) -> FleetName:
 
 def _history(engine: Engine) -> tuple[Release, ...]:
     """Return the releases that were live, and those that never came so far."""
-    found = {release.number: release for release in choosing.ever_live(engine)}
-    for record in engine.journal.history():
-        match record.entry:
-            case Begun(goal=DeployGoal(release=release)):
-                found.setdefault(release.number, release)
-            case _:
-                pass
+    goals = (getattr(record.entry, "goal", None) for record in engine.journal.history())
+    found = {g.release.number: g.release for g in goals if isinstance(g, DeployGoal)}
     return tuple(found[number] for number in sorted(found))

@@ -172,6 +172,13 @@ def test_the_same_release_under_another_number_is_not_tried_again(lab):
     assert bisect(shop, 2, 5, lambda target: seen.append(1)).trials != ()
 
 
+def test_two_releases_that_are_the_same_cannot_be_good_and_bad(lab):
+    """No release between them can be blamed for what is not in them."""
+    shop = prepared(lab, ("i1", "i2", "i1"))
+    with pytest.raises(errors.InvalidInput, match="v1 and v3 differ by their numbers"):
+        bisect(shop, 1, 3, bad_from(2))
+
+
 def test_events_tell_of_each_trial(lab, shop):
     """One verdict for each, in order."""
     told = []
