@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 import attrs
 
 from immutable.durations import duration
+from immutable.errors import InvalidInput
 from immutable.images.content import Entry, inventory
 from immutable.model import Digest, digest_of, pairs
 
@@ -151,11 +152,11 @@ class Python:
 
         Raises:
             MissingFiles: the file is not there.
+            InvalidInput: it is no text.
         """
         if self.requirements is None:
             return ()
-        inventory(self.requirements)
-        text = self.requirements.read_text(encoding="utf-8").replace("\\\n", " ")
+        text = _text(self.requirements).replace("\\\n", " ")
         lines = (line.partition(" #")[0].split() for line in text.splitlines())
         kept = {" ".join(words) for words in lines if words}
         return tuple(sorted(line for line in kept if not line.startswith("#")))
@@ -251,6 +252,14 @@ class Chef:
 Provisioner = Ansible | Puppet | Cfengine | Chef
 """Layers that another tool makes, with the tool's own files."""
 Layer = Packages | Files | Run | User | Daemon | Unit | Python | Provisioner
+
+
+def _text(path: Path) -> str:
+    inventory(path)
+    try:
+        return path.read_text(encoding="utf-8")
+    except (UnicodeDecodeError, IsADirectoryError) as exc:
+        raise InvalidInput(f"{path} is no text", hint="give a file in UTF-8") from exc
 
 
 def _provisioned(

@@ -103,7 +103,7 @@ class Lock:
             document = json.loads(text)
             schema = document["schema"]
             entries = tuple(map(_entry, _listed(document["entries"])))
-        except (ValueError, TypeError, KeyError) as exc:
+        except (ValueError, TypeError, KeyError, RecursionError) as exc:
             hint = "give the text that to_json() wrote, or lock again"
             raise InvalidInput(f"this is no lock: {exc!r}", hint=hint) from exc
         if schema != SCHEMA:

@@ -60,7 +60,7 @@ def listed(document: bytes) -> tuple[Entry, ...]:
     try:
         rows = cast("list[list[object]]", json.loads(document))
         return tuple(_entry(*row) for row in rows)
-    except (ValueError, TypeError) as exc:
+    except (ValueError, TypeError, RecursionError) as exc:
         raise InvalidInput("this is no list of files", hint="build anew") from exc
 
 

@@ -367,10 +367,13 @@ def test_a_catalogue_that_nobody_wrote_costs_one_read(lab, shop):
     assert lab.ledger.records(STREAM) == ()
 
 
-def test_a_ledger_that_cannot_be_trusted_stops_the_launch(lab, shop):
+@pytest.mark.parametrize(
+    "data", [b"nonsense", sealed("{}"), sealed("[" * 100_000)], ids=len
+)
+def test_a_ledger_that_cannot_be_trusted_stops_the_launch(lab, shop, data):
     """Nobody can say that nothing is revoked: nothing is touched."""
     image = put(lab, "one")
-    lab.ledger.append(STREAM, 1, b"nonsense")
+    lab.ledger.append(STREAM, 1, data)
     done = immutable.deploy(shop, image)
     assert done.outcome is immutable.Outcome.REFUSED
     assert isinstance(done.error, errors.NotALedger)

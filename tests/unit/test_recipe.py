@@ -251,10 +251,22 @@ def test_equal_meanings_are_equal_recipes() -> None:
     assert numbered == BASE.service("web", "/usr/bin/app", environment={"PORT": "80"})
 
 
+@pytest.mark.parametrize("content", [b"flask==1.0 # caf\xe9\n", None])
+def test_requirements_that_are_no_text_are_refused(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    """A file in another encoding, and a directory; not with an error of Python's own."""
+    place = tmp_path / "requirements.txt"
+    place.mkdir() if content is None else place.write_bytes(content)
+    with pytest.raises(InvalidInput, match=r"requirements\.txt is no text"):
+        BASE.python("3.11", requirements=place).digests()
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "[]",
+        "[" * 100_000,
         '{"schema": 1, "entries": {}}',
         '{"schema": 1, "entries": ["one"]}',
         '{"schema": 1, "entries": [{"layer": "a", "what": "b", "pins": {}}]}',

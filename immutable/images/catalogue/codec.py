@@ -33,7 +33,7 @@ def decode(data: bytes) -> records.Record:
     try:
         fields = json.loads(unsealed(data))
         schema = fields["schema"]
-    except (ValueError, TypeError, KeyError) as exc:
+    except (ValueError, TypeError, KeyError, RecursionError) as exc:
         raise _damaged("is no record") from exc
     if isinstance(schema, int) and schema > records.SCHEMA:
         raise LedgerTooNew(
