@@ -7,6 +7,8 @@ from immutable import host, registry
 from immutable.display import listener
 from immutable.errors import UnknownImage
 from immutable.events import OnEvent, Output
+from immutable.images import given
+from immutable.images.catalogue.opening import id_of
 from immutable.images.diffing import ImageDiff, diff_roots
 from immutable.images.finding import recorder
 from immutable.images.record import ImageRecord, Rebuilt
@@ -32,6 +34,7 @@ def record(image: Which, *, backend: str | Backend) -> ImageRecord:
     """Return how an image was made, whether or not it is still there.
 
     Raises:
+        InvalidInput: it is no image.
         UnknownImage: nothing is known of it.
         Unsupported: the backend keeps no records.
     """
@@ -125,9 +128,11 @@ def verify(image: Image, policy: Policy, *, backend: str | Backend) -> Statement
     """Return what exactly this signer has said of exactly this image.
 
     Raises:
+        InvalidInput: the image is given by its id alone, or the policy is none.
         VerificationFailed: nothing is signed, somebody else did, or it was altered.
         Unsupported: the extra ``sign`` is not installed, or no records are kept.
     """
+    image = given.image(image)
     document = _opened(backend).kept(image.id, "provenance.dsse.json")
     return verify_document(document, policy, image.digest, image=image.id)
 
@@ -159,4 +164,4 @@ def _keep_sbom(records: ImageRecords, which: ImageId) -> bytes:
 def _id(image: Which) -> ImageId:
     if isinstance(image, Release):
         return image.image.id
-    return image.id if isinstance(image, Image) else ImageId(image)
+    return id_of(image)

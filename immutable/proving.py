@@ -15,6 +15,7 @@ from immutable.host import Stop
 from immutable.images import proof as proofs
 from immutable.images.finding import find_image, recorder
 from immutable.images.proof import Booted, Check, Place, Proof
+from immutable.images.proof.proving import check_checks
 from immutable.model import Image
 from immutable.protocols import Backend
 from immutable.service import Service
@@ -52,7 +53,7 @@ def prove(
         Refused: the image is revoked, or is being deleted.
         NotReady, BackendError, LedgerError: the instance cannot be had.
     """
-    asked, limit = tuple(checks), duration(timeout)
+    asked, limit = check_checks(checks), duration(timeout)
     opened = _backend(backend, service)
     records, found = recorder(opened), find_image(opened, image, None)
     stop = Asked(cancel)

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path, PurePath
 from typing import cast
 
 from immutable.entry_points import OpenBackend, OpenLedger, OpenSwitch
@@ -72,12 +73,19 @@ def open_ledger(
         Unsupported: it is no ledger store; says what is missing.
     """
     if address is not None and not isinstance(address, str):
+        _check_no_path(address)
         check_ledger(address)
         return address
     url = _default_ledger(service, backend) if address is None else Url.parse(address)
     opened = cast("OpenLedger", _load(LEDGERS, url.scheme))(url, service=service)
     check_ledger(opened)
     return opened
+
+
+def _check_no_path(value: object) -> None:
+    if isinstance(value, PurePath):
+        hint = f"write it as sqlite:///{Path(value).absolute()}"
+        raise InvalidInput(f"a ledger has an address, and {value!r} is none", hint=hint)
 
 
 def _default_ledger(service: ServiceName, backend: object) -> Url:

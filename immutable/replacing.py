@@ -18,7 +18,7 @@ from immutable.images.finding import Subject
 from immutable.ledger.state import FleetEntry, FleetStatus, State
 from immutable.model import Digest, FleetName, Image, Release
 from immutable.results import Plan
-from immutable.service import Service
+from immutable.service import Service, check_services
 
 _KEPT = (FleetStatus.LIVE, FleetStatus.STANDBY)
 
@@ -76,7 +76,7 @@ def affected(
     digests = (image.digest,) if isinstance(image, Image) else ()
     return tuple(
         found
-        for service in services
+        for service in check_services(services)
         for found in _in_service(service, _Meant(image, digests), replacement)
     )
 

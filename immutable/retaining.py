@@ -23,7 +23,7 @@ from immutable.images.catalogue.shelf import Shelf
 from immutable.images.catalogue.state import Catalogue
 from immutable.images.finding import recorder
 from immutable.model import Image, ImageId
-from immutable.service import Service
+from immutable.service import Service, check_services
 
 _QUICK = timedelta(minutes=10)
 """Whoever says that it deletes an image does so within this, or not at all."""
@@ -75,15 +75,25 @@ def retain(
         LedgerError, BackendError: something cannot be read, or no mark be written;
             nothing was deleted.
     """
-    run = _Run(_engines(services), policy or RetentionPolicy(), images, by)
+    run = _Run(_engines(services), _checked(policy), images, by)
     plan = run.plan()
     if dry_run:
         return RetentionReport(plan=plan, dry_run=True)
     return run.carry_out(plan)
 
 
+def _checked(policy: object) -> RetentionPolicy:
+    if policy is None:
+        return RetentionPolicy()
+    if not isinstance(policy, RetentionPolicy):
+        hint = "give immutable.RetentionPolicy(…)"
+        raise InvalidInput(f"{policy!r:.80} is no policy", hint=hint)
+    return policy
+
+
 def _engines(services: Iterable[Service]) -> tuple[Engine, ...]:
-    engines = tuple(open_engine(s, tell=None, stop=Never()) for s in services)
+    given = check_services(services)
+    engines = tuple(open_engine(s, tell=None, stop=Never()) for s in given)
     if not engines:
         raise InvalidInput(
             "retention needs to know who uses the images", hint="give every service"

@@ -80,6 +80,18 @@ def _path(value: str | None) -> str | None:
     return value
 
 
+def _policy(value: object) -> "Policy | None":
+    if value is None:
+        return None
+    # imported on first use: most services demand no signature
+    from immutable.images.signing import Policy
+
+    if not isinstance(value, Policy):
+        hint = "give what attest() returned, or Policy(identity=…)"
+        raise InvalidInput(f"signed_by {value!r:.80} is no policy", hint=hint)
+    return value
+
+
 @attrs.frozen
 class Service:
     """Describe a service. Making one does no I/O; wrong values raise `InvalidInput`.
@@ -128,7 +140,9 @@ class Service:
         default=timedelta(seconds=30), kw_only=True, converter=duration
     )
     proven: bool = attrs.field(default=False, kw_only=True)
-    signed_by: "Policy | None" = attrs.field(default=None, kw_only=True)
+    signed_by: "Policy | None" = attrs.field(
+        default=None, kw_only=True, converter=_policy
+    )
 
     @property
     def port(self) -> int:
@@ -139,6 +153,17 @@ class Service:
     def health_check(self) -> HealthCheck:
         """Return what the switch probes on each instance."""
         return HealthCheck(port=self.port, path=self.health)
+
+
+def check_services(value: object) -> tuple[Service, ...]:
+    """Return several services.
+
+    Raises:
+        InvalidInput: it is one alone, or holds something else.
+    """
+    if isinstance(value, str | Service) or not isinstance(value, Iterable):
+        raise InvalidInput(f"{value!r:.80} is no list", hint="give [service, …]")
+    return tuple(map(check_service, value))
 
 
 def check_service(value: object) -> Service:

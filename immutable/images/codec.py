@@ -72,7 +72,8 @@ def recipe_document(record: ImageRecord) -> str:
 def _damaged(what: str) -> InvalidInput:
     return InvalidInput(
         f"a record of an image {what}",
-        hint="it is left as it is; restore it from a copy, or build the image again",
+        hint="it is left as it is: restore it from a copy, or remove it and build the"
+        " image again, from the same recipe",
     )
 
 

@@ -39,7 +39,8 @@ def find_image(
     found = backend.images.find(wanted)
     if found is None:
         raise UnknownImage(
-            f"{backend.name} has no image {wanted!r}", hint="build it, or check the id"
+            f"{backend.name} has no image {wanted!r}",
+            hint="build it, rebuild() it if it was there, or check the id",
         )
     if isinstance(subject, Image):
         check_same(found, subject)

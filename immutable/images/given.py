@@ -92,8 +92,8 @@ def image(value: object) -> Image:
         InvalidInput: it is something else.
     """
     if not isinstance(value, Image):
-        hint = "give what build() returned; Recipe.base() takes a distribution"
-        raise InvalidInput(f"{value!r} is no image", hint=hint)
+        hint = "give the Image that build() or channel() returned"
+        raise InvalidInput(f"{value!r:.80} is no image", hint=hint)
     return value
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -217,3 +218,40 @@ def test_a_backend_is_swept_of_what_killed_builds_left() -> None:
     assert immutable.sweep(shop()).is_live
     with pytest.raises(Unsupported, match="keeps_records"):
         immutable.sweep("memory://plain?keeps_records=no")
+
+
+def test_what_is_no_image_is_refused_before_anything_is_asked(
+    image: immutable.Image, recipe: immutable.Recipe
+) -> None:
+    """A recipe, a number or a deployment is not looked for; its text is not printed."""
+    done: Any = immutable.deploy(shop(), image)
+    for wrong in (recipe, 7, None, done):
+        unchecked: Any = wrong
+        for verb in (imaging.record, imaging.rebuild, imaging.sbom, imaging.attest):
+            with pytest.raises(InvalidInput, match="is no image") as caught:
+                verb(unchecked, backend=HERE)
+            assert len(str(caught.value)) < 200
+
+
+def test_one_where_several_are_meant_is_told_so(
+    image: immutable.Image, tmp_path: Path
+) -> None:
+    """A check, a service, a policy or a path of the wrong kind says what to give."""
+    loose: Any = immutable
+    with pytest.raises(InvalidInput, match="no list"):
+        loose.prove(image, proof.sealed(), backend=HERE)
+    with pytest.raises(InvalidInput, match="'sealed' is no check"):
+        loose.prove(image, ["sealed"], backend=HERE)
+    with pytest.raises(InvalidInput, match="no list"):
+        loose.retain(shop())
+    with pytest.raises(InvalidInput, match="no list"):
+        loose.affected(image, shop())
+    with pytest.raises(InvalidInput, match="no policy"):
+        loose.retain([shop()], policy={"keep_last": 3})
+    with pytest.raises(InvalidInput, match="no policy"):
+        loose.Service("shop", backend=HERE, ports=80, signed_by="ed25519:00")
+    with pytest.raises(InvalidInput, match="no image"):
+        loose.verify(image.id, STRANGER, backend=HERE)
+    with pytest.raises(InvalidInput, match="has an address") as caught:
+        loose.channels(ledger=tmp_path / "ledger.db")
+    assert f"sqlite:///{tmp_path / 'ledger.db'}" in caught.value.hint

@@ -123,7 +123,7 @@ def read(path: Path) -> dict[str, object] | None:
     """Return a document written by `Durable.note`, or None when there is none."""
     try:
         document = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return document if isinstance(document, dict) else None
 

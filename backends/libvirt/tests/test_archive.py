@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from immutable.errors import InvalidInput
 from immutable.model import ImageId
-from immutable_libvirt.archive import Archive
+from immutable_libvirt.archive import RECORD, Archive
+from immutable_libvirt.building.recording import read_record
 from immutable_libvirt.pool import Pool
 
 IMAGE = ImageId("img-0123456789abcdef")
@@ -53,6 +55,14 @@ def test_a_changed_file_counts_as_never_kept(archive: Archive, package: Path) ->
     assert not kept.exists()
     archive.add_package(package)
     assert archive.package(digest) == kept
+
+
+def test_a_damaged_record_is_named(archive: Archive) -> None:
+    """Whoever has to mend it is told which file it is."""
+    archive.keep(IMAGE, RECORD, b'{"schema": 1, "ima')
+    with pytest.raises(InvalidInput, match="is no record") as caught:
+        read_record(archive, IMAGE)
+    assert str(archive.root / "records" / IMAGE / RECORD) in caught.value.message
 
 
 @pytest.mark.parametrize("name", ["", "..", "../records", "a" * 63, "A" * 64])

@@ -2,6 +2,7 @@
 
 import os
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,21 @@ def test_a_failure_holds_the_last_lines() -> None:
     with pytest.raises(BuildFailed, match="counting failed with status 3") as caught:
         run(["sh", "-c", script], what="counting", on_output=lambda _line: None)
     assert caught.value.message.splitlines()[1:] == [f"    {n}" for n in range(86, 101)]
+
+
+def test_what_ends_without_a_word_is_told_so() -> None:
+    """A message points to no lines that are not there; a deadline can be longer."""
+    with pytest.raises(BuildFailed, match="status 3; it printed nothing") as caught:
+        run(["sh", "-c", "exit 3"], what="sh", on_output=lambda _line: None)
+    assert "lines" not in caught.value.hint
+    with pytest.raises(BuildFailed, match="did not end within 1ms") as caught:
+        run(
+            ["sleep", "60"],
+            what="sleeping",
+            on_output=lambda _line: None,
+            deadline=timedelta(milliseconds=1),
+        )
+    assert "deadline=" in caught.value.hint
 
 
 def test_a_program_that_is_interrupted_is_killed(tmp_path: Path) -> None:

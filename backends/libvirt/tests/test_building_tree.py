@@ -89,6 +89,21 @@ def test_a_directory_is_never_hidden_by_a_file(
         staging.place(files(source(tmp_path, "app") / "app", "/srv"))
 
 
+def test_a_file_is_never_hidden_by_a_directory(
+    staging: Staging, tmp_path: Path
+) -> None:
+    """What is to go below a file of a lower layer, or of this one, is refused."""
+    below = staging.below[0] / "etc"
+    below.mkdir(exist_ok=True)
+    (below / "passwd").write_text("root")
+    root = source(tmp_path, "app")
+    with pytest.raises(BuildFailed, match="/etc/passwd is to be a directory"):
+        staging.place(files(root / "app", "/etc/passwd/app"))
+    staging.place(files(root / "app", "/opt/app"))
+    with pytest.raises(BuildFailed, match="/opt/app is to be a directory"):
+        staging.place(files(root, "/opt/app"))
+
+
 def test_later_layers_replace_earlier_ones(staging: Staging, tmp_path: Path) -> None:
     """The same target twice holds the later contents."""
     root = source(tmp_path, "one", "two")

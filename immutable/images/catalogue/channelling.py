@@ -143,7 +143,10 @@ def lease(
     def decide(now: Catalogue) -> Leased:
         check_kept(now, wanted)
         if opened.backend and opened.backend.images.find(wanted) is None:
-            raise UnknownImage(f"{opened.backend.name} has no image {wanted!r}")
+            raise UnknownImage(
+                f"{opened.backend.name} has no image {wanted!r}",
+                hint="check its id and the backend's address",
+            )
         return Leased(image=wanted, holder=who, until=until)
 
     opened.shelf.change(decide)

@@ -14,6 +14,7 @@ from immutable.service import Service
 
 Ledger = str | LedgerStore | Service
 """A ledger's address, an open one, or a service: then it is that service's own."""
+_GONE = "build it again, rebuild() it from its record, or check the backend's address"
 _NOBODY = ServiceName("images")
 
 
@@ -54,7 +55,7 @@ class Opened:
         if found is None:
             raise UnknownImage(
                 f"{backend.name} has no image {image.id!r}",
-                hint="build it again from its recipe, or check the backend's address",
+                hint=_GONE,
             )
         check_same(found, image)
         return found
@@ -71,7 +72,7 @@ class Opened:
         backend = self.images()
         found = backend.images.find(id_of(image))
         if found is None:
-            raise UnknownImage(f"{backend.name} has no image {image!r}")
+            raise UnknownImage(f"{backend.name} has no image {image!r}", hint=_GONE)
         return found
 
 

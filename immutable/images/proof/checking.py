@@ -1,6 +1,6 @@
 """What a check is, and what it says."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import attrs
 
@@ -49,6 +49,7 @@ class Judgement:
         return self.verdict.status
 
 
+@runtime_checkable
 class Check(Protocol):
     """Judges an image. Any object with these members is one; nothing is inherited.
 

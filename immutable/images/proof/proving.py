@@ -5,6 +5,7 @@ import platform
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from importlib import metadata
+from typing import cast
 
 import attrs
 
@@ -91,11 +92,7 @@ def prove(
     Raises:
         InvalidInput: there is no check.
     """
-    asked = tuple(checks)
-    if not asked:
-        raise InvalidInput(
-            "there is no check", hint="give some; sealed() is a good first one"
-        )
+    asked = check_checks(checks)
     here, within = host.current(), duration(timeout)
     targets: dict[Place, Target | None] = {Place.ROOT: root, Place.BOOTED: booted}
     judgements = tuple(_judge(check, targets, here, within) for check in asked)
@@ -107,6 +104,25 @@ def prove(
         made_at=here.now(),
         tools=_tools(judgements),
     )
+
+
+def check_checks(checks: object) -> tuple[Check, ...]:
+    """Return checks as a tuple.
+
+    Raises:
+        InvalidInput: there is none, or something is none.
+    """
+    if isinstance(checks, Check) or not isinstance(checks, Iterable):
+        raise InvalidInput(f"{checks!r:.80} is no list", hint="give [check, …]")
+    asked: tuple[object, ...] = tuple(checks)
+    if not asked:
+        hint = "give some; sealed() is a good first one"
+        raise InvalidInput("there is no check", hint=hint)
+    for check in asked:
+        if not isinstance(check, Check):
+            hint = "make one with immutable.images.proof, as sealed()"
+            raise InvalidInput(f"{check!r:.80} is no check", hint=hint)
+    return cast("tuple[Check, ...]", asked)
 
 
 def digest_of_checks(checks: Iterable[Check]) -> Digest:

@@ -43,8 +43,9 @@ def verify(
         hint = "give a policy, and the SHA-256 of the image"
         raise InvalidInput("there is nothing to verify against", hint=hint)
     if document is None:
-        hint = "sign its provenance, or build the image anew"
-        raise VerificationFailed("the image has no signed provenance", hint=hint)
+        hint = "sign it: attest(), with the key that the policy names"
+        which = f"image {image}" if image else "the image"
+        raise VerificationFailed(f"{which} has no signed provenance", hint=hint)
     chosen = verifier or (KeyVerifier() if policy.is_key else KeylessVerifier())
     statement = Statement.from_bytes(chosen.payload(document, policy))
     if statement.predicate_type != predicate_type:

@@ -29,6 +29,7 @@ PLAIN = (
 """The environment of all that runs inside an image, in a chroot or booted."""
 
 _LAST_LINES = 15
+_WHY = "the last lines say why; nothing of it was kept"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 _PACKAGES = {
@@ -111,7 +112,8 @@ def run(
             _kill(process)
             raise
     if late.is_set():
-        raise _failed(f"{what} did not end within {spell(deadline)}", last)
+        hint = "it may wait for something, or need longer: deadline=; nothing was kept"
+        raise _failed(f"{what} did not end within {spell(deadline)}", last, hint)
     if process.returncode:
         raise failed(what, process.returncode, last)
 
@@ -184,11 +186,12 @@ def failed(what: str, status: int, lines: Sequence[str]) -> BuildFailed:
     return _failed(f"{what} failed with status {status}", lines)
 
 
-def _failed(message: str, lines: Sequence[str]) -> BuildFailed:
+def _failed(message: str, lines: Sequence[str], hint: str = _WHY) -> BuildFailed:
     said = "\n".join(f"    {line}" for line in list(lines)[-_LAST_LINES:])
+    last = f"it ended with\n{said}" if said else "it printed nothing"
     return BuildFailed(
-        f"{message}; it ended with\n{said}",
-        hint="the last lines say why; nothing of it was kept",
+        f"{message}; {last}",
+        hint=hint if said or hint != _WHY else "nothing of it was kept",
         operation="images.build",
         backend="libvirt",
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+from immutable.errors import InvalidInput
 from immutable.images.codec import decode, encode
 from immutable.images.layers import Ansible, Cfengine, Chef, Layer, Puppet, Run
 from immutable.images.recipe import Recipe
@@ -61,7 +62,19 @@ def read_record(archive: Archive, image: ImageId) -> ImageRecord | None:
         InvalidInput: the record is damaged, or of a newer version.
     """
     data = archive.kept(image, RECORD)
-    return None if data is None else decode(data)
+    if data is None:
+        return None
+    try:
+        return decode(data)
+    except InvalidInput as exc:
+        place = archive.root / "records" / image / RECORD
+        raise InvalidInput(
+            f"{exc.message}: {place}",
+            hint=exc.hint,
+            operation="images.record",
+            resource=image,
+            backend="libvirt",
+        ) from exc
 
 
 def _all_unpinned(recipe: Recipe, made: Made) -> Iterator[Unpinned]:

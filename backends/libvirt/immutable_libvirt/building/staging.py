@@ -161,8 +161,15 @@ class Staging:
         if path == PurePosixPath("/"):
             return self.root
         made = self._directory(path.parent, _DIRECTORY) / path.name
+        there = self._find(path)
+        if there and not there.is_dir():
+            raise BuildFailed(
+                f"{path} is to be a directory, and is a file already",
+                hint="choose another target, or take the file away before: .run('rm …')",
+                operation="images.build",
+                backend="libvirt",
+            )
         if not made.is_dir():
-            made.unlink(missing_ok=True)
             made.mkdir()
             like = find(self.below, path)
             status = like.lstat() if like else None
