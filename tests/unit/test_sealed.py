@@ -109,6 +109,7 @@ CASES = [
     ("secret", "srv/azure", f"AccountKey={'a' * 86}=="),
     ("entropy", "etc/app.conf", "db_password = hunter2hunter3\n"),
     ("entropy", "srv/app/.env", f"export API_KEY='{RANDOM}'\n"),
+    ("entropy", "bootstrap/.env", f"export API_KEY='{RANDOM}'\n"),
     ("entropy", "srv/app/settings.json", json.dumps({"clientSecret": RANDOM})),
     ("entropy", "srv/app/settings.yaml", f"other: {RANDOM}xyz\n"),
     ("entropy", "usr/lib/immutable/services/web", f"export TOKEN={RANDOM}\nexec x\n"),

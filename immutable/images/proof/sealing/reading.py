@@ -36,7 +36,8 @@ _SUFFIXES = frozenset(
 )
 # Programs, libraries and documentation are not configuration, whatever they are called.
 _ELSEWHERE = re.compile(
-    r"^/(?:usr/(?!local/|lib/immutable/)|lib|bin|sbin|boot|var/lib/(?:dpkg|apt)/)"
+    r"^/(?:usr/(?!local/|lib/immutable/)|lib(?:32|64|x32)?/|s?bin/|boot/"
+    r"|var/lib/(?:dpkg|apt)/)"
 )
 _XZ_MEMORY_BYTES = 128 << 20
 _LISTS_OF_USERS = frozenset({"passwd", "passwd-"})
