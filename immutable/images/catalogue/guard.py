@@ -13,7 +13,7 @@ from immutable.images.catalogue.checking import (
 from immutable.images.catalogue.lineage import Ancestor, ancestors_in
 from immutable.images.catalogue.records import Entry, Overridden, Spared
 from immutable.images.catalogue.shelf import Shelf
-from immutable.images.catalogue.state import EMPTY, Catalogue
+from immutable.images.catalogue.state import EMPTY, Catalogue, Revocation
 from immutable.model import DeploymentId, Image, ImageId, Release, ServiceName
 from immutable.protocols import Backend
 
@@ -68,8 +68,8 @@ class Guard:
     ) -> None:
         """Let a deployment launch an image, or refuse it. Writes what has to be known.
 
-        An image that is marked for deletion is spared: it is needed after all. Who deletes
-        and who launches write to one stream by compare-and-set, so one of them is first.
+        An image that is marked for deletion is spared: who deletes and who launches write
+        to one stream by compare-and-set, so one of them is first.
 
         Args:
             image: what is to be launched.
@@ -89,21 +89,13 @@ class Guard:
             return
         catalogue = self.shelf.load() if catalogue is None else catalogue
         ancestors = self._ancestors(catalogue, image)
-        accepted = override
-        if standing and catalogue.is_overridden(image.id, service):
-            accepted = override or "as before"
+        before = standing and catalogue.is_overridden(image.id, service)
+        accepted = override or ("as before" if before else None)
         found = check_not_revoked(catalogue, image, ancestors, accepted, who=service)
         self._spare(catalogue, image)
-        if found is None or override is None:
-            return
-        entry = Overridden(
-            image=image.id,
-            revoked=found.image,
-            service=service,
-            deployment=deployment,
-            reason=override,
-        )
-        self.shelf.change(lambda _: entry)
+        if found is not None and override is not None:
+            allowed = _overridden(found, image, service, deployment, override)
+            self.shelf.change(lambda _: allowed)
 
     def first_allowed(
         self, releases: Iterable[Release], catalogue: Catalogue
@@ -151,6 +143,22 @@ class Guard:
             return True
         find = self.backend.images.find
         return self.shelf.ask(lambda: find(image.id)) is not None
+
+
+def _overridden(
+    revocation: Revocation,
+    image: Image,
+    service: ServiceName,
+    deployment: DeploymentId,
+    reason: str,
+) -> Overridden:
+    return Overridden(
+        image=image.id,
+        revoked=revocation.image,
+        service=service,
+        deployment=deployment,
+        reason=reason,
+    )
 
 
 def check_kept(catalogue: Catalogue, image: Image | ImageId) -> None:

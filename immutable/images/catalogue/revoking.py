@@ -26,8 +26,7 @@ def revoke(
     Args:
         image: which, or its id. By value, the same bytes under another id count, too.
         reason: a line that whoever is refused will read.
-        ledger: where it is written: a service, an address, or an open ledger. Every
-            service that is to obey it has to have this ledger.
+        ledger: as in `promote`; every service that is to obey it has to have this one.
         backend: where the image is; the service's own when not given.
         by: who decides; this process when not given.
 
@@ -37,9 +36,7 @@ def revoke(
     """
     why, wanted = check_given_reason(reason), id_of(image)
     opened = open_catalogue(ledger, backend)
-    digests = {image.digest} if isinstance(image, Image) else set[Digest]()
-    if opened.backend is not None:
-        digests |= digests_of(opened.backend, wanted)
+    digests = _digests(image, opened.backend)
 
     def decide(now: Catalogue) -> Revoked | None:
         known = now.revocation(wanted)
@@ -53,6 +50,11 @@ def revoke(
     if after is None:
         raise AssertionError("what was revoked is not")
     return after
+
+
+def _digests(image: Image | str, backend: Backend | None) -> frozenset[Digest]:
+    given = frozenset({image.digest} if isinstance(image, Image) else ())
+    return given if backend is None else given | digests_of(backend, id_of(image))
 
 
 def unrevoke(

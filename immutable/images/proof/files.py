@@ -172,9 +172,7 @@ def file(
     link: str | None = None,
     exists: bool = True,
 ) -> File:
-    """Return a check that a path is there and what it is like.
-
-    Links are followed, as inside the image; ``kind="link"`` looks at the link itself.
+    """Return a check that a path is there and what it is like, links followed inside.
 
     Args:
         path: absolute.
@@ -183,7 +181,7 @@ def file(
         group: likewise.
         contains: texts that must all be in it; see `Text` for patterns and their absence.
         sha256: the digest of its content.
-        kind: ``"file"``, ``"directory"`` or ``"link"``.
+        kind: ``"file"``, ``"directory"``, or ``"link"`` for the link itself.
         link: where it must lead, as written in the link.
         exists: False where nothing must be there.
 
