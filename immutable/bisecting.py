@@ -1,17 +1,16 @@
 """Which release broke it: a binary search over the images of the past, off production."""
 
+import functools
 from collections.abc import Iterable
 from datetime import timedelta
 
 import attrs
 
+from immutable.calling import work_on
 from immutable.deploying import admitting
 from immutable.deploying.engine import Engine
 from immutable.deploying.entering import is_leased, load
-from immutable.deploying.interrupting import Asked, uninterrupted
-from immutable.deploying.opening import open_engine
 from immutable.deploying.trials import Trial, Wish, check_possible, try_release
-from immutable.display import listener
 from immutable.durations import duration
 from immutable.errors import Cancelled, Contention, InvalidInput, UnknownRelease
 from immutable.events import Judged, OnEvent
@@ -91,15 +90,14 @@ def bisect(
         LedgerError, BackendError: something cannot be reached.
     """
     (judge,) = check_validators((check,))
-    why, asked = check_reason(allow_revoked), Asked(cancel)
     wish = Wish(
-        check=judge, size=check_size(size), ttl=duration(ttl), allow_revoked=why
+        check=judge,
+        size=check_size(size),
+        ttl=duration(ttl),
+        allow_revoked=check_reason(allow_revoked),
     )
-    with listener(on_event, progress) as tell:
-        engine = open_engine(service, tell=tell, stop=asked)
-        return uninterrupted(
-            engine.host, lambda: _search(engine, good, bad, wish), asked
-        )
+    work = functools.partial(_search, good=good, bad=bad, wish=wish)
+    return work_on(service, on_event, cancel, progress, work)
 
 
 def _search(engine: Engine, good: int, bad: int, wish: Wish) -> Bisection:
