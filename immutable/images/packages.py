@@ -21,6 +21,7 @@ from immutable.images.lock import Pin
 
 STATUS = "var/lib/dpkg/status"
 _GONE = frozenset({"not-installed", "config-files"})
+_WHOLE = frozenset({"installed", "triggers-awaited", "triggers-pending"})
 _METADATA = {".dist-info": "METADATA", ".egg-info": "PKG-INFO"}
 _SOURCE = re.compile(r"(\S+)(?:\s+\((\S+)\))?")
 
@@ -38,7 +39,8 @@ class Package:
     """One package that is in an image.
 
     ``kind`` is the type in its purl. ``place`` is the directory of a Python package's
-    metadata: the same one may be there several times, in several environments.
+    metadata: the same one may be there several times, in several environments. One that
+    is not ``is_whole`` was left in the middle of being installed.
     """
 
     kind: Literal["deb", "pypi"]
@@ -48,6 +50,7 @@ class Package:
     version: str
     source: str = ""
     source_version: str = ""
+    is_whole: bool = True
 
 
 def purl(package: Package, system: Distribution) -> str:
@@ -130,6 +133,7 @@ def _debian(fields: Mapping[str, str]) -> Package:
         architecture=fields.get("architecture", ""),
         source=named[1] if named else name,
         source_version=(named[2] if named else "") or version,
+        is_whole=_required(fields, "Status").split()[-1] in _WHOLE,
     )
 
 

@@ -68,6 +68,16 @@ def test_a_package_is_looked_up(root, check, status):
     assert judged(check, root)[0] is status
 
 
+@pytest.mark.parametrize("state", ["unpacked", "half-configured", "half-installed"])
+def test_a_package_that_is_there_in_part_is_neither_installed_nor_absent(root, state):
+    """What failed in the middle of it is not what was asked for."""
+    status = root.path / "var/lib/dpkg/status"
+    status.write_text(f"Package: web\nStatus: install ok {state}\nVersion: 1\n")
+    found = judged(package("web"), root)
+    assert found == (FAILED, "version 1, in part only")
+    assert judged(package("web", installed=False), root)[0] is FAILED
+
+
 def test_packages_without_a_list_are_undecided(root):
     """An image without dpkg's list, or with a damaged one, says nothing."""
     status = root.path / "var/lib/dpkg/status"

@@ -7,6 +7,7 @@ import attrs
 from immutable.errors import ImmutableError, InvalidInput
 from immutable.images import unbooted
 from immutable.images.packages import STATUS, debian_packages
+from immutable.images.packages import Package as Installed
 from immutable.images.proof.checking import (
     Judgement,
     digest_of_check,
@@ -56,7 +57,7 @@ class Package:
             if unbooted.located(target.path, STATUS) is None:
                 return undecided(self.name, f"it has no /{STATUS}")
             packages = debian_packages(target.path)
-            found = [p.version for p in packages if self._is(p.name)]
+            found = [p for p in packages if self._is(p.name)]
         except ImmutableError as exc:
             return undecided(self.name, exc.message)
         return self._judged(found)
@@ -64,14 +65,21 @@ class Package:
     def _is(self, name: str) -> bool:
         return name == self.package.partition(":")[0]
 
-    def _judged(self, found: list[str]) -> Judgement:
-        said = f"version {', '.join(found)}" if found else "not installed"
+    def _judged(self, found: list[Installed]) -> Judgement:
+        said = f"version {', '.join(map(_told, found))}" if found else "not installed"
         if not self.is_installed:
             return failed(self.name, said) if found else passed(self.name, said)
-        patterns = self.versions or ("*",)
-        if any(fnmatch.fnmatchcase(v, pattern) for v in found for pattern in patterns):
+        if any(each.is_whole and self._will_do(each.version) for each in found):
             return passed(self.name, said)
         return failed(self.name, said)
+
+    def _will_do(self, version: str) -> bool:
+        wanted = self.versions or ("*",)
+        return any(fnmatch.fnmatchcase(version, pattern) for pattern in wanted)
+
+
+def _told(package: Installed) -> str:
+    return package.version if package.is_whole else f"{package.version}, in part only"
 
 
 def package(
