@@ -154,9 +154,16 @@ def base_alone(images: LibvirtImages, place: Path) -> LibvirtImages:
         target = pool.root / path.parent.relative_to(images.pool)
         subprocess.run(["cp", "--archive", path, target], check=True)
     kept = images.pool.with_name(f"{images.pool.name}.archive")
-    for path in (kept / "packages", kept / "records" / image.id):
-        target = archive.root / path.parent.relative_to(kept)
-        subprocess.run(["cp", "--archive", path, target], check=True)
+    record = images.record(image.id)
+    pins = (
+        [pin for entry in record.lock.entries for pin in entry.pins] if record else []
+    )
+    debs = [kept / "packages" / pin.sha256 for pin in pins]
+    subprocess.run(["cp", "--archive", *debs, archive.root / "packages"], check=True)
+    records = archive.root / "records"
+    subprocess.run(
+        ["cp", "--archive", kept / "records" / image.id, records], check=True
+    )
     return LibvirtImages(pool=pool.root)
 
 
