@@ -19,7 +19,7 @@ import attrs
 
 from immutable.images.content import digest_of_file
 from immutable.model import Digest, ImageId
-from immutable_libvirt.durable import FILE, Durable, sync
+from immutable_libvirt.durable import FILE, Durable, contents, sync
 from immutable_libvirt.pool import Pool
 
 RECORD = "record.json"
@@ -82,13 +82,14 @@ class Archive(Durable):
         self.write(target, content)
 
     def kept(self, image: ImageId, name: str) -> bytes | None:
-        """Return a document that was kept, or None."""
+        """Return a document that was kept, or None.
+
+        Raises:
+            PermissionDenied: the caller may not read it.
+        """
         if not _IMAGE.fullmatch(image):
             return None
-        try:
-            return self._document(image, name).read_bytes()
-        except FileNotFoundError:
-            return None
+        return contents(self._document(image, name))
 
     def _document(self, image: ImageId, name: str) -> Path:
         return self.root / "records" / image / name

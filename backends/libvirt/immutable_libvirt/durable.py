@@ -32,7 +32,7 @@ class Durable:
     @contextmanager
     def lock(self, name: str, *, shared: bool = False) -> Iterator[None]:
         """Hold a named lock between threads and processes, waiting for it."""
-        descriptor = os.open(self.root / "locks" / name, _FLAGS, FILE)
+        descriptor = self._opened(name)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
             yield
@@ -42,11 +42,26 @@ class Durable:
     @contextmanager
     def free(self, name: str) -> Iterator[bool]:
         """Hold a named lock if nobody has it; yield whether that is so."""
-        descriptor = os.open(self.root / "locks" / name, _FLAGS, FILE)
+        descriptor = self._opened(name)
         try:
             yield _took_lock(descriptor)
         finally:
             os.close(descriptor)
+
+    def _opened(self, name: str) -> int:
+        try:
+            return os.open(self.root / "locks" / name, _FLAGS, FILE)
+        except PermissionError as exc:
+            raise self._unwritable(exc) from exc
+
+    def _unwritable(self, exc: OSError) -> PermissionDenied:
+        return PermissionDenied(
+            f"the pool {self.root} cannot be written: {exc.strerror}",
+            hint="run as root, or name another directory with ?pool=/path",
+            operation="images.build",
+            resource=str(self.root),
+            backend="libvirt",
+        )
 
     @contextmanager
     def workspace(self) -> Iterator[Path]:
@@ -102,30 +117,55 @@ class Durable:
                 _make_directory(self.root / name, PASSABLE)
             self.sweep()
         except OSError as exc:
-            raise PermissionDenied(
-                f"the pool {self.root} cannot be written: {exc.strerror}",
-                hint="run as root, or name another directory with ?pool=/path",
-                operation="images.build",
-                resource=str(self.root),
-                backend="libvirt",
-            ) from exc
+            raise self._unwritable(exc) from exc
 
     def sweep(self) -> tuple[str, ...]:
-        """Remove what dead builders left in work, and return what that was."""
-        if not (self.root / "work").is_dir():
-            return ()
+        """Remove what dead builders left in work, and return what that was.
+
+        Raises:
+            PermissionDenied: it cannot be looked at, or not be written.
+        """
+        try:
+            if not (self.root / "work").is_dir():
+                return ()
+        except PermissionError as exc:
+            raise self._unwritable(exc) from exc
         with self.lock("work"):
             left = sorted((self.root / "work").iterdir())
             return tuple(str(path) for path in left if _removed_abandoned(path))
 
 
 def read(path: Path) -> dict[str, object] | None:
-    """Return a document written by `Durable.note`, or None when there is none."""
+    """Return a document written by `Durable.note`, or None when there is none.
+
+    Raises:
+        PermissionDenied: the caller may not read it.
+    """
     try:
-        document = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        document = json.loads(contents(path) or b"")
+    except ValueError:
         return None
     return document if isinstance(document, dict) else None
+
+
+def contents(path: Path) -> bytes | None:
+    """Return what a file holds, or None when there is none.
+
+    Raises:
+        PermissionDenied: the caller may not read it: pools are their owner's alone.
+    """
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as exc:
+        raise PermissionDenied(
+            f"{path} cannot be read: {exc.strerror}",
+            hint="run as root, or name another pool with ?pool=/path",
+            operation="images.find",
+            resource=str(path),
+            backend="libvirt",
+        ) from exc
 
 
 def sync(path: Path) -> None:

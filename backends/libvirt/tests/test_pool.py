@@ -14,6 +14,7 @@ from immutable.model import Digest
 from immutable_libvirt.durable import read
 from immutable_libvirt.pool import Pool
 
+_NOBODY = 65534
 FORK = multiprocessing.get_context("fork")
 
 
@@ -120,3 +121,27 @@ def test_a_pool_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(PermissionDenied, match="file/pool"):
         Pool(tmp_path / "file" / "pool").prepare()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_whoever_may_not_read_it_is_told_so(pool: Pool) -> None:
+    """A pool is its owner's alone: others get an error with what to do, of our kind."""
+    note = pool.root / "builds" / "one.json"
+    pool.note(note, {})
+    os.seteuid(_NOBODY)
+    try:
+        with pytest.raises(PermissionDenied, match="cannot be read") as caught:
+            read(note)
+        with pytest.raises(PermissionDenied, match="cannot be written"):
+            pool.sweep()
+    finally:
+        os.seteuid(0)
+    assert "?pool=" in caught.value.hint
+
+
+def test_a_path_below_a_file_holds_nothing(tmp_path: Path) -> None:
+    """The pool's address may be wrong; preparing it says how."""
+    (tmp_path / "file").touch()
+    assert read(tmp_path / "file" / "one.json") is None
+    with pytest.raises(PermissionDenied, match="Not a directory"):
+        Pool(tmp_path / "file").prepare()
