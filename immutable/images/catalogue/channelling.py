@@ -50,9 +50,7 @@ def promote(
         # asked between reading and writing: what deletes it would have written meanwhile
         opened.meant(found)
         check_not_revoked(now, found, ancestors, who=name)
-        known = now.channel(name)
-        same = known is not None and _key(known.image) == _key(found)
-        return None if same else Promoted(channel=name, image=found)
+        return None if _means(now, name, found) else Promoted(channel=name, image=found)
 
     opened.shelf.change(decide, by=by)
     return found
@@ -168,5 +166,7 @@ def end_lease(image: Image | str, holder: str, *, ledger: Ledger) -> None:
     open_catalogue(ledger).shelf.change(decide)
 
 
-def _key(image: Image) -> tuple[str, str]:
-    return image.id, image.digest
+def _means(now: Catalogue, name: str, image: Image) -> bool:
+    known = now.channel(name)
+    meant = known.image if known else None
+    return meant is not None and (meant.id, meant.digest) == (image.id, image.digest)

@@ -1,5 +1,6 @@
 """What a check is, and what it says."""
 
+from collections.abc import Iterable
 from typing import Protocol, runtime_checkable
 
 import attrs
@@ -86,6 +87,15 @@ def digest_of_check(check: attrs.AttrsInstance) -> Digest:
     return digest_of(
         type(check).__name__, {name: repr(value) for name, value in fields.items()}
     )
+
+
+def worst(statuses: Iterable[VerdictStatus]) -> VerdictStatus:
+    """Return failed if any failed, and passed only if there are some and every one passed."""
+    found = set(statuses)
+    if VerdictStatus.FAILED in found:
+        return VerdictStatus.FAILED
+    decided = found == {VerdictStatus.PASSED}
+    return VerdictStatus.PASSED if decided else VerdictStatus.UNDECIDED
 
 
 def passed(check: str, evidence: str = "") -> Judgement:

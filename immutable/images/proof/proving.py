@@ -20,6 +20,7 @@ from immutable.images.proof.checking import (
     failed,
     judged,
     undecided,
+    worst,
 )
 from immutable.images.proof.places import Booted, Place, Root, Target
 from immutable.model import Digest, Image, ImageId, VerdictStatus, digest_of
@@ -49,11 +50,7 @@ class Proof:
     @property
     def status(self) -> VerdictStatus:
         """Return failed if any check failed, and passed only if every one passed."""
-        found = {judgement.status for judgement in self.judgements}
-        if VerdictStatus.FAILED in found:
-            return VerdictStatus.FAILED
-        decided = found == {VerdictStatus.PASSED}
-        return VerdictStatus.PASSED if decided else VerdictStatus.UNDECIDED
+        return worst(judgement.status for judgement in self.judgements)
 
     @property
     def is_passed(self) -> bool:
@@ -164,19 +161,11 @@ def _ask(check: Check, target: Target) -> object:
 
 def _together(name: str, found: list[Judgement]) -> Judgement:
     """Return one judgement of what a check said in all the places that it needs."""
-    worst = _worst(found)
-    evidence = "; ".join(j.verdict.evidence for j in found if j.status is worst)
+    status = worst(judgement.status for judgement in found)
+    evidence = "; ".join(j.verdict.evidence for j in found if j.status is status)
     findings: list[Finding] = [f for j in found for f in j.findings]
     tools = tuple(tool for j in found for tool in j.tools)
-    return judged(name, worst, evidence, *findings, tools=tools)
-
-
-def _worst(found: list[Judgement]) -> VerdictStatus:
-    statuses = {judgement.status for judgement in found}
-    for status in (VerdictStatus.FAILED, VerdictStatus.UNDECIDED):
-        if status in statuses:
-            return status
-    return VerdictStatus.PASSED if statuses else VerdictStatus.UNDECIDED
+    return judged(name, status, evidence, *findings, tools=tools)
 
 
 def _tools(judgements: tuple[Judgement, ...]) -> tuple[tuple[str, str], ...]:

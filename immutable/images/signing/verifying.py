@@ -43,9 +43,7 @@ def verify(
         hint = "give a policy, and the SHA-256 of the image"
         raise InvalidInput("there is nothing to verify against", hint=hint)
     if document is None:
-        hint = "sign it: attest(), with the key that the policy names"
-        which = f"image {image}" if image else "the image"
-        raise VerificationFailed(f"{which} has no signed provenance", hint=hint)
+        raise _unsigned(image)
     chosen = verifier or (KeyVerifier() if policy.is_key else KeylessVerifier())
     statement = Statement.from_bytes(chosen.payload(document, policy))
     if statement.predicate_type != predicate_type:
@@ -55,6 +53,12 @@ def verify(
     if image is not None and statement.image != image:
         raise _other("id", statement.image, image)
     return statement
+
+
+def _unsigned(image: ImageId | None) -> VerificationFailed:
+    which = f"image {image}" if image else "the image"
+    hint = "sign it: attest(), with the key that the policy names"
+    return VerificationFailed(f"{which} has no signed provenance", hint=hint)
 
 
 def _other(what: str, found: str, expected: str) -> VerificationFailed:

@@ -20,6 +20,7 @@ from immutable.images.proof.checking import (
     digest_of_check,
     judged,
     undecided,
+    worst,
 )
 from immutable.images.proof.gossfiles.reading import read_goss
 from immutable.images.proof.places import Place, Ran, Target, place_of
@@ -78,9 +79,9 @@ class GossProgram:
             said = (ran.stderr or ran.stdout)[:8000].decode(errors="replace")
             return undecided(self.name, f"status {ran.status}, not understood: {said}")
         wrong = [found for _, found in results if found is not None]
-        statuses = {status for status, _ in results}
+        status = worst(status for status, _ in results)
         said = f"{len(results) - len(wrong)} of {len(results)} passed"
-        return judged(self.name, _worst(statuses), said, *wrong, tools=tools)
+        return judged(self.name, status, said, *wrong, tools=tools)
 
 
 def _results(data: bytes) -> Iterator[tuple[VerdictStatus, Finding | None]]:
@@ -106,13 +107,6 @@ def _status(result: dict[str, object]) -> VerdictStatus:
     # Both must say so: an error in the test itself sets only one of them.
     good = result["successful"] is True and result["result"] == 0
     return VerdictStatus.PASSED if good else VerdictStatus.FAILED
-
-
-def _worst(statuses: set[VerdictStatus]) -> VerdictStatus:
-    if VerdictStatus.FAILED in statuses:
-        return VerdictStatus.FAILED
-    passed = statuses == {VerdictStatus.PASSED}
-    return VerdictStatus.PASSED if passed else VerdictStatus.UNDECIDED
 
 
 def _version(target: Target, timeout: timedelta) -> tuple[tuple[str, str], ...]:

@@ -13,7 +13,13 @@ import attrs
 from immutable.durations import duration, spell
 from immutable.errors import InvalidInput, MissingFiles
 from immutable.images.content import inventory
-from immutable.images.proof.checking import Finding, Judgement, judged, undecided
+from immutable.images.proof.checking import (
+    Finding,
+    Judgement,
+    judged,
+    undecided,
+    worst,
+)
 from immutable.images.proof.places import Place, Target, place_of
 from immutable.images.proof.testinfra.channel import Reported
 from immutable.images.proof.testinfra.pytests import Pytest
@@ -81,11 +87,11 @@ class HostTests:
     def _judged(self, reports: list[Reported], pytest: Pytest) -> Judgement:
         if pytest.broke_down or not reports:
             return undecided(self.name, f"no tests were run: {pytest.said()}")
-        statuses = {_STATUSES[report.outcome] for report in reports}
+        status = worst(_STATUSES[report.outcome] for report in reports)
         passed = sum(report.outcome == "passed" for report in reports)
         return judged(
             self.name,
-            _worst(statuses),
+            status,
             f"{passed} of {len(reports)} passed",
             *_findings(reports),
             tools=tuple((name, metadata.version(name)) for name in _DISTRIBUTIONS),
@@ -96,13 +102,6 @@ def _findings(reports: list[Reported]) -> Iterator[Finding]:
     for report in reports:
         if report.outcome != "passed":
             yield Finding(rule=report.outcome, path=report.test, detail=report.detail)
-
-
-def _worst(statuses: set[VerdictStatus]) -> VerdictStatus:
-    if VerdictStatus.FAILED in statuses:
-        return VerdictStatus.FAILED
-    passed = statuses == {VerdictStatus.PASSED}
-    return VerdictStatus.PASSED if passed else VerdictStatus.UNDECIDED
 
 
 def _is_there(module: str) -> bool:
