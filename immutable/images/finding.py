@@ -124,11 +124,19 @@ def recorder(backend: Backend) -> ImageRecords:
     Raises:
         Unsupported: it keeps nothing of them.
     """
-    if not backend.capabilities.keeps_records:
+    found = records_of(backend)
+    if found is None:
         raise Unsupported(
             f"{backend.name} keeps no records of images (capability: keeps_records)",
             hint="use a backend that builds and keeps images itself",
         )
+    return found
+
+
+def records_of(backend: Backend) -> ImageRecords | None:
+    """Return the part of a backend that keeps how its images were made, if it has one."""
+    if not backend.capabilities.keeps_records:
+        return None
     return cast("ImageRecords", backend.images)
 
 

@@ -1,8 +1,8 @@
 """What an image was built upon, as far as the backend can still say."""
 
 from collections.abc import Callable
-from typing import cast
 
+from immutable.images.finding import records_of
 from immutable.images.record import ImageRecord
 from immutable.model import Digest, Image, ImageId, digest_of
 from immutable.protocols import Backend
@@ -59,13 +59,6 @@ def digests_of(backend: Backend, image: ImageId) -> frozenset[Digest]:
     known = _known(backend, records, image)
     stack = stacks(record)[-1:] if record else ()
     return frozenset({known.digest} if known else ()) | frozenset(stack)
-
-
-def records_of(backend: Backend) -> ImageRecords | None:
-    """Return the part of a backend that keeps how its images were made, if it has one."""
-    if not backend.capabilities.keeps_records:
-        return None
-    return cast("ImageRecords", backend.images)
 
 
 def _known(
