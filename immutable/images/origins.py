@@ -61,7 +61,7 @@ def digest_of_origin(origin: Origin) -> Digest:
     return digest_of("base", origin) if isinstance(origin, str) else origin.digest()
 
 
-def check_distribution(name: str) -> str:
+def check_distribution(name: object) -> str:
     """Return the name of a distribution.
 
     Raises:
@@ -74,7 +74,7 @@ def check_distribution(name: str) -> str:
     return name
 
 
-def check_version(version: str) -> None:
+def check_version(version: object) -> None:
     """Refuse what is no version of Python.
 
     Raises:

@@ -10,19 +10,21 @@ usage: pip_elsewhere.py MARKERS.json ARGUMENT...
 
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
-
-from pip._internal.cli.main import main
-from pip._vendor.packaging import markers
 
 
 def main_elsewhere(arguments: list[str]) -> int:
     """Return pip's status."""
     environment = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+    # By name: pip has no types, and is not there where types are checked.
+    markers = import_module("pip._vendor.packaging.markers")
+    main = import_module("pip._internal.cli.main").main
     if not hasattr(markers, "default_environment"):
         sys.exit("this pip evaluates markers in a way not known here: use pip 23 to 26")
-    markers.default_environment = lambda: dict(environment)
-    return main(arguments[1:])
+    setattr(markers, "default_environment", lambda: dict(environment))  # noqa: B010 - a module is no object with known names
+    status: int = main(arguments[1:])
+    return status
 
 
 if __name__ == "__main__":
