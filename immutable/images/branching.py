@@ -8,7 +8,7 @@ from immutable.errors import InvalidInput
 from immutable.images import given
 from immutable.images.checking import check_packages
 from immutable.images.layers import Layer, Packages, Python
-from immutable.images.origins import Origin, check_python
+from immutable.images.origins import PYTHONS, Origin, check_python
 
 
 def branched(
@@ -34,13 +34,23 @@ def _branched(
         case Python() if python is not None:
             return attrs.evolve(layer, version=check_python(python, origin))
         case Python():
-            check_python(layer.version, origin)
+            _check_kept(layer.version, origin)
             return layer
         case Packages(names=names):
             wanted = tuple(_versioned(name, versions) for name in names)
             return Packages(names=check_packages(wanted))
         case _:
             return layer
+
+
+def _check_kept(version: str, origin: Origin) -> None:
+    """Refuse another base alone where the recipe's Python is not to be had there."""
+    shipped = PYTHONS.get(origin) if isinstance(origin, str) else None
+    if shipped not in {None, version}:
+        raise InvalidInput(
+            f"{origin} has Python {shipped}, and the recipe has {version}",
+            hint=f'branch to both: .with_(base="{origin}", python="{shipped}")',
+        )
 
 
 def _versioned(package: str, versions: Mapping[str, str]) -> str:

@@ -277,3 +277,12 @@ def test_what_is_no_lock_is_refused(text: str) -> None:
     """An edited file says that it is none, and never means that nothing is locked."""
     with pytest.raises(InvalidInput, match="no lock"):
         Lock.from_json(text)
+
+
+def test_another_base_alone_says_which_python_it_has() -> None:
+    """The hint is what was meant, and works as it is written."""
+    recipe = BASE.python("3.11")
+    with pytest.raises(InvalidInput, match=r"has Python 3\.13") as caught:
+        recipe.with_(base="debian:13")
+    assert '.with_(base="debian:13", python="3.13")' in caught.value.hint
+    assert recipe.with_(base="debian:13", python="3.13").origin == "debian:13"
