@@ -73,7 +73,10 @@ def _served(history: Iterable[Record]) -> Iterator[Served]:
         for each in (live, release):
             if each is not None:
                 found[each.number] = Served(
-                    number=each.number, image=each.image.id, until=at
+                    number=each.number,
+                    image=each.image.id,
+                    until=at,
+                    parent=each.image.parent,
                 )
         live = release
     yield from (found[number] for number in sorted(found))

@@ -13,7 +13,7 @@ from immutable.host import Never
 from immutable.images.catalogue import channelling
 from immutable.images.catalogue.retention import RetentionPolicy, retention
 from immutable.images.catalogue.shelf import Shelf
-from immutable.images.catalogue.state import EMPTY, Catalogue, Mark
+from immutable.images.catalogue.state import EMPTY, Catalogue, Channel, Mark
 from immutable.images.catalogue.uses import Facts, Served, ServiceFacts
 from immutable.model import Digest, FleetSpec, Image, ImageId, Tags, digest_of
 from immutable.retaining import retain
@@ -131,6 +131,21 @@ def test_parents_of_what_is_needed_stay():
     assert [k.image.id for k in found.kept] == ["a", "b", "c"]
     assert found.kept[1].why == ("a was built upon it",)
     assert names(found.mark) == ["d"]
+
+
+def test_parents_of_what_is_not_listed_stay():
+    """Some are asked about; what is built upon them is known by channels and history."""
+    images = (an_image("base"), an_image("under"), an_image("loose"))
+    released = frozenset(image.id for image in images)
+    served = (Served(number=1, image="a", parent="base", until=NOW),)
+    facts = facts_of(served=served, live=1, released=released)
+    meant = Channel(
+        name="shop/stable", image=an_image("b", parent="under"), at=NOW, by="x"
+    )
+    facts = attrs.evolve(facts, catalogues=(Catalogue(channels=(meant,)),))
+    found = retention(facts, images, POLICY, NOW)
+    assert [k.image.id for k in found.kept] == ["base", "under"]
+    assert names(found.mark) == ["loose"]
 
 
 def test_what_no_service_released_is_left_alone_unless_asked():

@@ -134,11 +134,21 @@ def needed(
         *_of_themselves(facts, images, policy, now),
     ):
         reasons.setdefault(use.image, []).append(use.why)
-    parents = {image.id: image.parent for image in images}
+    parents = _parents(facts, images)
     for child in tuple(reasons):
         for parent in _chain(child, parents):
             reasons.setdefault(parent, []).append(f"{child} was built upon it")
     return {image: tuple(dict.fromkeys(why)) for image, why in reasons.items()}
+
+
+def _parents(facts: Facts, images: tuple[Image, ...]) -> dict[ImageId, ImageId | None]:
+    """Return what each image was built upon, also of those that are not listed."""
+    served = [each for service in facts.services for each in service.served]
+    meant = [c.image for catalogue in facts.catalogues for c in catalogue.channels]
+    return {
+        **{each.image: each.parent for each in served},
+        **{image.id: image.parent for image in (*meant, *images)},
+    }
 
 
 def _uses(facts: Facts, policy: RetentionPolicy, now: datetime) -> Iterator[Use]:

@@ -23,6 +23,8 @@ class Served:
     number: ReleaseNumber
     image: ImageId
     until: datetime
+    parent: ImageId | None = None
+    """What the image was built upon, which need not be listed."""
 
 
 @attrs.frozen(kw_only=True)
