@@ -152,7 +152,9 @@ def test_equal_contents_are_one_image(images: LibvirtImages) -> None:
 def test_a_base_is_the_same_bytes_twice(images: LibvirtImages, tmp_path: Path) -> None:
     """Base and kernel, made in another pool from the same packages, are equal."""
     lock = images.lock(BASE, on_output=print)
-    shutil.copytree(f"{images.pool}.archive/packages", tmp_path / "pool.archive/packages")
+    shutil.copytree(
+        f"{images.pool}.archive/packages", tmp_path / "pool.archive/packages"
+    )
     again, _ = built(LibvirtImages(pool=tmp_path / "pool"), BASE.locked(lock))
     assert again.digest == built(images, BASE)[0].digest
 

@@ -14,6 +14,7 @@ from immutable.images.layers import Files
 from immutable.images.recipe import Recipe
 from immutable.model import Image
 from immutable_libvirt.building.comparing import differing
+from immutable_libvirt.building.process import EPOCH
 from immutable_libvirt.config import LibvirtConfig
 from immutable_libvirt.images import LibvirtImages, boot_files
 
@@ -158,6 +159,41 @@ def test_a_lost_tree_is_made_again(prepared: LibvirtImages, source: Path) -> Non
             assert (root / "srv/index.html").read_text() == str(source.parent)
         with discarded(prepared, Recipe.on(image).run("test -x /srv/link")) as child:
             assert child.parent == image.id
+
+
+def alter(tree: Path) -> None:
+    """Change a file of an unpacked layer, to the same size and time."""
+    page = tree / "srv/index.html"
+    page.write_bytes(b"x" * page.stat().st_size)
+    os.utime(page, (EPOCH, EPOCH))
+
+
+def add(tree: Path) -> None:
+    """Put a file into an unpacked layer."""
+    (tree / "srv/evil").write_text("x")
+
+
+def lose(tree: Path) -> None:
+    """Take a file out of an unpacked layer."""
+    (tree / "srv/index.html").unlink()
+
+
+@pytest.mark.vm
+@pytest.mark.parametrize("damage", [alter, add, lose])
+def test_nothing_is_built_upon_an_altered_tree(
+    prepared: LibvirtImages, source: Path, damage: Callable[[Path], None]
+) -> None:
+    """What runs upon a layer finds what its digest says, whatever was done to the tree."""
+    below = BASE.files(source, "/srv")
+    above = below.run("ls /srv >/list; cat /srv/index.html >>/list")
+    with discarded(prepared, below):
+        for tree in (prepared.pool / "trees").iterdir():
+            if (tree / "srv/index.html").exists():
+                damage(tree)
+        with discarded(prepared, above) as image, prepared.root(image.id) as root:
+            said = (root / "list").read_text()
+    assert "evil" not in said
+    assert said.endswith(str(source.parent))
 
 
 @pytest.mark.vm

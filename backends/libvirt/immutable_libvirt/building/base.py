@@ -18,11 +18,13 @@ LEFTOVERS = (
     "etc/.pwd.lock",
     "etc/apt/sources.list*",
     "etc/machine-id",
+    # Made by Debian's package: whoever wants ssh lets each instance make its own.
+    "etc/ssh/ssh_host_*_key*",
     "var/cache/apt/*",
     "var/cache/debconf/*-old",
     "var/cache/ldconfig/*",
     "var/lib/apt/*",
-    # Made by Debian's package: every instance would have the same private key.
+    # So are these: every instance would have the same private key.
     *(f"var/lib/cfengine3/{name}" for name in ("ppkeys/*", "randseed", "state/cf_*")),
     "var/lib/dbus/machine-id",
     "var/lib/dpkg/*-old",

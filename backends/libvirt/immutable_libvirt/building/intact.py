@@ -5,7 +5,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from immutable.model import Digest, digest_of
+from immutable_libvirt.building import erofs
 from immutable_libvirt.building.erofs import content_digest
+from immutable_libvirt.building.process import Output
+from immutable_libvirt.building.tree import walk
 from immutable_libvirt.durable import read
 from immutable_libvirt.pool import Pool
 
@@ -36,6 +39,39 @@ def kernel_is_intact(pool: Pool, content: Digest, *, fully: bool = False) -> boo
     return _is_intact(
         pool, content, files, lambda: kernel_digest(files) == content, fully=fully
     )
+
+
+def tree_is_intact(
+    pool: Pool, content: Digest, name: Digest, work: Path, *, on_output: Output
+) -> bool:
+    """Return whether an unpacked layer still makes the layer that it is of.
+
+    It is only made again where something in the tree was changed since it was last seen
+    whole: whatever changes a file, or what a directory holds, moves a ctime.
+
+    Args:
+        pool: where it is.
+        content: what its layer is named by.
+        name: of the tree.
+        work: a directory with room for the layer.
+        on_output: gets each line that is printed.
+    """
+    tree, again = pool.tree(name), work / "seen"
+    noted = (read(pool.seen(name)) or {}).get("stamps")
+    if noted == _tree_stamps(tree):
+        return True
+    erofs.make(tree, again, on_output=on_output)
+    whole = erofs.content_digest(again) == content
+    again.unlink()
+    if whole:
+        with suppress(OSError):
+            pool.note(pool.seen(name), {"stamps": _tree_stamps(tree)})
+    return whole
+
+
+def _tree_stamps(tree: Path) -> list[int]:
+    ctimes = [path.lstat().st_ctime_ns for path in (tree, *walk(tree))]
+    return [len(ctimes), max(ctimes)]
 
 
 def kernel_digest(files: Iterable[Path]) -> Digest:

@@ -21,6 +21,7 @@ from immutable_libvirt.building.resolving import names_of
 from immutable_libvirt.building.staging import Placed, Staging
 from immutable_libvirt.building.steps import Step, digest_now
 from immutable_libvirt.building.supply import Supply
+from immutable_libvirt.building.trees import require_intact
 from immutable_libvirt.config import LibvirtConfig
 from immutable_libvirt.durable import read
 from immutable_libvirt.pool import Pool
@@ -115,6 +116,15 @@ class Builder:
         trees = tuple(self.pool.tree(lower.name) for lower in reversed(below))
         if step.is_placed:
             return _placed(step, trees, work / "tree"), ()
+        for lower in below:
+            # What runs sees all of it, so all of it has to be what its digest says.
+            require_intact(
+                self.pool,
+                lower.content,
+                lower.name,
+                work,
+                on_output=self.supply.on_output,
+            )
         layer = step.layers[0]
         if isinstance(layer, Run) and layer.booted:
             return self._booted(layer, below, trees, work), ()

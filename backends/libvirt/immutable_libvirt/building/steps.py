@@ -9,7 +9,7 @@ from immutable.images.recipe import Recipe
 from immutable.model import Digest, digest_of
 from immutable_libvirt.building.staging import Placed
 
-FORMAT = 2
+FORMAT = 3
 """Raised when equal recipes would now give other layers than before."""
 
 _NONE = Digest("")
