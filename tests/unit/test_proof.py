@@ -18,6 +18,7 @@ from immutable.images.proof import (
     Root,
     decode,
     digest_of_check,
+    digest_of_checks,
     encode,
     failed,
     file,
@@ -31,7 +32,7 @@ from immutable.images.proof import (
 )
 from immutable.images.proof.checking import judged
 from immutable.images.proof.redaction import shown
-from immutable.model import Digest, VerdictStatus
+from immutable.model import Digest, VerdictStatus, digest_of
 
 PASSED, FAILED, UNDECIDED = VerdictStatus
 
@@ -174,6 +175,24 @@ def test_what_was_asked_is_part_of_the_proof(root):
         for checks in ([first], [first, second], [second, first], [first, first])
     }
     assert len(digests) == 4
+
+
+def test_what_was_asked_is_what_was_there_when_it_began(root, tmp_path):
+    """Tests that are written anew while they run are not what was asked for."""
+    place = tmp_path / "asked"
+    place.write_text("first")
+
+    class Sly(Says):
+        @property
+        def digest(self):
+            return digest_of(place.read_text())
+
+        def judge(self, target):
+            place.write_text("second")
+            return super().judge(target)
+
+    first = digest_of_checks([Sly()])
+    assert prove(IMAGE, [Sly()], root=root).checks == first
 
 
 def test_a_proof_is_kept_as_json(root):
