@@ -530,6 +530,20 @@ def test_an_answer_that_is_lost_is_written_once():
     assert len(store.records[STREAM]) == 1
 
 
+@pytest.mark.parametrize("error", [errors.LedgerReadOnly, errors.Ambiguous])
+def test_an_error_of_the_store_is_not_its_own_cause(error):
+    """Whoever follows the causes of it comes to an end."""
+    store, clock = MemoryStore(), FakeClock()
+
+    def refuse(stream, sequence):
+        raise error("full")
+
+    store.before_append = refuse
+    with pytest.raises(error) as found:
+        Shelf(store, clock).change(lambda _: revoked("one"))
+    assert found.value.__cause__ is not found.value
+
+
 def test_a_rival_who_never_stops_is_an_error_in_the_end():
     """Nobody tries for ever."""
     store, clock = MemoryStore(), FakeClock()

@@ -133,7 +133,9 @@ class Shelf:
         except SequenceTaken:
             raise
         except (BackendError, LedgerError) as exc:
-            raise doubts[0] if doubts else exc from exc
+            if not doubts or doubts[0] is exc:
+                raise
+            raise doubts[0] from exc
 
     def _is_stored(self, record: Record) -> bool:
         try:
