@@ -20,8 +20,9 @@ def listener(
     """Yield a listener that tells the caller and, when asked to, shows progress.
 
     Raises:
-        InvalidInput: the kind of progress is unknown.
+        InvalidInput: the kind of progress is unknown, or the listener is no function.
     """
+    _check_callable(on_event)
     with _display(progress) as show:
         tells = [_guarded(tell) for tell in (on_event, show) if tell is not None]
 
@@ -30,6 +31,12 @@ def listener(
                 tell(event)
 
         yield told
+
+
+def _check_callable(value: object) -> None:
+    if value is not None and not callable(value):
+        hint = "give a function of an event, as print without quotes"
+        raise InvalidInput(f"on_event {value!r:.80} cannot be called", hint=hint)
 
 
 def _guarded(tell: Callable[[Event], None]) -> Callable[[Event], None]:

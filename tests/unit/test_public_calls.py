@@ -186,6 +186,12 @@ def test_rich_progress_draws(service, world, capfd):
     assert "traffic" in capfd.readouterr().err
 
 
+def test_a_listener_that_is_no_function_is_refused(service, world):
+    """Before anything is done: its errors would only be logged."""
+    with pytest.raises(errors.InvalidInput, match="on_event 'print' cannot be called"):
+        immutable.deploy(service, world.image("one"), on_event="print")
+
+
 def test_an_unknown_progress_is_refused(service, world):
     """The kinds of progress are few."""
     with pytest.raises(errors.InvalidInput, match="progress"):

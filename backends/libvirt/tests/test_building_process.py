@@ -26,6 +26,16 @@ def test_a_failure_holds_the_last_lines() -> None:
     assert caught.value.message.splitlines()[1:] == [f"    {n}" for n in range(86, 101)]
 
 
+def test_a_message_holds_no_endless_line() -> None:
+    """The listener gets all of it; the error only its beginning."""
+    lines: list[str] = []
+    script = "head -c 100000 /dev/zero | tr '\\0' x; exit 3"
+    with pytest.raises(BuildFailed) as caught:
+        run(["sh", "-c", script], what="sh", on_output=lines.append)
+    assert len(lines[0]) == 100_000
+    assert len(caught.value.message) < 1000
+
+
 def test_what_ends_without_a_word_is_told_so() -> None:
     """A message points to no lines that are not there; a deadline can be longer."""
     with pytest.raises(BuildFailed, match="status 3; it printed nothing") as caught:

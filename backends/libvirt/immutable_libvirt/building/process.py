@@ -29,6 +29,7 @@ PLAIN = (
 """The environment of all that runs inside an image, in a chroot or booted."""
 
 _LAST_LINES = 15
+_LONGEST = 500
 _WHY = "the last lines say why; nothing of it was kept"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
@@ -106,7 +107,7 @@ def run(
     ):
         try:
             for line in process.stdout or ():
-                last.append(line.rstrip())
+                last.append(_cut(line.rstrip()))
                 on_output(line.rstrip())
         except BaseException:
             _kill(process)
@@ -179,6 +180,11 @@ def capture(argv: Sequence[str | Path], *, variables: Mapping[str, str]) -> str:
     if done.returncode:
         raise failed(str(argv[0]), done.returncode, done.stderr.splitlines())
     return done.stdout
+
+
+def _cut(line: str) -> str:
+    """Return a line that a message can hold: some tools write everything in one."""
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
 
 
 def failed(what: str, status: int, lines: Sequence[str]) -> BuildFailed:
