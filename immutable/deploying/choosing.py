@@ -2,9 +2,10 @@
 
 from immutable.deploying import admitting, looking
 from immutable.deploying.engine import Engine
-from immutable.errors import Revoked
+from immutable.errors import BackendError, Revoked
 from immutable.images.catalogue.state import Catalogue
 from immutable.images.demands import Demands
+from immutable.images.finding import check_same
 from immutable.ledger.goals import DeployGoal
 from immutable.ledger.records import Finished
 from immutable.ledger.state import FleetEntry, State
@@ -94,6 +95,21 @@ def admit(
     )
 
 
+def check_there(engine: Engine, image: Image) -> None:
+    """Refuse an image that is not what it was: what was tested is what is launched.
+
+    Raises:
+        Refused: other bytes are there under its id.
+        BackendError: it is gone.
+    """
+    there = looking.ask(engine, lambda: engine.backend.images.find(image.id))
+    if there is None:
+        raise BackendError(
+            f"image {image.id} is gone", hint="build it again from its recipe"
+        )
+    check_same(there, image)
+
+
 def admit_growth(
     engine: Engine,
     live: FleetEntry,
@@ -104,9 +120,11 @@ def admit_growth(
     """Refuse more instances of a revoked image; fewer of them are welcome.
 
     Raises:
-        Refused: as `admit`.
+        Refused: as `admit`, or it is not what it was.
+        BackendError: it is gone.
     """
     if size > live.size:
+        check_there(engine, live.release.image)
         admit(engine, live.release.image, deployment, override)
 
 

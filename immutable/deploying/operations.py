@@ -24,7 +24,6 @@ from immutable.errors import (
     StalePlan,
 )
 from immutable.images.catalogue.state import Catalogue
-from immutable.images.finding import check_same
 from immutable.ledger.goals import DeployGoal, HealGoal, ScaleGoal, TidyGoal
 from immutable.ledger.state import FleetEntry, State
 from immutable.model import (
@@ -142,6 +141,7 @@ def heal(
         )
         deployment = running.new_deployment(engine)
         image = live.release.image
+        choosing.check_there(engine, image)
         choosing.admit(engine, image, deployment, allow_revoked, standing=True)
         return running.run(engine, goal, deployment, timeout=timeout)
     except (Refused, BackendError, LedgerError) as exc:
@@ -232,14 +232,7 @@ def _make_live(
     options: Options,
     catalogue: Catalogue | None = None,
 ) -> Deployment:
-    wanted = wish.release.image.id
-    there = looking.ask(engine, lambda: engine.backend.images.find(wanted))
-    if there is None:
-        raise BackendError(
-            f"image {wish.release.image.id} is gone",
-            hint="build it again from its recipe",
-        )
-    check_same(there, wish.release.image)
+    choosing.check_there(engine, wish.release.image)
     deployment = running.new_deployment(engine)
     goal = admitting.goal_for(engine.service, state, wish, deployment)
     warnings = preflight(engine, state, goal)

@@ -262,6 +262,23 @@ def test_what_runs_goes_on_running_but_does_not_grow(lab, shop):
     assert revoking.overrides(ledger=shop) == ()
 
 
+@pytest.mark.parametrize("error", [errors.Refused, errors.BackendError])
+def test_only_what_was_tested_is_launched_beside_what_runs(lab, shop, error):
+    """Other bytes under the image's id, or none: neither scaled out nor healed."""
+    image = put(lab, "one")
+    immutable.deploy(shop, image, size=2).raise_for_outcome()
+    if error is errors.Refused:
+        lab._cloud.images["one"] = attrs.evolve(image, digest=digest_of("other"))
+    else:
+        del lab._cloud.images["one"]
+    assert isinstance(immutable.scale(shop, 3).error, error)
+    lab.kill_server(lab.servers()[0].id)
+    left = lab.servers()
+    assert isinstance(immutable.heal(shop).error, error)
+    assert lab.servers() == left
+    assert immutable.scale(shop, 1).is_live
+
+
 def test_an_override_is_explicit_and_journalled(lab, shop):
     """It names the deployment that it was for, and holds for healing that fleet."""
     image = put(lab, "one")
