@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     )
     from immutable.images.lock import Lock
     from immutable.images.recipe import Recipe
-    from immutable.imaging import attest, diff, rebuild, record, sbom, verify
+    from immutable.imaging import attest, diff, rebuild, recipe_of, record, sbom, verify
     from immutable.keeping import (
         adopt,
         destroy,
@@ -120,6 +120,7 @@ __all__ = [
     "promote",
     "prove",
     "rebuild",
+    "recipe_of",
     "record",
     "recover",
     "restore_ledger",
@@ -140,6 +141,7 @@ __all__ = [
 
 _MODULES = frozenset({"aio", "errors", "events"})
 _HOMES = {
+    "recipe_of": "immutable.imaging",
     "promote": "immutable.images.catalogue.channelling",
     "channel": "immutable.images.catalogue.channelling",
     "channels": "immutable.images.catalogue.channelling",

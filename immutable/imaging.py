@@ -3,14 +3,19 @@
 They are for backends that keep records of images; see `immutable.records`.
 """
 
+import os
+import tempfile
+from pathlib import Path
+
 from immutable import host, registry
 from immutable.display import listener
-from immutable.errors import UnknownImage
+from immutable.errors import InvalidInput, UnknownImage
 from immutable.events import OnEvent, Output
 from immutable.images import given
 from immutable.images.catalogue.opening import id_of
 from immutable.images.diffing import ImageDiff, diff_roots
 from immutable.images.finding import recorder
+from immutable.images.recipe import Recipe
 from immutable.images.record import ImageRecord, Rebuilt
 from immutable.images.sbom import sbom_of
 from immutable.images.signing import (
@@ -22,6 +27,7 @@ from immutable.images.signing import (
     provenance_of,
 )
 from immutable.images.signing import verify as verify_document
+from immutable.images.sources import layer_elsewhere, origin_elsewhere
 from immutable.model import Image, ImageId, Release
 from immutable.protocols import Backend
 from immutable.records import ImageRecords
@@ -39,6 +45,39 @@ def record(image: Which, *, backend: str | Backend) -> ImageRecord:
         Unsupported: the backend keeps no records.
     """
     return _record(_opened(backend), _id(image))
+
+
+def recipe_of(
+    image: Which,
+    *,
+    backend: str | Backend,
+    into: str | os.PathLike[str] | None = None,
+) -> Recipe:
+    """Return the recipe of an image of the past, to be branched or built again.
+
+    It is locked to what the image was made of. A branch of it keeps what it shares; the
+    rest is looked up by `Recipe.lock`.
+
+    Args:
+        image: an image, a release that ran it, or its id.
+        backend: where it was built.
+        into: a directory that is empty or not there, for the recipe's local files.
+
+    Raises:
+        UnknownImage: nothing is known of it.
+        InvalidInput: it has local files, and ``into`` is not given, or is not empty.
+        MissingFiles: a local file is kept nowhere any more.
+    """
+    records, which = _opened(backend), _id(image)
+    if into is None:
+        _check_no_files(_record(records, which))
+        with tempfile.TemporaryDirectory() as nothing:
+            return records.recipe(which, Path(nothing))
+    directory = Path(into).absolute()
+    directory.mkdir(parents=True, exist_ok=True)
+    if any(directory.iterdir()):
+        raise InvalidInput(f"{directory} is not empty", hint="name another directory")
+    return records.recipe(which, directory)
 
 
 def rebuild(
@@ -159,6 +198,18 @@ def _keep_sbom(records: ImageRecords, which: ImageId) -> bytes:
         bill = sbom_of(root, image=which, digest=digest, at=at, pins=pins)
     records.keep(which, "sbom.json", bill)
     return bill
+
+
+def _check_no_files(found: ImageRecord) -> None:
+    def refuse(source: Path, _exclude: tuple[str, ...]) -> Path:
+        raise InvalidInput(
+            f"the recipe of {found.image.id} has local files ({source})",
+            hint="say where they are to be laid out: into=",
+        )
+
+    origin_elsewhere(found.origin, refuse)
+    for layer in found.layers:
+        layer_elsewhere(layer, refuse)
 
 
 def _id(image: Which) -> ImageId:

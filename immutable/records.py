@@ -52,6 +52,19 @@ class ImageRecords(Protocol):
         """
         ...
 
+    def recipe(self, image: ImageId, into: Path) -> Recipe:
+        """Return the recipe of an image, bound to what the image was made of.
+
+        Given: ``into`` is an empty directory, for the recipe's local files.
+        Then: its layers and its lock are those of the record. It can be branched, and a
+        build of it makes the same image, for as long as the directory stays as it is.
+
+        Raises:
+            UnknownImage: nothing is known of the image.
+            MissingFiles: a local file is kept nowhere any more.
+        """
+        ...
+
     def rebuild(self, image: ImageId, *, on_output: Callable[[str], None]) -> Rebuilt:
         """Build an image again from its record alone.
 

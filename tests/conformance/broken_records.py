@@ -110,6 +110,29 @@ class LooksUpAgain(Over):
         return self.inner.lock(attrs.evolve(recipe, pins=None), on_output=on_output)
 
 
+class SpoilsFiles(Over):
+    def recipe(self, image, into):
+        found = self.inner.recipe(image, into)
+        for path in into.rglob("*"):
+            if path.is_file():
+                path.write_text("something else")
+        return found
+
+
+class ForgetsLayers(Over):
+    def recipe(self, image, into):
+        found = self.inner.recipe(image, into)
+        return attrs.evolve(found, layers=found.layers[-1:])
+
+
+class RecipesOfNobody(Over):
+    def recipe(self, image, into):
+        try:
+            return self.inner.recipe(image, into)
+        except UnknownImage as exc:
+            raise BackendError(f"no record of {image}") from exc
+
+
 class RebuildsSomethingElse(Over):
     def rebuild(self, image, *, on_output):
         found = self.inner.rebuild(image, on_output=on_output)
@@ -178,6 +201,7 @@ LISTED = "records: an image is listed while it is there"
 SAYS = "records: a record says what an image was made of"
 FAMILY = "records: an image knows its recipe and its parent"
 HOLDS = "records: a lock holds"
+RECIPE = "records: the recipe of an image makes it again"
 IDENTICAL = "records: a rebuilt image is identical"
 THERE_AGAIN = "records: a rebuilt image is there again if it was deleted"
 ANEW = "records: records and documents outlive the process"
@@ -211,6 +235,13 @@ DEFECTS = (
         "looks up what is locked",
         LooksUpAgain,
         "records: what is locked stays as it is",
+    ),
+    images("lays out other files", SpoilsFiles, RECIPE),
+    images("gives half a recipe", ForgetsLayers, RECIPE),
+    images(
+        "has a recipe of nobody's image",
+        RecipesOfNobody,
+        "records: the recipe of an unknown image is refused",
     ),
     images("rebuilds something else", RebuildsSomethingElse, IDENTICAL, THERE_AGAIN),
     images("rebuilds from the image itself", RebuildsInPlace, THERE_AGAIN),

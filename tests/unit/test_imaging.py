@@ -78,6 +78,24 @@ def test_a_historical_image_is_made_again(image: immutable.Image) -> None:
     assert open_backend(HERE).images.find(image.id) == image
 
 
+def test_an_image_of_the_past_can_be_branched(
+    image: immutable.Image, recipe: immutable.Recipe, tmp_path: Path
+) -> None:
+    """Its recipe comes back with its files, wherever those of today are."""
+    (tmp_path / "app" / "main").write_text("two")
+    found = imaging.recipe_of(image, backend=HERE, into=tmp_path / "old")
+    assert immutable.build(found, backend=HERE).digest == image.digest
+    assert immutable.build(recipe, backend=HERE).digest != image.digest
+    branch = found.with_(packages={"nginx": "1.22"})
+    assert branch.layers[0] != found.layers[0]
+    with pytest.raises(InvalidInput, match="is not empty"):
+        imaging.recipe_of(image, backend=HERE, into=tmp_path / "old")
+    with pytest.raises(InvalidInput, match="into="):
+        imaging.recipe_of(image, backend=HERE)
+    plain = immutable.build(immutable.Recipe.base("debian:12"), backend=HERE)
+    assert imaging.recipe_of(plain, backend=HERE).origin == "debian:12"
+
+
 def test_what_differs_between_two_images_is_named(
     image: immutable.Image, recipe: immutable.Recipe, tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ from immutable_libvirt.archive import Archive
 from immutable_libvirt.bootable import BootDisk, BootFiles
 from immutable_libvirt.building import collecting, packing
 from immutable_libvirt.building.boot import guest_key
+from immutable_libvirt.building.keeping import recipe_from
 from immutable_libvirt.building.kernel import COMMAND_LINE
 from immutable_libvirt.building.making import Made, Making, Workshop
 from immutable_libvirt.building.manifest import SCHEMA, Manifest, load, load_all
@@ -223,6 +224,18 @@ class LibvirtImages:
         self._archive.prepare()
         with Pool(self.pool).lock("pool", shared=True):
             return making.lock()
+
+    def recipe(self, image: ImageId, into: Path) -> Recipe:
+        """Return the recipe of an image, its local files laid out in a directory.
+
+        Raises:
+            UnknownImage: nothing is known of the image.
+            MissingFiles: a file is kept no more; names its hash.
+        """
+        found = read_record(self._archive, image)
+        if found is None:
+            raise _unknown(self.pool, image, "images.recipe")
+        return recipe_from(found, self._archive, into)
 
     def rebuild(self, image: ImageId, *, on_output: Callable[[str], None]) -> Rebuilt:
         """Build an image again from its record alone, using no layer that is there.

@@ -1,6 +1,8 @@
 """Cases of `immutable.records.ImageRecords`: images made again, documents, and sweeping."""
 
+import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
 
 from immutable.errors import UnknownImage
 from immutable.images.record import Kept
@@ -13,6 +15,7 @@ from immutable.testing.conformance.case import (
 from immutable.testing.conformance.suite import case, each, reopenable
 from immutable.testing.conformance.trial import Trial
 from immutable.testing.conformance.workshop import (
+    own_file,
     text_of,
     unknown,
     with_records,
@@ -31,6 +34,44 @@ def with_accidents(terms: Terms) -> Fit:
     if terms.subject.abandon is None:
         return not_applicable("the subject cannot let builds be killed")
     return with_records(terms)
+
+
+@case(
+    Part.RECORDS,
+    "the recipe of an image makes it again",
+    "ImageRecords.recipe: its layers and its lock are those of the record; it can be"
+    " branched, and a build of it makes the same image",
+    fit=with_records,
+)
+def recipe_again(t: Trial) -> None:
+    """Lose the files, have them laid out elsewhere, and build: there is nothing to do."""
+    with workshop(t) as shop, tempfile.TemporaryDirectory() as folder:
+        asked = shop.recipe()
+        image, said = shop.build(asked), text_of(asked)
+        shop.lose_files()
+        found = shop.records.recipe(image.id, Path(folder))
+        t.expect(text_of(found) == said, said, text_of(found))
+        t.expect(own_file(found).target == own_file(asked).target, "its place", found)
+        again = shop.build(found)
+        t.expect(again.digest == image.digest, f"digest {image.digest}", again)
+        branch = shop.build(found.service("more", "/bin/true"))
+        t.expect(branch.digest != image.digest, "another image", branch)
+
+
+@case(
+    Part.RECORDS,
+    "the recipe of an unknown image is refused",
+    "ImageRecords.recipe: raises UnknownImage where nothing is known of the image",
+    fit=with_records,
+)
+def unknown_recipe(t: Trial) -> None:
+    """Ask for what nobody has made."""
+    with workshop(t) as shop, tempfile.TemporaryDirectory() as folder:
+        t.refused(
+            lambda: shop.records.recipe(unknown(t), Path(folder)),
+            UnknownImage,
+            what="the recipe of what nobody knows",
+        )
 
 
 @case(

@@ -19,7 +19,7 @@ from immutable.testing.gate import Gate
 from immutable.testing.memory.adopting import image_of
 from immutable.testing.memory.archive import Archive
 from immutable.testing.memory.laying import Laying
-from immutable.testing.memory.making import made_again, record_of
+from immutable.testing.memory.making import made_again, recipe_from, record_of
 from immutable.testing.memory.pinning import lock_of
 from immutable.testing.memory.rooting import lay_image
 from immutable.testing.scheduling import EPOCH, Killed
@@ -79,6 +79,13 @@ class MemoryImages(SimulatedImages):
         for entry in lock.entries:
             on_output(f"{entry.what}: {', '.join(pin.file for pin in entry.pins)}")
         return self._gate.read("images.lock", recipe.digest, look=lambda _: lock)
+
+    def recipe(self, image: ImageId, into: Path) -> Recipe:
+        """Return the recipe of an image, its files written into a directory."""
+        record = self.record(image)
+        if record is None:
+            raise _unknown(image)
+        return recipe_from(record, self._archive, into)
 
     def rebuild(self, image: ImageId, *, on_output: Callable[[str], None]) -> Rebuilt:
         """Make an image again from what is kept, and put it back where it was gone."""

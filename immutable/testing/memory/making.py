@@ -45,13 +45,18 @@ def record_of(recipe: Recipe, archive: Archive) -> ImageRecord:
     )
 
 
-def made_again(record: ImageRecord, archive: Archive, into: Path) -> Rebuilt:
-    """Return what comes of a record and of what is kept, written into a directory."""
+def recipe_from(record: ImageRecord, archive: Archive, into: Path) -> Recipe:
+    """Return the recipe of a record, its files written into a directory."""
     origin, layers = archive.put_out(record.origin, record.layers, into)
     recipe = Recipe(origin=origin, layers=layers)
-    if recipe.digest != record.image.recipe:
-        recipe = recipe.locked(record.lock)
-    found = record_of(recipe, archive)
+    if recipe.digest == record.image.recipe:
+        return recipe
+    return recipe.locked(record.lock)
+
+
+def made_again(record: ImageRecord, archive: Archive, into: Path) -> Rebuilt:
+    """Return what comes of a record and of what is kept, written into a directory."""
+    found = record_of(recipe_from(record, archive, into), archive)
     differences = tuple(
         Difference(layer=old.what, expected=old.content, found=new.content)
         for old, new in zip(record.built, found.built, strict=True)
