@@ -79,6 +79,8 @@ class Images(Protocol):
     def build(self, recipe: Recipe, *, on_output: Callable[[str], None]) -> Image:
         """Build a recipe and return its image. Called only if `Capabilities.builds_images`.
 
+        Given: where ``recipe.pins`` is there, it has an entry for the base and for each
+        layer that needs packages; `immutable.build` refuses others.
         Then: `find` returns it, whole; no failed or killed build is ever found.
         Again: a recipe of the same digest is returned unbuilt; two at once build once.
 

@@ -7,6 +7,7 @@ from immutable import host, registry
 from immutable.errors import InvalidInput, Refused, UnknownImage, Unsupported
 from immutable.events import OnEvent, Output
 from immutable.images.lock import Lock
+from immutable.images.locking import check_locked
 from immutable.images.recipe import Recipe
 from immutable.model import Image, ImageId
 from immutable.protocols import Backend
@@ -68,7 +69,7 @@ def build_image(backend: Backend, recipe: Recipe, tell: OnEvent | None) -> Image
     """Return a recipe's image, telling each line that its build prints.
 
     Raises:
-        InvalidInput: it is no recipe.
+        InvalidInput: it is no recipe, or is bound to a lock that lacks what it needs.
         Unsupported: the backend does not build images.
         BackendError: the build failed, or there is no room for it.
     """
@@ -78,6 +79,7 @@ def build_image(backend: Backend, recipe: Recipe, tell: OnEvent | None) -> Image
             f"{backend.name} builds no images (capability: builds_images)",
             hint="deploy an image id",
         )
+    check_locked(recipe)
     here = host.of(backend)
 
     def said(line: str) -> None:

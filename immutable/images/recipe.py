@@ -367,7 +367,7 @@ class Recipe:
         return lock_recipe(self, backend)
 
     def locked(self, lock: Lock) -> "Recipe":
-        """Return the recipe bound to a lock: nothing in it is looked up anew."""
+        """Return the recipe bound to a lock: builds look up nothing, or are refused."""
         return attrs.evolve(self, pins=given.lock(lock))
 
     def keys(self) -> tuple[Digest, ...]:

@@ -273,3 +273,27 @@ def test_one_where_several_are_meant_is_told_so(
     with pytest.raises(InvalidInput, match="has an address") as caught:
         loose.channels(ledger=tmp_path / "ledger.db")
     assert f"sqlite:///{tmp_path / 'ledger.db'}" in caught.value.hint
+
+
+def test_a_locked_recipe_is_never_resolved_anew(tmp_path: Path) -> None:
+    """A lock of another recipe, or of what it was, is refused; locking again mends it."""
+    (tmp_path / "app").write_text("one")
+    base = immutable.Recipe.base("debian:12")
+    recipe = base.files(tmp_path / "app", "/app").packages("nginx").run("true")
+    locked = recipe.locked(recipe.lock(backend=HERE))
+    first = immutable.build(locked, backend=HERE)
+    for other in (
+        base.packages("curl").locked(recipe.lock(backend=HERE)),
+        recipe.locked(immutable.Lock()),
+        locked.packages("curl"),
+        base.python("3.11").locked(recipe.lock(backend=HERE)).with_(python="3.13"),
+    ):
+        with pytest.raises(InvalidInput, match="the lock has nothing of") as caught:
+            immutable.build(other, backend=HERE)
+        assert "recipe.lock(" in caught.value.hint
+        immutable.build(other.locked(other.lock(backend=HERE)), backend=HERE)
+    (tmp_path / "app").write_text("two")
+    with pytest.raises(InvalidInput, match="nothing of 'packages nginx', as it is now"):
+        immutable.deploy(shop(), locked)
+    (tmp_path / "app").write_text("one")
+    assert immutable.build(locked.run("true"), backend=HERE) != first
