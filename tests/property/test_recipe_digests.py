@@ -269,7 +269,7 @@ def test_what_an_image_boots_by_counts_for_the_whole() -> None:
 
 def test_a_lock_reads_what_it_wrote() -> None:
     """A lock goes to a file and back; anything else is no lock."""
-    entry = Entry(layer=Digest("ab"), what="base", pins=(_pin("p", "0"),))
+    entry = Entry(layer=Digest("ab"), what="base", pins=(_pin("p", "0" * 64),))
     lock = Lock(entries=(entry,))
     assert Lock.from_json(lock.to_json()) == lock
     for text in ("", "[]", "{}", '{"schema": 1}', '{"schema": 9, "entries": []}'):
