@@ -17,7 +17,7 @@ from immutable.deploying.engine import Engine
 from immutable.deploying.entering import load
 from immutable.deploying.rules import POLL
 from immutable.deploying.view import spec_of
-from immutable.errors import Cancelled, NotReady
+from immutable.errors import Cancelled, ImmutableError, NotReady
 from immutable.ledger.state import FleetEntry, FleetStatus
 from immutable.model import (
     DeploymentId,
@@ -66,9 +66,20 @@ def booted(engine: Engine, image: Image, *, ttl: timedelta) -> Iterator[Instance
         looking.ask(engine, lambda: engine.backend.preflight(need))
         _launch(engine, spec, id_)
         yield _running(engine, spec.name)
-    finally:
-        _retire(engine, spec.name, id_)
-        end_lease(engine, spec.name)
+    except BaseException as exc:
+        _clear_after(exc, engine, spec.name, id_)
+        raise
+    _clear(engine, spec.name, id_)
+
+
+def _clear_after(
+    exc: BaseException, engine: Engine, fleet: FleetName, id_: DeploymentId
+) -> None:
+    """Take everything away; what cannot be is said beside the error, not instead of it."""
+    try:
+        _clear(engine, fleet, id_)
+    except ImmutableError as left:
+        exc.add_note(f"{fleet} is left over, sweep() takes it away: {left}")
 
 
 def _spec(
@@ -103,10 +114,11 @@ def _launch(engine: Engine, spec: FleetSpec, id_: DeploymentId) -> None:
     looking.ask(engine, lambda: launch(spec, token=token), limit=_SLOW)
 
 
-def _retire(engine: Engine, fleet: FleetName, id_: DeploymentId) -> None:
+def _clear(engine: Engine, fleet: FleetName, id_: DeploymentId) -> None:
     token = token_of(engine.journal.found_identity(), id_, "retire", fleet)
     retire = engine.backend.fleets.retire
     looking.ask(engine, lambda: retire(fleet, token=token), limit=_SLOW)
+    end_lease(engine, fleet)
 
 
 def _running(engine: Engine, fleet: FleetName) -> Instance:
