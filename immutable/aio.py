@@ -13,6 +13,7 @@ from typing import ParamSpec, TypeVar
 from immutable import api, bisecting, imaging, keeping, proving, replacing, retaining
 from immutable.host import Stop
 from immutable.images.catalogue import channelling, revoking
+from immutable.images.finding import lock_recipe
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -70,6 +71,7 @@ rollback = _stoppable(api.rollback)
 scale = _stoppable(api.scale)
 heal = _stoppable(api.heal)
 watch = _stoppable(keeping.watch)
+lock = _reading(lock_recipe)
 record = _reading(imaging.record)
 recipe_of = _reading(imaging.recipe_of)
 rebuild = _reading(imaging.rebuild)

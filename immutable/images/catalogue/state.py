@@ -87,6 +87,12 @@ class Catalogue:
         """Return an image's mark, or None when it has none."""
         return next((m for m in self.marks if m.image == image), None)
 
+    def knows(self, image: ImageId) -> bool:
+        """Return whether any record that counts is about an image."""
+        entries = (*self.revocations, *self.overrides, *self.leases, *self.marks)
+        named = {entry.image for entry in entries}
+        return image in named | {channel.image.id for channel in self.channels}
+
     def is_overridden(self, image: ImageId, service: ServiceName) -> bool:
         """Return whether a deployment of this service was allowed to launch the image."""
         return any(o.image == image and o.service == service for o in self.overrides)
