@@ -22,6 +22,13 @@ VENV = PurePosixPath("/opt/venv")
 Pairs = tuple[tuple[str, str], ...]
 
 
+def _deadline(value: timedelta | str) -> timedelta:
+    found = duration(value)
+    if not found:
+        raise InvalidInput("nothing ends in no time", hint="leave out the deadline")
+    return found
+
+
 @attrs.frozen(kw_only=True)
 class Packages:
     """Packages of the base's own distribution, installed with their dependencies."""
@@ -69,7 +76,7 @@ class Run:
     command: str
     network: bool = False
     booted: bool = False
-    deadline: timedelta = attrs.field(default=DEADLINE, converter=duration)
+    deadline: timedelta = attrs.field(default=DEADLINE, converter=_deadline)
 
     def digest(self, parent: Digest) -> Digest:
         """Return the layer's digest upon its parent."""
@@ -173,7 +180,7 @@ class Ansible:
     playbook: str
     variables: Pairs = attrs.field(default=(), converter=pairs)
     network: bool = False
-    deadline: timedelta = attrs.field(default=DEADLINE, converter=duration)
+    deadline: timedelta = attrs.field(default=DEADLINE, converter=_deadline)
 
     def digest(self, parent: Digest) -> Digest:
         """Return the layer's digest upon its parent.
@@ -195,7 +202,7 @@ class Puppet:
     manifest: str
     facts: Pairs = attrs.field(default=(), converter=pairs)
     network: bool = False
-    deadline: timedelta = attrs.field(default=DEADLINE, converter=duration)
+    deadline: timedelta = attrs.field(default=DEADLINE, converter=_deadline)
 
     def digest(self, parent: Digest) -> Digest:
         """Return the layer's digest upon its parent.
@@ -214,7 +221,7 @@ class Cfengine:
     policy: str
     classes: tuple[str, ...] = ()
     network: bool = False
-    deadline: timedelta = attrs.field(default=DEADLINE, converter=duration)
+    deadline: timedelta = attrs.field(default=DEADLINE, converter=_deadline)
 
     def digest(self, parent: Digest) -> Digest:
         """Return the layer's digest upon its parent.
@@ -238,7 +245,7 @@ class Chef:
     run_list: str
     attributes: Pairs = attrs.field(default=(), converter=pairs)
     network: bool = False
-    deadline: timedelta = attrs.field(default=DEADLINE, converter=duration)
+    deadline: timedelta = attrs.field(default=DEADLINE, converter=_deadline)
 
     def digest(self, parent: Digest) -> Digest:
         """Return the layer's digest upon its parent.

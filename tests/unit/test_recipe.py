@@ -286,3 +286,9 @@ def test_another_base_alone_says_which_python_it_has() -> None:
         recipe.with_(base="debian:13")
     assert '.with_(base="debian:13", python="3.13")' in caught.value.hint
     assert recipe.with_(base="debian:13", python="3.13").origin == "debian:13"
+
+
+def test_a_deadline_leaves_some_time() -> None:
+    """With none at all, every build would fail in the end."""
+    with pytest.raises(InvalidInput, match="in no time"):
+        BASE.run("true", deadline="0s")
