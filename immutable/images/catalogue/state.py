@@ -89,9 +89,11 @@ class Catalogue:
 
     def knows(self, image: ImageId) -> bool:
         """Return whether any record that counts is about an image."""
-        entries = (*self.revocations, *self.overrides, *self.leases, *self.marks)
-        named = {entry.image for entry in entries}
-        return image in named | {channel.image.id for channel in self.channels}
+        named = {channel.image.id for channel in self.channels}
+        named |= {entry.image for entry in self.revocations}
+        named |= {entry.image for entry in self.overrides}
+        named |= {entry.image for entry in self.leases}
+        return image in named | {entry.image for entry in self.marks}
 
     def is_overridden(self, image: ImageId, service: ServiceName) -> bool:
         """Return whether a deployment of this service was allowed to launch the image."""
