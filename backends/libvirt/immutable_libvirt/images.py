@@ -15,7 +15,7 @@ from immutable.images.record import ImageRecord, Kept, Rebuilt
 from immutable.model import Digest, Image, ImageId, digest_of
 from immutable_libvirt.archive import Archive
 from immutable_libvirt.bootable import BootDisk, BootFiles
-from immutable_libvirt.building import collecting, packing
+from immutable_libvirt.building import collecting, packing, steps
 from immutable_libvirt.building.boot import guest_key
 from immutable_libvirt.building.keeping import recipe_from
 from immutable_libvirt.building.kernel import COMMAND_LINE
@@ -370,7 +370,7 @@ def _disk_index(recipe: Digest) -> Digest:
 def _index(making: Making) -> Digest:
     """Return the digest of all that leads to an image, this library's part included."""
     guest = guest_key(making.ground.codename)
-    return digest_of("libvirt recipe", guest, COMMAND_LINE, making.digest)
+    return digest_of("libvirt recipe", steps.FORMAT, guest, COMMAND_LINE, making.digest)
 
 
 def _indexed(pool: Pool, index: Path) -> Manifest | None:

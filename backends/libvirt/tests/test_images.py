@@ -347,3 +347,19 @@ def test_a_killed_build_leaves_nothing(images: LibvirtImages, tmp_path: Path) ->
 def _running(pattern: str) -> bool:
     found = subprocess.run(["pgrep", "-f", pattern], stdout=-3, check=False)
     return found.returncode == 0
+
+
+@pytest.mark.vm
+def test_another_format_of_layers_is_made_anew(
+    copied: LibvirtImages, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an earlier version made of a recipe is not what this one would make."""
+    base = copied.build(Recipe.base("debian:12"), on_output=print)
+    recipe = Recipe.on(base).files(source, "/srv")
+    image = copied.build(recipe, on_output=print)
+    made = set((copied.pool / "builds").iterdir())
+    assert copied.build(recipe, on_output=print) == image
+    assert set((copied.pool / "builds").iterdir()) == made
+    monkeypatch.setattr("immutable_libvirt.building.steps.FORMAT", 0)
+    assert copied.build(recipe, on_output=print).digest == image.digest
+    assert set((copied.pool / "builds").iterdir()) > made
