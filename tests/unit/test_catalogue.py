@@ -696,11 +696,3 @@ def test_several_at_once_lose_nothing(tmp_path):
     for number in range(4):
         mine = [name for name in names if name.startswith(f"i{number}-")]
         assert mine == [f"i{number}-{each}" for each in range(10)]
-
-
-def test_an_id_that_nobody_has_heard_of_is_not_revoked(shop):
-    """It is mistyped; what is meant would go on being launched."""
-    with pytest.raises(errors.UnknownImage, match="img-typo"):
-        revoking.revoke("img-typo", "CVE-1", ledger=shop)
-    image = immutable.build(immutable.Recipe.base("debian:12"), backend=shop.backend)
-    assert revoking.revoke(image.id, "CVE-1", ledger=shop).image == image.id

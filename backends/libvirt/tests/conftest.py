@@ -164,7 +164,9 @@ def base_alone(images: LibvirtImages, place: Path) -> LibvirtImages:
     subprocess.run(
         ["cp", "--archive", kept / "records" / image.id, records], check=True
     )
-    return LibvirtImages(pool=pool.root)
+    alone = LibvirtImages(pool=pool.root)
+    alone.sweep()  # notes on what was not copied
+    return alone
 
 
 @pytest.fixture

@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 from process_tools import backend_in, recipe_of
 
-from immutable.errors import BuildFailed, MissingFiles, PermissionDenied, Unsupported
+from immutable.errors import (
+    BuildFailed,
+    InvalidInput,
+    MissingFiles,
+    PermissionDenied,
+    Unsupported,
+)
 from immutable.images.recipe import Recipe
 from immutable.model import ImageId
 from immutable.urls import Url
@@ -96,18 +102,22 @@ def test_files_that_change_meanwhile_are_not_published(
 
 
 def test_no_link_leads_out_of_an_image(backend: ProcessBackend, place: Path) -> None:
-    """What a link leads to is copied; nothing is ever written through one."""
+    """One that would is refused; through one that stays inside, only copies are written."""
     outside, tree, more = place / "outside", place / "tree", place / "more"
-    for path in (outside, tree, more / "in"):
+    for path in (outside, tree / "inside", more / "in"):
         path.mkdir(parents=True)
-    (outside / "secret").write_text("kept")
-    (tree / "in").symlink_to(outside)
     (more / "in" / "secret").write_text("written")
+    (tree / "in").symlink_to(outside)
     recipe = BASE.files(tree, "/").files(more, "/").service("a", "/bin/true")
+    with pytest.raises(InvalidInput, match="out of the tree"):
+        backend.images.build(recipe, on_output=silent)
+    (tree / "in").unlink()
+    (tree / "in").symlink_to("inside")
     image = backend.images.build(recipe, on_output=silent)
     root = backend.images.directory / image.id / "root"
-    assert (outside / "secret").read_text() == "kept"
     assert (root / "in/secret").read_text() == "written"
+    assert not list(outside.iterdir())
+    assert not list((tree / "inside").iterdir())
 
 
 def test_layers_in_each_others_way_fail(backend: ProcessBackend, place: Path) -> None:

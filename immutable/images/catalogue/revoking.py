@@ -1,8 +1,8 @@
 """Revocations: what is launched no more, nor anything that was built upon it."""
 
-from immutable.errors import InvalidInput, UnknownImage
+from immutable.errors import InvalidInput
 from immutable.images.catalogue.lineage import digests_of
-from immutable.images.catalogue.opening import Ledger, Opened, id_of, open_catalogue
+from immutable.images.catalogue.opening import Ledger, id_of, open_catalogue
 from immutable.images.catalogue.records import Revoked, Unrevoked
 from immutable.images.catalogue.state import Catalogue, Override, Revocation
 from immutable.images.catalogue.wording import check_given_reason
@@ -32,13 +32,11 @@ def revoke(
 
     Raises:
         InvalidInput: it is no image, or the reason cannot be read.
-        UnknownImage: neither the backend nor the catalogue has ever heard of this id.
         LedgerError, BackendError: one of them cannot be reached.
     """
     why, wanted = check_given_reason(reason), id_of(image)
     opened = open_catalogue(ledger, backend)
     digests = _digests(image, opened.backend)
-    _check_known(image, opened, digests)
 
     def decide(now: Catalogue) -> Revoked | None:
         known = now.revocation(wanted)
@@ -52,20 +50,6 @@ def revoke(
     if after is None:
         raise AssertionError("what was revoked is not")
     return after
-
-
-def _check_known(
-    image: Image | str, opened: Opened, digests: frozenset[Digest]
-) -> None:
-    """Refuse an id of which nobody knows anything: it is likely mistyped."""
-    if isinstance(image, Image) or digests or opened.backend is None:
-        return
-    if opened.shelf.load().knows(id_of(image)):
-        return
-    raise UnknownImage(
-        f"nothing is known of image {image!r}",
-        hint="check the id; one that is gone is revoked by its Image: status().release.image",
-    )
 
 
 def _digests(image: Image | str, backend: Backend | None) -> frozenset[Digest]:

@@ -87,14 +87,6 @@ class Catalogue:
         """Return an image's mark, or None when it has none."""
         return next((m for m in self.marks if m.image == image), None)
 
-    def knows(self, image: ImageId) -> bool:
-        """Return whether any record that counts is about an image."""
-        named = {channel.image.id for channel in self.channels}
-        named |= {entry.image for entry in self.revocations}
-        named |= {entry.image for entry in self.overrides}
-        named |= {entry.image for entry in self.leases}
-        return image in named | {entry.image for entry in self.marks}
-
     def is_overridden(self, image: ImageId, service: ServiceName) -> bool:
         """Return whether a deployment of this service was allowed to launch the image."""
         return any(o.image == image and o.service == service for o in self.overrides)

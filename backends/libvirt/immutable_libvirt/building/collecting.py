@@ -59,7 +59,7 @@ def _unknown(pool: Pool) -> Iterator[Path]:
         ("disks", disks),
         ("kernels", told),
         ("layers", told),
-        ("seen", told | disks),
+        ("seen", told | disks | trees),
         ("trees", trees),
     ):
         for path in (pool.root / directory).glob("*"):
@@ -89,6 +89,7 @@ def _collect(pool: Pool, unused: set[Digest]) -> None:
             # What it was resolved to: built again, it is resolved again.
             pool.build(Digest(str(note.get("pins")))).unlink(missing_ok=True)
             shutil.rmtree(pool.tree(Digest(path.stem)), ignore_errors=True)
+            pool.seen(Digest(path.stem)).unlink(missing_ok=True)
     for content in unused:
         pool.layer(content).unlink(missing_ok=True)
         pool.seen(content).unlink(missing_ok=True)
