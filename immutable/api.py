@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from immutable import calling, registry
+from immutable.calling import Wanted, Watch
 from immutable.deploying import operations
-from immutable.deploying.interrupting import Asked, uninterrupted
+from immutable.deploying.interrupting import Asked
 from immutable.display import listener
 from immutable.durations import duration
 from immutable.events import OnEvent
@@ -113,15 +114,9 @@ def deploy(  # noqa: PLR0913 - each is a keyword of its own
     Raises:
         InvalidInput: an argument that cannot work; nothing was touched.
     """
-    asked = Asked(cancel)
-    with listener(on_event, progress) as tell:
-        if isinstance(service, Plan):
-            return calling.deploy_plan(service, image, tell, asked)
-        options = calling.options_of(
-            service, config, size, strategy, validators, timeout, allow_revoked
-        )
-        engine = calling.opened(service, options, tell, asked)
-        return calling.deploy_image(engine, image, options, asked)
+    wanted = Wanted(config, size, strategy, validators, timeout, allow_revoked)
+    watch = Watch(on_event, cancel, progress)
+    return calling.deploy(service, image, wanted, watch)
 
 
 def plan(
@@ -152,9 +147,8 @@ def plan(
         >>> found.peak_instances
         3
     """
-    options = calling.options_of(
-        service, config, size, strategy, validators, timeout, allow_revoked
-    )
+    wanted = Wanted(config, size, strategy, validators, timeout, allow_revoked)
+    options = wanted.options(service)
     engine = calling.opened(service, options, None, Asked(None))
     return operations.plan(engine, find_image(engine.backend, image, None), options)
 
@@ -201,15 +195,9 @@ def rollback(
     Raises:
         UnknownRelease: there is no such release, or none to go back to.
     """
-    asked = Asked(cancel)
-    with listener(on_event, progress) as tell:
-        options = calling.options_of(
-            service, None, size, strategy, validators, timeout, allow_revoked
-        )
-        engine = calling.opened(service, options, tell, asked)
-        return uninterrupted(
-            engine.host, lambda: operations.rollback(engine, to, options), asked
-        )
+    wanted = Wanted(None, size, strategy, validators, timeout, allow_revoked)
+    watch = Watch(on_event, cancel, progress)
+    return calling.rollback(service, to, wanted, watch)
 
 
 def scale(
@@ -241,9 +229,7 @@ def scale(
     limit = None if timeout is None else duration(timeout)
     return calling.work_on(
         service,
-        on_event,
-        cancel,
-        progress,
+        Watch(on_event, cancel, progress),
         lambda e: operations.scale(e, size, timeout=limit, allow_revoked=why),
     )
 
@@ -273,9 +259,7 @@ def heal(
     why = check_reason(allow_revoked)
     return calling.work_on(
         service,
-        on_event,
-        cancel,
-        progress,
+        Watch(on_event, cancel, progress),
         lambda e: operations.heal(e, timeout=limit, allow_revoked=why),
     )
 

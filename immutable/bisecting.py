@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import attrs
 
-from immutable.calling import work_on
+from immutable.calling import Watch, work_on
 from immutable.deploying import admitting
 from immutable.deploying.engine import Engine
 from immutable.deploying.entering import is_leased, load
@@ -63,17 +63,14 @@ def bisect(
 ) -> Bisection:
     """Find the first bad release between a good one and a bad one.
 
-    Each release in the middle is launched as a small fleet of its own and judged on the
-    preview route: production is not touched. What is undecided is passed over, as are
-    images that are gone or revoked. Nothing that is the same but for its number is tried
-    twice. A killed search leaves what `sweep` takes away.
+    Releases in the middle are launched as small fleets, off production. What is undecided,
+    gone or revoked is passed over. A killed search leaves what `sweep` takes away.
 
     Args:
         service: whose history.
         good: the number of a release that works.
         bad: the number of a later one that does not; both are believed.
-        check: any validator: True or passed is good, False or failed is bad, None is
-            undecided. It is given a `Target` on the preview route.
+        check: any validator, asked of a `Target` on the preview route.
         size: instances in each trial.
         ttl: after this the tags of a trial say that it is over.
         on_event: gets a `Judged` for each trial, in order.
@@ -85,19 +82,24 @@ def bisect(
         InvalidInput: the arguments cannot be meant, or both releases are the same.
         UnknownRelease: there is no such release.
         Unsupported: the switch has no preview route, or compares nothing.
-        Contention: a deployment is in progress.
-        Cancelled: the caller asked to stop; what was tried is taken away.
+        Contention, Cancelled: a deployment is in progress; the caller asked to stop.
         LedgerError, BackendError: something cannot be reached.
     """
+    wish = _wish(check, size, ttl, allow_revoked)
+    work = functools.partial(_search, good=good, bad=bad, wish=wish)
+    return work_on(service, Watch(on_event, cancel, progress), work)
+
+
+def _wish(
+    check: Validator, size: int, ttl: timedelta | str, allow_revoked: str | None
+) -> Wish:
     (judge,) = check_validators((check,))
-    wish = Wish(
+    return Wish(
         check=judge,
         size=check_size(size),
         ttl=duration(ttl),
         allow_revoked=check_reason(allow_revoked),
     )
-    work = functools.partial(_search, good=good, bad=bad, wish=wish)
-    return work_on(service, on_event, cancel, progress, work)
 
 
 def _search(engine: Engine, good: int, bad: int, wish: Wish) -> Bisection:

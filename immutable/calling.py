@@ -1,8 +1,11 @@
 """From a call's arguments to an engine that works: what the verbs have in common."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TypeVar
+
+import attrs
 
 from immutable.deploying import looking, operations, running
 from immutable.deploying.engine import Engine
@@ -35,16 +38,24 @@ from immutable.strategies import Strategy
 _T = TypeVar("_T")
 
 
-def work_on(
-    service: Service,
-    on_event: OnEvent | None,
-    cancel: Stop | None,
-    progress: bool | str,  # noqa: FBT001 - passed on as it was given
-    work: Callable[[Engine], _T],
-) -> _T:
+@attrs.frozen
+class Watch:
+    """Who hears of a call, who may stop it, and how its progress is shown."""
+
+    on_event: OnEvent | None
+    cancel: Stop | None
+    progress: bool | str
+
+    @contextmanager
+    def begun(self) -> Iterator[tuple[OnEvent, Asked]]:
+        """Yield whom to tell of events, and what asks to stop, while the call lasts."""
+        with listener(self.on_event, self.progress) as tell:
+            yield tell, Asked(self.cancel)
+
+
+def work_on(service: Service, watch: Watch, work: Callable[[Engine], _T]) -> _T:
     """Open a service's parts and work on them to the work's own end."""
-    asked = Asked(cancel)
-    with listener(on_event, progress) as tell:
+    with watch.begun() as (tell, asked):
         engine = open_engine(service, tell=tell, stop=asked)
         return uninterrupted(engine.host, lambda: work(engine), asked)
 
@@ -62,31 +73,32 @@ def opened(
     return with_validators(engine, options.validators, options.strategy)
 
 
-def options_of(
-    service: Service,
-    config: Mapping[str, str] | None,
-    size: int | None,
-    strategy: Strategy | None,
-    validators: Iterable[Validator] | None,
-    timeout: timedelta | str | None,
-    allow_revoked: str | None,
-) -> Options:
-    """Return what a call was given, checked, with the service's own where it was not.
+@attrs.frozen
+class Wanted:
+    """What one call was given, as it was given; None stands for the service's own."""
 
-    Raises:
-        InvalidInput: one of them cannot work.
-    """
-    service = check_service(service)
-    return Options(
-        configuration=pairs(_checked(config or {})),
-        size=None if size is None else check_size(size),
-        strategy=strategy or service.strategy,
-        validators=service.validators
-        if validators is None
-        else check_validators(validators),
-        timeout=None if timeout is None else duration(timeout),
-        allow_revoked=check_reason(allow_revoked),
-    )
+    config: Mapping[str, str] | None
+    size: int | None
+    strategy: Strategy | None
+    validators: Iterable[Validator] | None
+    timeout: timedelta | str | None
+    allow_revoked: str | None
+
+    def options(self, service: Service) -> Options:
+        """Return it checked, with the service's own where nothing was given.
+
+        Raises:
+            InvalidInput: something cannot work.
+        """
+        service, given = check_service(service), self.validators
+        return Options(
+            configuration=pairs(_checked(self.config or {})),
+            size=None if self.size is None else check_size(self.size),
+            strategy=self.strategy or service.strategy,
+            validators=service.validators if given is None else check_validators(given),
+            timeout=None if self.timeout is None else duration(self.timeout),
+            allow_revoked=check_reason(self.allow_revoked),
+        )
 
 
 def _checked(config: Mapping[str, str]) -> Mapping[str, str]:
@@ -99,7 +111,23 @@ def _checked(config: Mapping[str, str]) -> Mapping[str, str]:
     return config
 
 
-def deploy_image(
+def deploy(
+    service: Service | Plan, image: Subject | None, wanted: Wanted, watch: Watch
+) -> Deployment:
+    """Deploy an image, or what a plan was made for.
+
+    Raises:
+        InvalidInput: something that was given cannot work.
+    """
+    with watch.begun() as (tell, asked):
+        if isinstance(service, Plan):
+            return _deploy_plan(service, image, tell, asked)
+        options = wanted.options(service)
+        engine = opened(service, options, tell, asked)
+        return _deploy_image(engine, image, options, asked)
+
+
+def _deploy_image(
     engine: Engine, subject: Subject | None, options: Options, asked: Asked
 ) -> Deployment:
     """Find or build the image, then deploy it; look at the switch before a long build."""
@@ -115,14 +143,9 @@ def deploy_image(
     )
 
 
-def deploy_plan(
+def _deploy_plan(
     made: Plan, image: Subject | None, tell: OnEvent, asked: Asked
 ) -> Deployment:
-    """Deploy what a plan was made for, unless the world has moved since.
-
-    Raises:
-        InvalidInput: another image is given.
-    """
     if image is not None:
         raise InvalidInput("a plan has its image already", hint="leave the image out")
     engine = opened(made.service, made.options, tell, asked)
@@ -132,6 +155,23 @@ def deploy_plan(
         lambda: operations.deploy(engine, made.release.image, made.options, head=head),
         asked,
     )
+
+
+def rollback(
+    service: Service, to: int | None, wanted: Wanted, watch: Watch
+) -> Deployment:
+    """Make an earlier release live again.
+
+    Raises:
+        InvalidInput: something that was given cannot work.
+        UnknownRelease: there is no such release.
+    """
+    with watch.begun() as (tell, asked):
+        options = wanted.options(service)
+        engine = opened(service, options, tell, asked)
+        return uninterrupted(
+            engine.host, lambda: operations.rollback(engine, to, options), asked
+        )
 
 
 def check_origin(recipe: Recipe, backend: Backend, ledger: Ledger) -> None:

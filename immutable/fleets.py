@@ -14,6 +14,7 @@ import attrs
 
 from immutable.authoring.tagging import is_tagged
 from immutable.errors import Ambiguous
+from immutable.machines import Machines, MachineSpec
 from immutable.model import (
     FleetName,
     FleetSpec,
@@ -26,7 +27,6 @@ from immutable.model import (
     Token,
     digest_of,
 )
-from immutable.protocols import Machines, MachineSpec
 from immutable.shapes import check_machines
 
 _HASH_CHARS = 8
@@ -42,7 +42,7 @@ def member_name(fleet: FleetName, token: Token, index: int) -> str:
 
 @attrs.frozen(kw_only=True)
 class MachineFleets:
-    """`immutable.protocols.Fleets` on top of `immutable.protocols.Machines`.
+    """`immutable.protocols.Fleets` on top of `immutable.machines.Machines`.
 
     ``max_parallel`` is how many servers are created or destroyed at the same time.
     """

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import overload
 
 from immutable import registry
-from immutable.calling import work_on
+from immutable.calling import Watch, work_on
 from immutable.deploying import caretaking, clearing, operations
 from immutable.deploying.engine import Engine
 from immutable.durations import duration
@@ -26,7 +26,7 @@ def recover(
 
     Refused while a deployer may be at work. Doing it twice is doing it once.
     """
-    return work_on(service, on_event, None, progress, operations.recover)
+    return work_on(service, Watch(on_event, None, progress), operations.recover)
 
 
 def watch(
@@ -57,7 +57,7 @@ def watch(
     def tend(engine: Engine) -> None:
         caretaking.keep_tending(engine, every=pause, healing=heal, asked=engine.stop)
 
-    work_on(service, on_event, cancel, progress, tend)
+    work_on(service, Watch(on_event, cancel, progress), tend)
 
 
 def adopt(
@@ -79,7 +79,7 @@ def adopt(
         progress: show progress; see `deploy`.
     """
     return work_on(
-        service, on_event, None, progress, lambda e: caretaking.adopt(e, fleet)
+        service, Watch(on_event, None, progress), lambda e: caretaking.adopt(e, fleet)
     )
 
 
@@ -92,7 +92,7 @@ def restore_ledger(
     what a rollback needs do not. Fleets whose part is not known are listed as leftovers;
     nothing is destroyed until `sweep` is called.
     """
-    return work_on(service, on_event, None, progress, caretaking.restore)
+    return work_on(service, Watch(on_event, None, progress), caretaking.restore)
 
 
 @overload
@@ -126,7 +126,7 @@ def sweep(
         What became of it; for a backend, the names of what was removed.
     """
     if isinstance(subject, Service):
-        return work_on(subject, on_event, None, progress, clearing.sweep)
+        return work_on(subject, Watch(on_event, None, progress), clearing.sweep)
     return recorder(registry.open_backend(subject)).sweep()
 
 
@@ -137,4 +137,4 @@ def destroy(
 
     What the instances said stays too, and so do the images.
     """
-    return work_on(service, on_event, None, progress, operations.destroy)
+    return work_on(service, Watch(on_event, None, progress), operations.destroy)

@@ -6,10 +6,12 @@ Nothing is inherited; whatever has these methods is a backend. The docstrings ar
 contract; `immutable.testing.conformance` checks it clause by clause. Begin with
 ``docs/howto/write-a-backend.md``; `immutable.authoring` has what most backends need.
 
-A provider with nothing but servers implements `Machines`; see `immutable.fleets`. For later:
-`immutable.records`, how images were made, and `immutable.baking`, making them without ssh.
+A provider with nothing but servers implements `immutable.machines.Machines`, of which
+`immutable.fleets` makes fleets. For later: `immutable.records`, how images were made, and
+`immutable.baking`, making them without ssh.
 
 Common to every operation:
+
 - *Given* names what the engine has made sure of, *Then* what must be true on return, and
   *Again* what the same call does a second time: after a crash the engine repeats what it
   cannot know, with the same arguments and the same token.
@@ -33,8 +35,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Protocol
 
-import attrs
-
 from immutable.capabilities import Capabilities, Need, SwitchCapabilities
 from immutable.images.recipe import Recipe
 from immutable.model import (
@@ -45,7 +45,6 @@ from immutable.model import (
     HealthCheck,
     Image,
     ImageId,
-    Instance,
     InstanceId,
     InstanceLog,
     LedgerId,
@@ -164,47 +163,6 @@ class Fleets(Protocol):
 
         Found by tags alone, without the ledger: half-made fleets, too.
         """
-        ...
-
-
-@attrs.frozen(kw_only=True)
-class MachineSpec:
-    """One server to create: its name within the provider, and the fleet it belongs to."""
-
-    name: str
-    """At most 40 of ``[a-z0-9-]``, and its `InstanceId`: the same for ever for the same
-    fleet, token and index."""
-    fleet: FleetSpec
-
-
-class Machines(Protocol):
-    """Single servers; `immutable.fleets.MachineFleets` makes fleets of them.
-
-    Names are the idempotency: one is never used for anything else.
-    """
-
-    def create(self, spec: MachineSpec) -> Instance:
-        """Create a server with the spec's name, tags, image and document.
-
-        Then: `list` shows it. Do not wait until it has booted.
-        Again: a server of this name that carries the same tags is returned as it is.
-
-        Raises:
-            Taken: the name is in use by something that is not ours.
-            NotEnough: there is no room; nothing is left of this server.
-        """
-        ...
-
-    def list(self) -> tuple[tuple[Instance, tuple[tuple[str, str], ...]], ...]:
-        """Return every server that carries ``immutable-…`` tags, each with its tags.
-
-        Servers that died are listed as ``GONE`` as long as anything of them is left,
-        half-made ones as ``PENDING``.
-        """
-        ...
-
-    def destroy(self, instance: InstanceId) -> None:
-        """Destroy a server and its disks; its logs stay. One already gone is no error."""
         ...
 
 

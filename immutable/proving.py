@@ -18,6 +18,7 @@ from immutable.images.proof import Booted, Check, Place, Proof
 from immutable.images.proof.proving import check_checks
 from immutable.model import Image
 from immutable.protocols import Backend
+from immutable.records import ImageRecords
 from immutable.service import Service
 
 
@@ -48,27 +49,38 @@ def prove(
 
     Raises:
         InvalidInput: there is no check, or nobody says where the image is.
-        UnknownImage: there is no such image.
-        Unsupported: the backend keeps no records.
+        UnknownImage, Unsupported: there is no such image, or no records are kept.
         Refused: the image is revoked, or is being deleted.
         NotReady, BackendError, LedgerError: the instance cannot be had.
     """
-    asked, limit = check_checks(checks), duration(timeout)
+    asked, limits = check_checks(checks), (duration(ttl), duration(timeout))
     opened = _backend(backend, service)
-    records, found = recorder(opened), find_image(opened, image, None)
-    stop = Asked(cancel)
-    engine = _engine(service, stop) if _needs_instance(asked) else None
+    found = find_image(opened, image, None)
+    needed = service if _needs_instance(asked) else None
+    return _proven(recorder(opened), found, asked, needed, limits, Asked(cancel))
+
+
+def _proven(
+    records: ImageRecords,
+    image: Image,
+    checks: tuple[Check, ...],
+    service: Service | None,
+    limits: tuple[timedelta, timedelta],
+    stop: Asked,
+) -> Proof:
+    """Prove an image, with an instance where a service is given; keep the proof."""
+    engine = open_engine(service, tell=None, stop=stop) if service else None
+    ttl, timeout = limits
 
     def work() -> Proof:
-        with (
-            records.root(found.id) as path,
-            _instance(engine, found, duration(ttl)) as run,
-        ):
+        with records.root(image.id) as path, _instance(engine, image, ttl) as booted:
             root = proofs.Root(path=path, run=proofs.contained(path))
-            return proofs.prove(found, asked, root=root, booted=run, timeout=limit)
+            return proofs.prove(
+                image, checks, root=root, booted=booted, timeout=timeout
+            )
 
     made = uninterrupted(engine.host, work, stop) if engine else work()
-    records.keep(found.id, "proof.json", proofs.encode(made))
+    records.keep(image.id, "proof.json", proofs.encode(made))
     return made
 
 
@@ -81,10 +93,6 @@ def _backend(backend: str | Backend | None, service: Service | None) -> Backend:
 
 def _needs_instance(checks: tuple[Check, ...]) -> bool:
     return any(Place.BOOTED in check.needs for check in checks)
-
-
-def _engine(service: Service | None, stop: Asked) -> Engine | None:
-    return open_engine(service, tell=None, stop=stop) if service else None
 
 
 @contextmanager

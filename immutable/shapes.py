@@ -8,13 +8,13 @@ import inspect
 from inspect import Parameter, Signature
 
 from immutable.errors import Unsupported
+from immutable.machines import Machines
 from immutable.protocols import (
     Backend,
     Fleets,
     Images,
     LedgerStore,
     Logs,
-    Machines,
     Switch,
 )
 from immutable.records import Artefacts, ImageRecords

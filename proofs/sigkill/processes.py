@@ -21,6 +21,7 @@ from immutable.capabilities import Capabilities, Need
 from immutable.errors import Ambiguous, BackendError
 from immutable.fleets import MachineFleets
 from immutable.images.recipe import Recipe
+from immutable.machines import Machines, MachineSpec
 from immutable.model import (
     Digest,
     FleetName,
@@ -33,7 +34,7 @@ from immutable.model import (
     ServiceName,
     digest_of,
 )
-from immutable.protocols import PROTOCOL_VERSION, Machines, MachineSpec
+from immutable.protocols import PROTOCOL_VERSION
 from immutable.urls import Url
 
 NAME = "processes"
@@ -59,7 +60,7 @@ def _go_on() -> None:
 
 @attrs.frozen(kw_only=True)
 class ProcessMachines:
-    """`immutable.protocols.Machines`: one file and one process for each instance.
+    """`immutable.machines.Machines`: one file and one process for each instance.
 
     A server does not need whoever asked for it: it comes to be a moment later even when
     they are dead, as servers do that were asked of a cloud.

@@ -13,8 +13,9 @@ from pathlib import Path
 import attrs
 
 from immutable import Recipe
+from immutable.machines import Machines
 from immutable.model import Endpoint, InstanceId, ServiceName
-from immutable.protocols import Backend, Machines, Switch
+from immutable.protocols import Backend, Switch
 from immutable.testing import Killed, World, conformance, world
 
 _NUMBERS = count(1)

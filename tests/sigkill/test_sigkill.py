@@ -13,6 +13,7 @@ import pytest
 # At the end: the package itself is tested as it is installed, not as it lies here.
 sys.path.append(str(Path(__file__).parents[2]))
 
+from immutable.machines import MachineSpec
 from immutable.model import (
     DeploymentId,
     Digest,
@@ -23,7 +24,6 @@ from immutable.model import (
     ReleaseNumber,
     Tags,
 )
-from immutable.protocols import MachineSpec
 from proofs.sigkill import experiment, running
 from proofs.sigkill.census import Census, look_at_switch, take_census
 from proofs.sigkill.experiment import Experiment

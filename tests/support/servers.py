@@ -1,4 +1,4 @@
-"""Single servers in memory: `immutable.protocols.Machines`, and nothing else."""
+"""Single servers in memory: `immutable.machines.Machines`, and nothing else."""
 
 import threading
 

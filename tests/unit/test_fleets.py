@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from immutable.errors import Ambiguous, NotEnough, Unavailable
 from immutable.fleets import MachineFleets, member_name
+from immutable.machines import Machines, MachineSpec
 from immutable.model import (
     DeploymentId,
     Digest,
@@ -26,7 +27,7 @@ from immutable.model import (
     Token,
     digest_of,
 )
-from immutable.protocols import Fleets, Machines, MachineSpec
+from immutable.protocols import Fleets
 
 _Row = tuple[Instance, tuple[tuple[str, str], ...]]
 FLEET = FleetName("shop-v1-abc")

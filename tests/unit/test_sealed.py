@@ -75,7 +75,7 @@ CASES = [
     ("log", "var/log/journal/0123/system.journal", "LPKSHHRH"),
     ("cache", "var/cache/apt/pkgcache.bin", "cache"),
     ("cache", "var/cache/apt/archives/bash.deb", "deb"),
-    ("cache", "var/lib/apt/lists/deb.debian.org_InRelease", "list"),
+    ("cache", "var/lib/apt/lists/mirror.example_InRelease", "list"),
     ("cache", "root/.cache/pip/http/a", "wheel"),
     ("cache", "home/app/.npm/_cacache/index", "npm"),
     ("temporary", "tmp/left", "left"),

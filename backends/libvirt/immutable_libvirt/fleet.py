@@ -1,4 +1,4 @@
-"""Servers on libvirt: `immutable.protocols.Machines` for the core to make fleets of."""
+"""Servers on libvirt: `immutable.machines.Machines` for the core to make fleets of."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -8,8 +8,8 @@ import attrs
 import libvirt
 
 from immutable.errors import Ambiguous, Taken
+from immutable.machines import MachineSpec
 from immutable.model import Instance, InstanceId, InstanceState
-from immutable.protocols import MachineSpec
 from immutable_libvirt import domains, network
 from immutable_libvirt.acceleration import decide
 from immutable_libvirt.bootable import BootDisk, BootFiles

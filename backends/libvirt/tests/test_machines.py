@@ -14,6 +14,7 @@ import pytest
 from immutable.capabilities import Need
 from immutable.errors import InvalidInput, NotEnough, Taken, UnknownImage
 from immutable.fleets import member_name
+from immutable.machines import MachineSpec
 from immutable.model import (
     DeploymentId,
     FleetName,
@@ -30,7 +31,6 @@ from immutable.model import (
     Token,
     digest_of,
 )
-from immutable.protocols import MachineSpec
 from immutable_libvirt import LibvirtBackend
 from immutable_libvirt.xml import add, parse, text_of
 

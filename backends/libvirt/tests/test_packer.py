@@ -26,6 +26,7 @@ from immutable.errors import (
 from immutable.images.content import digest_of_file
 from immutable.images.lock import Lock
 from immutable.images.recipe import Recipe
+from immutable.machines import MachineSpec
 from immutable.model import (
     DeploymentId,
     FleetName,
@@ -39,7 +40,6 @@ from immutable.model import (
     Tags,
     digest_of,
 )
-from immutable.protocols import MachineSpec
 from immutable_libvirt import LibvirtBackend, network
 from immutable_libvirt.building import packer
 from immutable_libvirt.building.cpio import archive, program

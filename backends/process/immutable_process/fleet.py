@@ -16,8 +16,8 @@ import attrs
 
 from immutable.authoring import wait_until
 from immutable.errors import Ambiguous, NotEnough, Taken
+from immutable.machines import MachineSpec
 from immutable.model import Instance, InstanceId, InstanceState
-from immutable.protocols import MachineSpec
 from immutable_process.errors import NAME, doing
 from immutable_process.images import ProcessImages
 from immutable_process.store import changing, copy, discard, draft_of, entry
@@ -36,7 +36,7 @@ _Row = tuple[Instance, tuple[tuple[str, str], ...]]
 
 @attrs.frozen(kw_only=True)
 class ProcessMachines:
-    """`immutable.protocols.Machines`: an instance lives while its lock file is held.
+    """`immutable.machines.Machines`: an instance lives while its lock file is held.
 
     The deployer takes the lock and hands it on to the processes as their standard input.
     So the kernel itself says whether any of them lives, whoever was killed meanwhile and

@@ -16,6 +16,7 @@ from ports import free_port
 import immutable
 from immutable.authoring import wait_until
 from immutable.images.recipe import Recipe
+from immutable.machines import MachineSpec
 from immutable.model import (
     DeploymentId,
     FleetName,
@@ -28,7 +29,6 @@ from immutable.model import (
     Tags,
     digest_of,
 )
-from immutable.protocols import MachineSpec
 from immutable.registry import open_backend, open_switch
 from immutable.urls import Url
 from immutable_process import ProcessBackend

@@ -1,11 +1,11 @@
-"""Cases of `immutable.protocols.Machines`: single servers, with names for idempotency."""
+"""Cases of `immutable.machines.Machines`: single servers, with names for idempotency."""
 
 import attrs
 
 from immutable.errors import Taken
 from immutable.fleets import member_name
+from immutable.machines import MachineSpec
 from immutable.model import Instance, InstanceId, InstanceState
-from immutable.protocols import MachineSpec
 from immutable.testing.conformance.case import (
     APPLIES,
     Fit,

@@ -6,6 +6,7 @@ import functools
 import uuid
 from typing import TYPE_CHECKING
 
+from immutable.machines import Machines
 from immutable.model import (
     DeploymentId,
     FleetName,
@@ -22,7 +23,7 @@ from immutable.model import (
     Version,
 )
 from immutable.names import fleet_name, token_of
-from immutable.protocols import Backend, Machines, Switch
+from immutable.protocols import Backend, Switch
 from immutable.testing.conformance.case import Case, Reach
 from immutable.testing.conformance.opened import Opened
 from immutable.testing.conformance.passing import backend_by, by_way, switch_by

@@ -10,8 +10,9 @@ import attrs
 from immutable.durations import duration
 from immutable.host import Host
 from immutable.images.recipe import Recipe
+from immutable.machines import Machines
 from immutable.model import Endpoint, Image, InstanceId, Member, ServiceName
-from immutable.protocols import Backend, LedgerStore, Machines, Switch
+from immutable.protocols import Backend, LedgerStore, Switch
 
 Bootable = Image | Recipe | str
 """An image, a recipe that is built first, or the id of an image that exists."""

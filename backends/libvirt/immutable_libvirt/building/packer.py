@@ -71,18 +71,9 @@ def build(
     """
     require("packer", "qemu-img", "qemu-system-x86_64")
     folder = copied(origin.source, origin.template, work / "template")
-    if origin.digest() != expected:
-        raise BuildFailed(
-            "the template's files have changed while they were copied",
-            hint="build again when nothing writes to them",
-            operation="images.build",
-            backend="libvirt",
-        )
+    _check_unchanged(origin, expected)
     template = _Template.read(folder / origin.template)
-    given = dict(origin.variables)
-    if template.takes_accelerator:
-        given.setdefault(_ACCELERATOR, accelerator)
-    words = [f"-var={name}={value}" for name, value in given.items()]
+    words = _words(origin, accelerator if template.takes_accelerator else None)
     command = ["env", f"--chdir={folder}", "packer", "build", "-color=false", *words]
     run(
         [*_NAMESPACE, *command, origin.template],
@@ -92,6 +83,23 @@ def build(
         on_output=on_output,
     )
     return artefact_of(folder / template.manifest, folder, template.format)
+
+
+def _check_unchanged(origin: Packer, expected: Digest) -> None:
+    if origin.digest() != expected:
+        raise BuildFailed(
+            "the template's files have changed while they were copied",
+            hint="build again when nothing writes to them",
+            operation="images.build",
+            backend="libvirt",
+        )
+
+
+def _words(origin: Packer, accelerator: str | None) -> list[str]:
+    """Return the variables as arguments; what was given goes before what we know."""
+    known = {_ACCELERATOR: accelerator} if accelerator else {}
+    given = known | dict(origin.variables)
+    return [f"-var={name}={value}" for name, value in given.items()]
 
 
 def version() -> Tool:

@@ -83,13 +83,7 @@ class Booted:
             BuildFailed: it ended with another status than 0, or not in time; or it is
                 not the first one.
         """
-        if self.upper.exists():
-            raise BuildFailed(
-                "a machine of its own runs one program for each layer",
-                hint="make it one script, or one layer for each",
-                operation="images.build",
-                backend=BACKEND,
-            )
+        self._require_fresh()
         work = Work(
             what=what,
             argv=tuple(argv),
@@ -98,15 +92,31 @@ class Booted:
             network=network,
             deadline=deadline,
         )
-        baking = LibvirtBaking(
+        order = Bake(parent=self.boot.layers[-1].stem, works=(work,))
+        bake(
+            self._baking(),
+            order,
+            token=Token(secrets.token_hex(16)),
+            on_output=on_output,
+        )
+        clean(self.upper, (*LEFTOVERS, *leftovers))
+
+    def _require_fresh(self) -> None:
+        if self.upper.exists():
+            raise BuildFailed(
+                "a machine of its own runs one program for each layer",
+                hint="make it one script, or one layer for each",
+                operation="images.build",
+                backend=BACKEND,
+            )
+
+    def _baking(self) -> LibvirtBaking:
+        return LibvirtBaking(
             config=self.config,
             daemon=Daemon(uri=self.config.uri),
             boot=self.boot,
             target=self.upper,
         )
-        order = Bake(parent=self.boot.layers[-1].stem, works=(work,))
-        bake(baking, order, token=Token(secrets.token_hex(16)), on_output=on_output)
-        clean(self.upper, (*LEFTOVERS, *leftovers))
 
 
 def sweep(config: LibvirtConfig) -> tuple[str, ...]:
