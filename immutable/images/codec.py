@@ -2,10 +2,11 @@
 
 import functools
 import json
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, cast
 
+from immutable.documents import Format, converter, without_schema
 from immutable.errors import InvalidInput
 from immutable.images.layers import Layer
 from immutable.images.origins import Existing, Origin, Packer
@@ -17,6 +18,20 @@ if TYPE_CHECKING:
 SCHEMA = 1
 SIZE_LIMIT_BYTES = 16 << 20
 """Larger than any record: a pin is a few hundred bytes, and images have few thousands."""
+_FORMAT = Format(
+    what="a record of an image",
+    kind="record",
+    schema=SCHEMA,
+    limit_bytes=SIZE_LIMIT_BYTES,
+    hint="it is left as it is: restore it from a copy, or remove it and build the"
+    " image again, from the same recipe",
+)
+_MICROSECOND = timedelta(microseconds=1)
+_HOOKS = (
+    (timedelta, lambda value: value // _MICROSECOND, lambda n: n * _MICROSECOND),
+    (PurePosixPath, str, PurePosixPath),
+    (Path, str, Path),
+)
 
 
 def encode(record: ImageRecord) -> bytes:
@@ -42,23 +57,7 @@ def decode(data: bytes) -> ImageRecord:
     Raises:
         InvalidInput: it is something else, is damaged, or is of a newer version.
     """
-    if len(data) > SIZE_LIMIT_BYTES:
-        raise _damaged("is far too long")
-    try:
-        fields = json.loads(data)
-        schema = fields.pop("schema")
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
-        raise _damaged("is no record") from exc
-    if isinstance(schema, int) and schema > SCHEMA:
-        raise InvalidInput(
-            f"a record of an image has schema {schema}; this version reads {SCHEMA}",
-            hint="upgrade immutable-deploy",
-        )
-    try:
-        return _converter().structure(fields, ImageRecord)
-    # cattrs raises whatever the damaged value provokes
-    except Exception as exc:
-        raise _damaged("cannot be understood") from exc
+    return _FORMAT.read(data, _structured)
 
 
 def recipe_document(record: ImageRecord) -> str:
@@ -69,48 +68,26 @@ def recipe_document(record: ImageRecord) -> str:
     )
 
 
-def _damaged(what: str) -> InvalidInput:
-    return InvalidInput(
-        f"a record of an image {what}",
-        hint="it is left as it is: restore it from a copy, or remove it and build the"
-        " image again, from the same recipe",
-    )
+def _structured(fields: dict[str, object]) -> ImageRecord:
+    return _converter().structure(without_schema(fields), ImageRecord)
 
 
 @functools.cache
 def _converter() -> "Converter":
-    # imported on first use: a program that only imports us need not pay for it
-    from cattrs import Converter
-    from cattrs.strategies import configure_tagged_union
-
-    converter = Converter(forbid_extra_keys=True)
-    for kind, there, back in (
-        (datetime, datetime.isoformat, datetime.fromisoformat),
-        (timedelta, _seconds, lambda s: timedelta(microseconds=s)),
-        (PurePosixPath, str, PurePosixPath),
-        (Path, str, Path),
-    ):
-        converter.register_unstructure_hook(kind, there)
-        converter.register_structure_hook(kind, lambda value, _, back=back: back(value))
-    configure_tagged_union(Layer, converter, tag_name="kind")
     # what the type checker may know of a union: one of its classes
     made = cast("type[Existing]", Existing | Packer)
-    configure_tagged_union(made, converter, tag_name="kind")
+    known = converter(_HOOKS, unions=(Layer, made))
 
     def origin(value: object, _: object) -> Origin:
         if isinstance(value, str):
             return value
-        return converter.structure(value, made)
+        return known.structure(value, made)
 
     def document(value: Origin) -> object:
         if isinstance(value, str):
             return value
-        return converter.unstructure(value, unstructure_as=made)
+        return known.unstructure(value, unstructure_as=made)
 
-    converter.register_structure_hook(Origin, origin)
-    converter.register_unstructure_hook(Origin, document)
-    return converter
-
-
-def _seconds(value: timedelta) -> int:
-    return value // timedelta(microseconds=1)
+    known.register_structure_hook(Origin, origin)
+    known.register_unstructure_hook(Origin, document)
+    return known

@@ -6,12 +6,18 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from immutable.errors import InvalidInput
+from immutable.documents import Format
 from immutable.model import Digest, digest_of
 
 SCHEMA = 1
 BOOT = Digest("boot")
 """The entry for what a backend adds to boot an image: kernel, initramfs."""
+_FORMAT = Format(
+    what="the lock",
+    kind="lock",
+    schema=SCHEMA,
+    hint="give the text that to_json() wrote, or lock again",
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -99,19 +105,11 @@ class Lock:
         Raises:
             InvalidInput: it is something else, is damaged, or is of a newer version.
         """
-        try:
-            document = json.loads(text)
-            schema = document["schema"]
-            entries = tuple(map(_entry, _listed(document["entries"])))
-        except (ValueError, TypeError, KeyError, RecursionError) as exc:
-            hint = "give the text that to_json() wrote, or lock again"
-            raise InvalidInput(f"this is no lock: {exc!r}", hint=hint) from exc
-        if schema != SCHEMA:
-            raise InvalidInput(
-                f"the lock has schema {schema}; this version reads {SCHEMA}",
-                hint="upgrade immutable-deploy, or lock again",
-            )
-        return cls(entries=entries)
+        return _FORMAT.read(text, _lock)
+
+
+def _lock(fields: Mapping[str, object]) -> Lock:
+    return Lock(entries=tuple(map(_entry, _listed(fields["entries"]))))
 
 
 def _listed(value: object) -> "list[dict[str, object]]":

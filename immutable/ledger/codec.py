@@ -4,11 +4,14 @@ import functools
 import hashlib
 import json
 import uuid
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+import attrs
+
 from immutable.deploying import steps
+from immutable.documents import Format, converter
 from immutable.errors import LedgerError, LedgerTooNew, NotALedger
 from immutable.ledger import goals, records
 from immutable.ledger.lately import Lately
@@ -19,6 +22,20 @@ if TYPE_CHECKING:
 
 SIZE_LIMIT_BYTES = 4 << 20
 """No record is larger: that of the members of 10,000 instances is the largest of ours."""
+_RECORD = Format(
+    what="a ledger record",
+    kind="record",
+    schema=records.SCHEMA,
+    limit_bytes=SIZE_LIMIT_BYTES,
+    hint="it is left as it is; restore the ledger from a copy",
+    damaged=NotALedger,
+    newer=LedgerTooNew,
+)
+_IDENTITY = attrs.evolve(_RECORD, what="the ledger's identity", kind="identity")
+_HOOKS = (
+    (timedelta, timedelta.total_seconds, lambda s: timedelta(seconds=s)),
+    (PurePath, str, PurePath),
+)
 _DIGEST_CHARS = 16
 _JSON = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
 _KEPT_BYTES = 16 << 10
@@ -50,17 +67,7 @@ def decode_anew(data: bytes) -> records.Record:
         LedgerTooNew: it states a schema that this version does not know.
         NotALedger: it is something else, or is damaged.
     """
-    try:
-        fields = json.loads(unsealed(data))
-        schema = fields["schema"]
-    except (ValueError, TypeError, KeyError) as exc:
-        raise _damaged("is no record") from exc
-    if isinstance(schema, int) and schema > records.SCHEMA:
-        raise LedgerTooNew(
-            f"a ledger record has schema {schema}; this version reads {records.SCHEMA}",
-            hint="upgrade immutable-deploy",
-        )
-    return _structure(fields)
+    return _RECORD.read(unsealed(data), _structured)
 
 
 def encode_identity(identity: LedgerId) -> bytes:
@@ -75,16 +82,7 @@ def decode_identity(data: bytes) -> LedgerId:
         LedgerTooNew: it states a schema that this version does not know.
         NotALedger: it is something else, or is damaged.
     """
-    try:
-        fields = json.loads(unsealed(data))
-        schema, identity = int(fields["schema"]), str(uuid.UUID(fields["ledger"]))
-    except (ValueError, TypeError, KeyError, AttributeError) as exc:
-        raise NotALedger("the ledger's identity is damaged") from exc
-    if schema > records.SCHEMA:
-        raise LedgerTooNew(
-            f"the ledger has schema {schema}", hint="upgrade immutable-deploy"
-        )
-    return LedgerId(identity)
+    return _IDENTITY.read(unsealed(data), _identity)
 
 
 def sealed(text: str) -> bytes:
@@ -110,10 +108,10 @@ def unsealed(data: bytes) -> bytes:
         NotALedger: it does not match its digest.
     """
     if len(data) > SIZE_LIMIT_BYTES:
-        raise _damaged("is far too long")
+        raise _RECORD.refused("is far too long")
     digest, _, text = data.partition(b" ")
     if digest != _digest(text):
-        raise _damaged("does not match its digest")
+        raise _RECORD.refused("does not match its digest")
     return text
 
 
@@ -125,35 +123,14 @@ def _digest(data: bytes) -> bytes:
     return hashlib.sha256(data).hexdigest()[:_DIGEST_CHARS].encode()
 
 
-def _structure(fields: object) -> records.Record:
-    try:
-        return _converter().structure(fields, records.Record)
-    # cattrs raises whatever the damaged value provokes
-    except Exception as exc:
-        raise _damaged("cannot be understood") from exc
+def _structured(fields: dict[str, object]) -> records.Record:
+    return _converter().structure(fields, records.Record)
 
 
-def _damaged(what: str) -> NotALedger:
-    return NotALedger(
-        f"a ledger record {what}",
-        hint="it is left as it is; restore the ledger from a copy",
-    )
+def _identity(fields: dict[str, object]) -> LedgerId:
+    return LedgerId(str(uuid.UUID(str(fields["ledger"]))))
 
 
 @functools.cache
 def _converter() -> "Converter":
-    # imported on first use: a program that only imports us need not pay for it
-    from cattrs import Converter
-    from cattrs.strategies import configure_tagged_union
-
-    converter = Converter(forbid_extra_keys=True)
-    for kind, there, back in (
-        (datetime, datetime.isoformat, datetime.fromisoformat),
-        (timedelta, timedelta.total_seconds, lambda s: timedelta(seconds=s)),
-        (PurePath, str, PurePath),
-    ):
-        converter.register_unstructure_hook(kind, there)
-        converter.register_structure_hook(kind, lambda value, _, back=back: back(value))
-    for union in (steps.Effect, goals.Goal, records.Entry):
-        configure_tagged_union(union, converter, tag_name="kind")
-    return converter
+    return converter(_HOOKS, unions=(steps.Effect, goals.Goal, records.Entry))

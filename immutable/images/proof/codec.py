@@ -2,17 +2,18 @@
 
 import functools
 import json
-from datetime import datetime
 from typing import TYPE_CHECKING
 
-from immutable.errors import InvalidInput
+from immutable.documents import Format, converter, without_schema
 from immutable.images.proof.proving import Proof
 
 if TYPE_CHECKING:
     from cattrs import Converter
 
 SCHEMA = 1
-SIZE_LIMIT_BYTES = 16 << 20
+_FORMAT = Format(
+    what="the proof", kind="proof", schema=SCHEMA, hint="prove the image again"
+)
 
 
 def encode(proof: Proof) -> bytes:
@@ -27,39 +28,13 @@ def decode(data: bytes) -> Proof:
     Raises:
         InvalidInput: it is something else, is damaged, or is newer than this version.
     """
-    if len(data) > SIZE_LIMIT_BYTES:
-        raise _damaged(f"is longer than {SIZE_LIMIT_BYTES} bytes")
-    try:
-        document = json.loads(data)
-        schema = document.pop("schema")
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
-        raise _damaged("is no proof") from exc
-    if schema != SCHEMA:
-        raise _damaged(f"has schema {schema!r:.20}, and this version reads {SCHEMA}")
-    try:
-        return _converter().structure(document, Proof)
-    # cattrs raises whatever the damaged value provokes
-    except Exception as exc:
-        raise _damaged("cannot be understood") from exc
+    return _FORMAT.read(data, _structured)
 
 
-def _damaged(what: str) -> InvalidInput:
-    return InvalidInput(f"the proof {what}", hint="prove the image again")
+def _structured(fields: dict[str, object]) -> Proof:
+    return _converter().structure(without_schema(fields), Proof)
 
 
 @functools.cache
 def _converter() -> "Converter":
-    # imported on first use: a program that only imports us need not pay for it
-    from cattrs import Converter
-
-    converter = Converter(forbid_extra_keys=True)
-    converter.register_unstructure_hook(datetime, datetime.isoformat)
-    converter.register_structure_hook(datetime, lambda value, _: _time(value))
-    return converter
-
-
-def _time(value: str) -> datetime:
-    found = datetime.fromisoformat(value)
-    if found.tzinfo is None:
-        raise ValueError(value)
-    return found
+    return converter()
