@@ -1,5 +1,7 @@
 """What may be launched: releases of the past, as far as nobody has revoked their images."""
 
+from collections.abc import Iterator
+
 from immutable.deploying import admitting, looking
 from immutable.deploying.engine import Engine
 from immutable.errors import BackendError, Revoked
@@ -7,7 +9,7 @@ from immutable.images.catalogue.state import Catalogue
 from immutable.images.demands import Demands
 from immutable.images.finding import check_same
 from immutable.ledger.goals import DeployGoal
-from immutable.ledger.records import Finished
+from immutable.ledger.records import Begun, Finished
 from immutable.ledger.state import FleetEntry, State
 from immutable.model import DeploymentId, Image, Outcome, Release
 from immutable.service import Options
@@ -74,7 +76,6 @@ def admit(
     deployment: DeploymentId,
     override: str | None,
     *,
-    standing: bool = False,
     catalogue: Catalogue | None = None,
 ) -> None:
     """Refuse to launch what is revoked or being deleted; see `Guard.admit`.
@@ -83,14 +84,12 @@ def admit(
         Refused: it is one of the two.
         LedgerError: the catalogue cannot be read or written.
     """
-    if not standing:
-        _check_demands(engine, image)
+    _check_demands(engine, image)
     engine.guard.admit(
         image,
         service=engine.service.name,
         deployment=deployment,
         override=override,
-        standing=standing,
         catalogue=catalogue,
     )
 
@@ -126,6 +125,34 @@ def admit_growth(
     if size > live.size:
         check_there(engine, live.release.image)
         admit(engine, live.release.image, deployment, override)
+
+
+def admit_healing(
+    engine: Engine, live: FleetEntry, deployment: DeploymentId, override: str | None
+) -> None:
+    """Refuse new instances of a revoked image, unless it was allowed for this very fleet.
+
+    Raises:
+        Refused: as `admit`, or it is not what it was.
+        BackendError: it is gone.
+    """
+    check_there(engine, live.release.image)
+    engine.guard.admit(
+        live.release.image,
+        service=engine.service.name,
+        deployment=deployment,
+        override=override,
+        standing=_made_live_by(engine, live),
+    )
+
+
+def _made_live_by(engine: Engine, live: FleetEntry) -> Iterator[DeploymentId]:
+    """Yield the deployments that were about a fleet: it may have been a warm standby."""
+    yield live.deployment
+    for record in engine.journal.history():
+        match record.entry:
+            case Begun(deployment=id_, goal=DeployGoal(fleet=live.name)):
+                yield id_
 
 
 def check(engine: Engine, image: Image, override: str | None) -> None:

@@ -140,9 +140,7 @@ def heal(
             drain=engine.service.drain,
         )
         deployment = running.new_deployment(engine)
-        image = live.release.image
-        choosing.check_there(engine, image)
-        choosing.admit(engine, image, deployment, allow_revoked, standing=True)
+        choosing.admit_healing(engine, live, deployment, allow_revoked)
         return running.run(engine, goal, deployment, timeout=timeout)
     except (Refused, BackendError, LedgerError) as exc:
         return running.refused(engine, "heal", exc, began=began)

@@ -155,6 +155,18 @@ def test_a_revoked_release_is_tried_only_with_a_reason(lab, shop):
     assert (known.image, known.reason) == ("i5", "to find out when")
 
 
+def test_what_was_allowed_to_a_search_is_allowed_to_nothing_else(lab, shop):
+    """A fleet of that image is not healed because the image was tried."""
+    immutable.rollback(shop, to=5).raise_for_outcome()
+    revoke("i5", "bad", ledger=shop)
+    assert bisect(shop, 4, 6, bad_from(5), allow_revoked="to find out").first_bad
+    ((live, _),) = immutable.status(shop).routing.weights
+    lab.kill_server(next(s.id for s in lab.servers() if s.fleet == live))
+    assert isinstance(immutable.heal(shop).error, errors.Revoked)
+    assert isinstance(immutable.scale(shop, 3).error, errors.Revoked)
+    assert immutable.heal(shop, allow_revoked="one more hour").is_live
+
+
 def test_the_same_release_under_another_number_is_not_tried_again(lab):
     """What differs by its number alone has one verdict."""
     shop = prepared(lab, ("i1", "i2", "i1", "i2", "i3"))

@@ -299,6 +299,30 @@ def test_an_override_is_explicit_and_journalled(lab, shop):
     assert revoking.overrides(ledger=shop)[-1].deployment == scaled.id
 
 
+def test_healing_what_a_rollback_was_allowed_is_allowed(lab, shop):
+    """Also where the rollback launched nothing: the old fleet was still warm."""
+    for name in ("one", "two"):
+        immutable.deploy(shop, put(lab, name)).raise_for_outcome()
+    revoking.revoke("one", "bad", ledger=shop)
+    warm = {server.fleet for server in lab.servers()}
+    assert immutable.rollback(shop, allow_revoked="two is worse").is_live
+    ((live, _),) = immutable.status(shop).routing.weights
+    assert live in warm
+    lab.kill_server(next(s.id for s in lab.servers() if s.fleet == live))
+    assert immutable.heal(shop).is_live
+
+
+def test_what_one_healing_was_allowed_is_not_allowed_to_the_next(lab, shop):
+    """A reason holds for the call that it was given to, and for what that made live."""
+    image = put(lab, "one")
+    immutable.deploy(shop, image).raise_for_outcome()
+    revoking.revoke(image, "bad", ledger=shop)
+    for _ in range(2):
+        lab.kill_server(lab.servers()[0].id)
+        assert isinstance(immutable.heal(shop).error, errors.Revoked)
+        assert immutable.heal(shop, allow_revoked="one more hour").is_live
+
+
 def test_another_revocation_ends_what_was_allowed(lab, shop):
     """What was accepted was the revocation as it stood then."""
     image = put(lab, "one")

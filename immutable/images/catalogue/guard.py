@@ -63,7 +63,7 @@ class Guard:
         service: ServiceName,
         deployment: DeploymentId,
         override: str | None = None,
-        standing: bool = False,
+        standing: Iterable[DeploymentId] = (),
         catalogue: Catalogue | None = None,
     ) -> None:
         """Let a deployment launch an image, or refuse it. Writes what has to be known.
@@ -76,7 +76,8 @@ class Guard:
             service: whose fleet.
             deployment: which launches it.
             override: why a revoked image may be launched all the same; journalled here.
-            standing: what an earlier deployment of this service was allowed counts.
+            standing: deployments of this service for which it was allowed already, if it
+                was; asked only where there are overrides of this image.
             catalogue: as it was read in this very call; read anew when not given.
 
         Raises:
@@ -89,13 +90,14 @@ class Guard:
             return
         catalogue = self.shelf.load() if catalogue is None else catalogue
         ancestors = self._ancestors(catalogue, image)
-        before = standing and catalogue.is_overridden(image.id, service)
+        allowed = catalogue.allowed(image.id, service)
+        before = bool(allowed) and any(each in allowed for each in standing)
         accepted = override or ("as before" if before else None)
         found = check_not_revoked(catalogue, image, ancestors, accepted, who=service)
         self._spare(catalogue, image)
         if found is not None and override is not None:
-            allowed = _overridden(found, image, service, deployment, override)
-            self.shelf.change(lambda _: allowed)
+            entry = _overridden(found, image, service, deployment, override)
+            self.shelf.change(lambda _: entry)
 
     def first_allowed(
         self, releases: Iterable[Release], catalogue: Catalogue

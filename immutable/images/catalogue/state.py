@@ -87,9 +87,10 @@ class Catalogue:
         """Return an image's mark, or None when it has none."""
         return next((m for m in self.marks if m.image == image), None)
 
-    def is_overridden(self, image: ImageId, service: ServiceName) -> bool:
-        """Return whether a deployment of this service was allowed to launch the image."""
-        return any(o.image == image and o.service == service for o in self.overrides)
+    def allowed(self, image: ImageId, service: ServiceName) -> frozenset[DeploymentId]:
+        """Return which deployments of a service may launch an image, though it is revoked."""
+        known = (o for o in self.overrides if (o.image, o.service) == (image, service))
+        return frozenset(override.deployment for override in known)
 
 
 EMPTY = Catalogue()
