@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from immutable.images.layers import Cfengine
+from immutable.errors import Unsupported
+from immutable.images.layers import Ansible, Cfengine, Layer
 from immutable.images.recipe import Recipe
 from immutable.model import Image
 from immutable_libvirt.archive import Archive
+from immutable_libvirt.bootable import BootFiles
 from immutable_libvirt.building import erofs, provisioning
 from immutable_libvirt.building.booted import Booted
 from immutable_libvirt.building.chroot import Chroot
@@ -134,6 +136,16 @@ def test_a_tool_is_run_alike_in_both(images: LibvirtImages, tmp_path: Path) -> N
     assert len(digests) == 1
 
 
+def test_ansible_reaches_no_machine_of_its_own(tmp_path: Path) -> None:
+    """It runs on this machine, where nothing of the other one is mounted."""
+    nothing = BootFiles(kernel=tmp_path, initrd=tmp_path, layers=(), command_line="")
+    config = LibvirtConfig(pool=tmp_path)
+    inside = Booted(below=(), work=tmp_path, boot=nothing, config=config)
+    layer = Ansible(source=tmp_path, playbook="site.yml")
+    with pytest.raises(Unsupported, match="mounted"):
+        provisioning.make(layer, site_in(inside, Pool(tmp_path)))
+
+
 @pytest.mark.matrix
 def test_what_is_handed_over_is_found_alike(
     images: LibvirtImages, tmp_path: Path
@@ -167,9 +179,7 @@ def test_what_is_handed_over_is_found_alike(
     assert "a 'b' $c /x" in said[1]
 
 
-def both(
-    images: LibvirtImages, image: Image, work: Path
-) -> tuple[Chroot | Booted, ...]:
+def both(images: LibvirtImages, image: Image, work: Path) -> tuple[Inside, ...]:
     """Return a chroot of an image, and a machine."""
     manifest = load(Pool(images.pool), image.id)
     assert manifest is not None
@@ -181,20 +191,24 @@ def both(
     )
 
 
-def made_in(inside: Chroot | Booted, layer: Cfengine, images: LibvirtImages) -> str:
-    """Return the digest of a layer that a tool makes somewhere."""
+def site_in(inside: Inside, pool: Pool) -> Site:
+    """Return where a tool can make a layer."""
     scratch = inside.work / "scratch"
     scratch.mkdir(parents=True)
-    site = Site(
-        chroot=inside,
-        pool=Pool(images.pool),
-        archive=Archive.of(Pool(images.pool)),
+    return Site(
+        inside=inside,
+        pool=pool,
+        archive=Archive.of(pool),
         codename="bookworm",
         work=scratch,
         pins=None,
         on_output=lambda _line: None,
     )
-    provisioning.make(layer, site)
+
+
+def made_in(inside: Inside, layer: Layer, images: LibvirtImages) -> str:
+    """Return the digest of a layer that a tool makes somewhere."""
+    provisioning.make(layer, site_in(inside, Pool(images.pool)))
     assert (inside.upper / "srv/shop/role").read_text() == "web\n"
     erofs.make(inside.upper, inside.work / "layer", on_output=lambda _line: None)
     return erofs.content_digest(inside.work / "layer")
@@ -204,4 +218,3 @@ def test_chroots_and_machines_are_called_alike() -> None:
     """What describes a run for one of them does so for the other."""
     shapes = [inspect.signature(kind.run) for kind in (Inside, Chroot, Booted)]
     assert shapes[0] == shapes[1] == shapes[2]
-    assert inspect.signature(Chroot.has) == inspect.signature(Booted.has)

@@ -107,7 +107,7 @@ def made_site(tmp_path: Path, codename: str, entry: Entry | None = None) -> Site
     (work / "scratch").mkdir(parents=True)
     lines: list[str] = []
     return Site(
-        chroot=Chroot(below=(), work=work),
+        inside=Chroot(below=(), work=work),
         pool=pool,
         archive=Archive.of(pool),
         codename=codename,

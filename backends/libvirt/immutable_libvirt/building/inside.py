@@ -1,34 +1,53 @@
 """Where something runs in an image that is being built: in a chroot, or booted."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from pathlib import Path
-from typing import Protocol
+from pathlib import Path, PurePosixPath
 
-from immutable.images.layers import DEADLINE
+import attrs
+
+from immutable.images.layers import DEADLINE, Run
 from immutable_libvirt.building.process import Output
+from immutable_libvirt.building.tree import find
 
 
-class Inside(Protocol):
+@attrs.frozen(kw_only=True)
+class Inside(ABC):
     """The tree of the layers below, and a way to run programs in it.
 
     What they changed is afterwards in ``upper``, which becomes the layer.
     """
 
-    @property
-    def below(self) -> tuple[Path, ...]:
-        """Return the layers below, unpacked, the newest first."""
-        ...
+    below: tuple[Path, ...]
+    """The layers below, unpacked, the newest first."""
+    work: Path
+    """A directory to work in."""
 
     @property
     def upper(self) -> Path:
         """Return the directory that becomes the layer."""
-        ...
+        return self.work / "upper"
 
     def has(self, program: str) -> bool:
         """Return whether the layers below have a file, by its absolute path."""
-        ...
+        return find(self.below, PurePosixPath(program)) is not None
 
+    def execute(self, layer: Run, *, on_output: Output) -> None:
+        """Run a shell command as root.
+
+        Raises:
+            BuildFailed: it ended with another status than 0, or not in time.
+        """
+        self.run(
+            ["/bin/sh", "-ec", layer.command],
+            what=repr(layer.command),
+            network=layer.network,
+            deadline=layer.deadline,
+            on_output=on_output,
+        )
+
+    @abstractmethod
     def run(
         self,
         argv: Sequence[str],
@@ -56,4 +75,3 @@ class Inside(Protocol):
         Raises:
             BuildFailed: it ended with another status than 0, or not in time.
         """
-        ...

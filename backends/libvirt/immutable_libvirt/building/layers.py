@@ -13,6 +13,7 @@ from immutable_libvirt.bootable import BootFiles
 from immutable_libvirt.building import erofs, provisioning
 from immutable_libvirt.building.chroot import Chroot
 from immutable_libvirt.building.debs import is_deb
+from immutable_libvirt.building.inside import Inside
 from immutable_libvirt.building.installing import install, make_base
 from immutable_libvirt.building.intact import layer_is_intact, seen_whole
 from immutable_libvirt.building.kernel import COMMAND_LINE
@@ -126,31 +127,32 @@ class Builder:
                 on_output=self.supply.on_output,
             )
         layer = step.layers[0]
-        if isinstance(layer, Run) and layer.booted:
-            return self._booted(layer, below, trees, work), ()
-        site = self._site(step, Chroot(below=trees, work=work), work)
-        return site.chroot.upper, self._run(step, site)
-
-    def _run(self, step: Step, site: Site) -> tuple[Tool, ...]:
-        layer = step.layers[0]
-        if isinstance(layer, Packages | Python):
-            self._install(step, site)
-        if isinstance(layer, Packages):
-            return ()
         if isinstance(layer, Run):
-            site.chroot.execute(layer, on_output=site.on_output)
-            return ()
+            inside = self._inside(layer, below, trees, work)
+            inside.execute(layer, on_output=self.supply.on_output)
+            return inside.upper, ()
+        chroot = Chroot(below=trees, work=work)
+        if isinstance(layer, Packages | Python):
+            self._install(step, chroot)
+        if isinstance(layer, Packages):
+            return chroot.upper, ()
+        return chroot.upper, self._provisioned(step, chroot)
+
+    def _provisioned(self, step: Step, inside: Inside) -> tuple[Tool, ...]:
+        layer, site = step.layers[0], self._site(step, inside)
         provisioning.make(layer, site)
         tool = provisioning.version(layer, site)
         return (tool,) if tool else ()
 
-    def _booted(
+    def _inside(
         self,
         layer: Run,
         below: tuple[Built, ...],
         trees: tuple[Path, ...],
         work: Path,
-    ) -> Path:
+    ) -> Inside:
+        if not layer.booted:
+            return Chroot(below=trees, work=work)
         # Late: whoever boots nothing needs no libvirt.
         from immutable_libvirt.building.booted import Booted
 
@@ -161,25 +163,23 @@ class Builder:
             layers=tuple(self.pool.layer(lower.content) for lower in below),
             command_line=COMMAND_LINE,
         )
-        booted = Booted(below=trees, boot=files, work=work, config=self.config)
-        booted.execute(layer, on_output=self.supply.on_output)
-        return booted.upper
+        return Booted(below=trees, boot=files, work=work, config=self.config)
 
-    def _install(self, step: Step, site: Site) -> None:
+    def _install(self, step: Step, chroot: Chroot) -> None:
         pins = tuple(
             pin for pin in (step.pins.pins if step.pins else ()) if is_deb(pin)
         )
-        work = _directory(site.chroot.work, "apt")
+        work = _directory(chroot.work, "apt")
         names = names_of(step.layers[0])
-        install(site.chroot, names, pins, supply=self.supply, work=work)
+        install(chroot, names, pins, supply=self.supply, work=work)
 
-    def _site(self, step: Step, chroot: Chroot, work: Path) -> Site:
+    def _site(self, step: Step, inside: Inside) -> Site:
         return Site(
-            chroot=chroot,
+            inside=inside,
             pool=self.pool,
             archive=self.supply.archive,
             codename=self.supply.codename,
-            work=_directory(work, "scratch"),
+            work=_directory(inside.work, "scratch"),
             pins=step.pins,
             on_output=self.supply.on_output,
         )

@@ -123,7 +123,7 @@ class Resolver:
         supply = self.supply
         with supply.pool.workspace() as work:
             site = Site(
-                chroot=Chroot(below=(), work=work / "none"),
+                inside=Chroot(below=(), work=work / "none"),
                 pool=supply.pool,
                 archive=supply.archive,
                 codename=supply.codename,

@@ -3,65 +3,39 @@
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import attrs
 
 from immutable.baking import Bake, Work
 from immutable.errors import BuildFailed
 from immutable.images.baked import bake
-from immutable.images.layers import DEADLINE, Run
+from immutable.images.layers import DEADLINE
 from immutable.model import Token
 from immutable_libvirt.bootable import BootFiles
 from immutable_libvirt.building.base import LEFTOVERS
 from immutable_libvirt.building.booted import places
 from immutable_libvirt.building.booted.leftovers import remove_all
 from immutable_libvirt.building.booted.machine import LibvirtBaking
+from immutable_libvirt.building.inside import Inside
 from immutable_libvirt.building.process import Output
-from immutable_libvirt.building.tree import clean, find
+from immutable_libvirt.building.tree import clean
 from immutable_libvirt.config import LibvirtConfig
 from immutable_libvirt.daemon import Daemon
 from immutable_libvirt.errors import BACKEND, translated
 
 
 @attrs.frozen(kw_only=True)
-class Booted:
+class Booted(Inside):
     """A throw-away machine that boots the layers below: a chroot with its own kernel.
 
-    Whoever needs more than a tree of files runs here: what looks at process 1 or at
-    ``/sys``, loads modules, mounts, or sets up a network. `immutable_libvirt.building.
-    inside.Inside`, for one run.
+    Whoever needs more than a tree of files runs here, once: what looks at process 1 or at
+    ``/sys``, loads modules, mounts, or sets up a network.
     """
 
-    below: tuple[Path, ...]
-    """The layers below, unpacked, the newest first."""
     boot: BootFiles
     """The kernel, and the same layers as disks, the lowest first."""
-    work: Path
     config: LibvirtConfig
-
-    @property
-    def upper(self) -> Path:
-        """Return the directory that becomes the layer."""
-        return self.work / "upper"
-
-    def has(self, program: str) -> bool:
-        """Return whether the layers below have a file, by its absolute path."""
-        return find(self.below, PurePosixPath(program)) is not None
-
-    def execute(self, layer: Run, *, on_output: Output) -> None:
-        """Run a shell command as root.
-
-        Raises:
-            BuildFailed: it ended with another status than 0.
-        """
-        self.run(
-            ["/bin/sh", "-ec", layer.command],
-            what=repr(layer.command),
-            network=layer.network,
-            deadline=layer.deadline,
-            on_output=on_output,
-        )
 
     def run(
         self,

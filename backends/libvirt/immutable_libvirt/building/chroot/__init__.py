@@ -6,15 +6,16 @@ changed is the new layer: overlayfs keeps the difference, deletions included.
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import attrs
 
-from immutable.images.layers import DEADLINE, Run
+from immutable.images.layers import DEADLINE
 from immutable_libvirt.building.apt import QUIET, Apt
 from immutable_libvirt.building.base import LEFTOVERS
+from immutable_libvirt.building.inside import Inside
 from immutable_libvirt.building.process import PLAIN, Output, run
-from immutable_libvirt.building.tree import clean, find
+from immutable_libvirt.building.tree import clean
 
 _ENTER = Path(__file__).with_name("enter")
 _NAMESPACES = (
@@ -37,19 +38,8 @@ _START_NOTHING = "#!/bin/sh\nexit 101\n"
 
 
 @attrs.frozen(kw_only=True)
-class Chroot:
-    """The layers below (unpacked, the newest first) and a directory to work in.
-
-    What a command changed is afterwards in ``upper``.
-    """
-
-    below: tuple[Path, ...]
-    work: Path
-
-    @property
-    def upper(self) -> Path:
-        """Return the directory that becomes the layer."""
-        return self.work / "upper"
+class Chroot(Inside):
+    """The layers below, mounted as one tree of files in namespaces of their own."""
 
     @property
     def root(self) -> Path:
@@ -87,20 +77,6 @@ class Chroot:
         policy.unlink()
         clean(self.upper, LEFTOVERS)
 
-    def execute(self, layer: Run, *, on_output: Output) -> None:
-        """Run a shell command as root, without network.
-
-        Raises:
-            BuildFailed: it ended with another status than 0.
-        """
-        self.run(
-            ["/bin/sh", "-ec", layer.command],
-            what=repr(layer.command),
-            network=layer.network,
-            deadline=layer.deadline,
-            on_output=on_output,
-        )
-
     def run(
         self,
         argv: Sequence[str],
@@ -113,20 +89,9 @@ class Chroot:
         deadline: timedelta = DEADLINE,
         leftovers: Sequence[str] = (),
     ) -> None:
-        """Run a program of the image as root; what it changed is then in ``upper``.
+        """Run a program of the image as root: see `Inside`.
 
-        Args:
-            argv: the program, by its path in the image, and its arguments.
-            what: what it does, for the message when it fails.
-            on_output: gets each line.
-            handed: what it finds under /run, by name: not part of the image.
-            variables: added to a plain environment.
-            network: whether it has this machine's network.
-            deadline: after so long it is killed.
-            leftovers: patterns of what to remove afterwards, besides the usual.
-
-        Raises:
-            BuildFailed: it ended with another status than 0, or not in time.
+        The network is this machine's own; a program that is late is killed.
         """
         self._make_directories()
         values = {**dict(PLAIN), **(variables or {})}
@@ -140,10 +105,6 @@ class Chroot:
             deadline=deadline,
         )
         clean(self.upper, (*LEFTOVERS, *leftovers))
-
-    def has(self, program: str) -> bool:
-        """Return whether the layers below have a file, by its absolute path."""
-        return find(self.below, PurePosixPath(program)) is not None
 
     def _make_directories(self) -> None:
         for name in ("root", "upper", "overlay"):

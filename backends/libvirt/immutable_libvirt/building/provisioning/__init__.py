@@ -1,6 +1,6 @@
 """Layers that a tool of its own makes: each in the module that has its name.
 
-Each of them is given a `Site` and leaves what it changed in the site's chroot.
+Each of them is given a `Site` and leaves what it changed in the layer to be.
 """
 
 from immutable.errors import Unsupported

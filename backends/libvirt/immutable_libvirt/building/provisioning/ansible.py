@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 
-from immutable.errors import Unavailable
+from immutable.errors import Unavailable, Unsupported
 from immutable.images.layers import Ansible
 from immutable.images.record import Tool
 from immutable_libvirt.building.base import LEFTOVERS
+from immutable_libvirt.building.chroot import Chroot
 from immutable_libvirt.building.process import PLAIN, environment
 from immutable_libvirt.building.provisioning.asking import program_of
 from immutable_libvirt.building.provisioning.handing import handed_over
@@ -40,16 +41,18 @@ def make(layer: Ansible, site: Site) -> None:
         MissingFiles: the playbook is not there.
         Unavailable: Ansible is not installed here, or no Python in the image.
         BuildFailed: a task failed; holds the last lines.
+        Unsupported: the image is in a machine of its own.
     """
     check()
+    chroot = _chroot(site)
     program_of(site, _PYTHON, install='.packages("python3")')
     project = handed_over(site, layer.source, layer.playbook)
     home = site.work / "ansible"
-    order = _order(layer, site, project, home)
+    order = _order(layer, chroot, project, home)
     (home / "tmp").mkdir(parents=True)
     (home / "ansible.cfg").touch()
     (home / "order.json").write_text(json.dumps(order), encoding="utf-8")
-    site.chroot.enter(
+    chroot.enter(
         [sys.executable, "-P", str(_PLAYING / "play.py"), str(home / "order.json")],
         handed={},
         what=f"ansible-playbook {layer.playbook}",
@@ -58,7 +61,7 @@ def make(layer: Ansible, site: Site) -> None:
         deadline=layer.deadline,
         on_output=site.on_output,
     )
-    clean(site.chroot.upper, _LEFTOVERS)
+    clean(chroot.upper, _LEFTOVERS)
 
 
 def check() -> None:
@@ -89,6 +92,17 @@ def version(site: Site) -> Tool:
     return Tool(name="ansible-core", version=metadata.version("ansible-core"))
 
 
+def _chroot(site: Site) -> Chroot:
+    if isinstance(site.inside, Chroot):
+        return site.inside
+    raise Unsupported(
+        "Ansible runs on this machine, and reaches only an image that is mounted here",
+        hint="build the layer without a machine of its own",
+        operation="images.build",
+        backend="libvirt",
+    )
+
+
 def _is_installed(name: str) -> bool:
     return any(True for _ in metadata.distributions(name=name))
 
@@ -104,14 +118,14 @@ def _variables(home: Path) -> Mapping[str, str]:
 
 
 def _order(
-    layer: Ansible, site: Site, project: Path, home: Path
+    layer: Ansible, chroot: Chroot, project: Path, home: Path
 ) -> Mapping[str, object]:
     """Return what `play.py` is told: arguments of ``ansible_runner.run``."""
     plain = [f"{name}={value}" for name, value in PLAIN]
     host = {
         "ansible_connection": "unbooted",
         "ansible_python_interpreter": _PYTHON,
-        "ansible_unbooted_inside": ["chroot", str(site.chroot.root), *_ENV, *plain],
+        "ansible_unbooted_inside": ["chroot", str(chroot.root), *_ENV, *plain],
         "ansible_user": "root",
     }
     return {

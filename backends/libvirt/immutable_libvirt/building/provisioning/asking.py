@@ -27,7 +27,7 @@ def program_of(site: Site, *paths: str, install: str) -> str:
         Unavailable: it has none of them; the hint is what installs it.
     """
     for path in paths:
-        if site.chroot.has(path):
+        if site.inside.has(path):
             return path
     raise Unavailable(
         f"the image has no {paths[0].rpartition('/')[2]}, which the layer needs",
@@ -55,7 +55,7 @@ def version_of(site: Site, name: str, program: str, *, package: str = "") -> Too
 
 
 def _packaged(site: Site, package: str) -> str | None:
-    status = find(site.chroot.below, PurePosixPath("/var/lib/dpkg/status"))
+    status = find(site.inside.below, PurePosixPath("/var/lib/dpkg/status"))
     for entry in status.read_text(encoding="utf-8").split("\n\n") if status else ():
         if f"Package: {package}\n" in f"{entry}\n" and _INSTALLED in entry:
             found = _PACKAGED.search(entry)
@@ -66,7 +66,7 @@ def _packaged(site: Site, package: str) -> str | None:
 def _said(site: Site, program: str) -> str:
     lines = list[str]()
     with tempfile.TemporaryDirectory(dir=site.work) as work:
-        aside = Chroot(below=site.chroot.below, work=Path(work))
+        aside = Chroot(below=site.inside.below, work=Path(work))
         what = f"{program} --version"
         aside.run([program, "--version"], what=what, on_output=lines.append)
     found = _VERSION.search("\n".join(lines))

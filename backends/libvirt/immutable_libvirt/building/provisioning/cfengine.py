@@ -56,7 +56,7 @@ def make(layer: Cfengine, site: Site) -> None:
     judged = _Judged(on_output=site.on_output)
     policy = handed_over(site, layer.source, layer.policy)
     script = ["/bin/sh", "-ec", _CHECK_AND_RUN, "sh", checker]
-    site.chroot.run(
+    site.inside.run(
         [*script, f"/run/{POLICY}/{layer.policy}", *run],
         what=f"cf-agent {layer.policy}",
         handed={POLICY: policy},

@@ -61,7 +61,7 @@ def make(layer: Chef, site: Site) -> None:
     """
     own = _own(site, dict(layer.attributes))
     repository = handed_over(site, layer.source, _COOKBOOKS)
-    site.chroot.run(
+    site.inside.run(
         [_program(site), *_OPTIONS, layer.run_list],
         what=f"chef-client {layer.run_list}",
         # A copy: local mode writes to it, and nobody reads that.

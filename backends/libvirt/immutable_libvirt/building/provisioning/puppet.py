@@ -33,7 +33,7 @@ def make(layer: Puppet, site: Site) -> None:
     """
     policy = handed_over(site, layer.source, layer.manifest)
     apply = [_program(site), "apply", *_options(policy)]
-    site.chroot.run(
+    site.inside.run(
         ["/bin/sh", f"{_OWN}/apply-puppet", *apply, f"{_POLICY}/{layer.manifest}"],
         what=f"puppet apply {layer.manifest}",
         handed={POLICY: policy, "puppet:rw": _own(site)},

@@ -90,7 +90,7 @@ def make(layer: Python, site: Site) -> None:
     handed = _handed(pins, site)
     pip = next(pin.file for pin in pins if pin.origin == INSTALLER)
     command = [python, str(layer.venv), f"{_HERE}/{pip}/pip", "install", *_OPTIONS]
-    site.chroot.run(
+    site.inside.run(
         ["/bin/sh", "-ec", _INSTALL, "sh", *command],
         what=f"installing the requirements into {layer.venv}",
         handed={"python": handed},
@@ -133,7 +133,7 @@ def _handed(pins: tuple[Pin, ...], site: Site) -> Path:
 
 
 def _check_interpreter(python: str, site: Site) -> None:
-    trees = (site.chroot.upper, *site.chroot.below)
+    trees = (site.inside.upper, *site.inside.below)
     if find(trees, PurePosixPath(python)) is None:
         raise Unavailable(
             f"the image has no {python}",

@@ -6,16 +6,16 @@ import attrs
 
 from immutable.images.lock import Entry
 from immutable_libvirt.archive import Archive
-from immutable_libvirt.building.chroot import Chroot
+from immutable_libvirt.building.inside import Inside
 from immutable_libvirt.building.process import Output
 from immutable_libvirt.pool import Pool
 
 
 @attrs.frozen(kw_only=True)
 class Site:
-    """The layers below in a chroot, pool and archive, and what the layer is locked to."""
+    """The layers below and a place to run in, pool and archive, and what is locked."""
 
-    chroot: Chroot
+    inside: Inside
     pool: Pool
     archive: Archive
     codename: str

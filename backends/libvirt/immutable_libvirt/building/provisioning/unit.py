@@ -38,9 +38,9 @@ def make(layer: Unit, site: Site) -> None:
     handed = site.work / "unit"
     handed.mkdir()
     shutil.copyfile(layer.source, handed / layer.name)
-    verify = [_VERIFY] if site.chroot.has(_ANALYZE) else []
+    verify = [_VERIFY] if site.inside.has(_ANALYZE) else []
     script = "\n".join(["set -e", _PLACE, *verify, _ENABLE])
-    site.chroot.run(
+    site.inside.run(
         ["/bin/sh", "-c", script, "sh", layer.name, systemctl],
         what=f"enabling {layer.name}",
         handed={"unit": handed},
