@@ -43,7 +43,7 @@ PROCESS_PACKAGES = ("haproxy",)
 BENCH_PACKAGES = ("wrk", "gcc")
 TOOL_PACKAGES = ("packer",)
 """Tools that make images; the others are installed where they work: in the image."""
-BACKENDS = ("backends/haproxy", "backends/libvirt", "backends/process")
+BACKENDS = ("backends/aws", "backends/haproxy", "backends/libvirt", "backends/process")
 PROCESS = ("backends/haproxy", "backends/process")
 TESTING = (".[testing]",)
 CONFORMANCE = {
@@ -176,11 +176,12 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Test the built wheels, on real virtual machines and a real HAProxy too."""
+    """Test the built wheels, on real virtual machines too; ``-- -n 0``: one by one."""
     provide(*VM_PACKAGES, *TOOL_PACKAGES)
     _install_wheels(session)
-    # Not `python -m pytest`: that would import the tree instead of the wheels.
-    _run(session, "pytest", *session.posargs)
+    # Not `python -m pytest`: that would import the tree instead of the wheels. A process
+    # for each core; what runs beside what is said in conftest.py.
+    _run(session, "pytest", "--numprocesses=auto", *session.posargs)
 
 
 @nox.session
