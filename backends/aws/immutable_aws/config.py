@@ -1,0 +1,148 @@
+"""What an ``aws://`` URL says, or a config given in code: typed, checked, without I/O.
+
+    aws://eu-west-1?load_balancer=shop&subnets=subnet-1,subnet-2&instance_types=t3.small
+
+Credentials are never in it: they come from the SDK's own chain.
+"""
+
+import re
+from datetime import timedelta
+from typing import Self
+
+import attrs
+
+from immutable.durations import duration
+from immutable.errors import InvalidInput
+from immutable.urls import Url
+from immutable_aws.session import Place
+
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
+_ACCOUNT = re.compile(r"\d{12}")
+_PLACE_OPTIONS = ("profile", "account")
+_OPTIONS = (
+    *_PLACE_OPTIONS,
+    "bucket",
+    "drain",
+    "image_owners",
+    "instance_profile",
+    "instance_types",
+    "listener",
+    "load_balancer",
+    "security_groups",
+    "spot",
+    "subnets",
+)
+_DRAIN = timedelta(seconds=30)
+
+
+@attrs.frozen(kw_only=True)
+class Spot:
+    """How much of a fleet is bought on demand; the rest is spot capacity.
+
+    ``strategy`` is Auto Scaling's ``SpotAllocationStrategy``.
+    """
+
+    on_demand_base: int = 0
+    on_demand_percent: int = 0
+    strategy: str = "price-capacity-optimized"
+
+
+@attrs.frozen(kw_only=True)
+class AwsConfig:
+    """Where fleets are launched, and on what.
+
+    Args:
+        region: such as ``eu-west-1``.
+        profile: of the shared configuration; None: the SDK's own choice.
+        account: twelve digits; calls are refused in any other account.
+        load_balancer: the name of the Application Load Balancer; None: the service's name.
+        listener: the ARN of its listener; None: the one at the service's port.
+        subnets: where instances are put, spread evenly over their zones; none: those of
+            the load balancer.
+        security_groups: of the instances; none: the VPC's default one.
+        instance_types: the first that can be had is taken.
+        spot: None: on demand only.
+        instance_profile: the role of the instances, by name or ARN.
+        image_owners: accounts whose images may be launched, beside one's own: twelve
+            digits, or ``amazon``, ``aws-marketplace``.
+        bucket: of S3, through which layers are handed to builders of images.
+        drain: how long requests in flight at the shift may still take.
+    """
+
+    region: str
+    profile: str | None = None
+    account: str | None = None
+    load_balancer: str | None = None
+    listener: str | None = None
+    subnets: tuple[str, ...] = ()
+    security_groups: tuple[str, ...] = ()
+    instance_types: tuple[str, ...] = ("t3.micro",)
+    spot: Spot | None = None
+    instance_profile: str | None = None
+    image_owners: tuple[str, ...] = ()
+    bucket: str | None = None
+    drain: timedelta = attrs.field(default=_DRAIN, converter=duration)
+
+    @property
+    def place(self) -> Place:
+        """Return whose credentials are used, and where."""
+        return Place(region=self.region, profile=self.profile, account=self.account)
+
+    @classmethod
+    def parse(cls, url: Url) -> Self:
+        """Read ``aws://region?option=…``; options of several values take commas.
+
+        Raises:
+            InvalidInput: it names no region, or says what nobody would read.
+        """
+        url.require_known(*_OPTIONS)
+        place = place_of(url)
+        options = dict(url.options)
+        return cls(
+            region=place.region,
+            profile=place.profile,
+            account=place.account,
+            load_balancer=options.get("load_balancer"),
+            listener=options.get("listener"),
+            subnets=_several(options.get("subnets")),
+            security_groups=_several(options.get("security_groups")),
+            instance_types=_several(options.get("instance_types")) or ("t3.micro",),
+            spot=_spot(options.get("spot")),
+            instance_profile=options.get("instance_profile"),
+            image_owners=_several(options.get("image_owners")),
+            bucket=options.get("bucket"),
+            drain=options.get("drain", _DRAIN),
+        )
+
+
+def place_of(url: Url) -> Place:
+    """Return the place in a URL: its host is the region.
+
+    Raises:
+        InvalidInput: it is none, or the account is no account's number.
+    """
+    if not _REGION.fullmatch(url.host) or url.path not in {"", "/"}:
+        raise InvalidInput(
+            f"{url} names no region", hint=f"write {url.scheme}://eu-west-1"
+        )
+    account = url.option("account", "")
+    if account and not _ACCOUNT.fullmatch(account):
+        raise InvalidInput(f"{account!r} is no account", hint="give its twelve digits")
+    profile = url.option("profile", "")
+    return Place(region=url.host, profile=profile or None, account=account or None)
+
+
+def _several(text: str | None) -> tuple[str, ...]:
+    return tuple(word for word in (text or "").split(",") if word)
+
+
+def _spot(text: str | None) -> Spot | None:
+    """Read ``spot=20``: so many percent on demand, the rest spot."""
+    if text is None:
+        return None
+    if not text.isdecimal() or int(text) > 100:  # noqa: PLR2004 - percent
+        raise InvalidInput(
+            f"spot={text!r} is no percentage",
+            hint="say how many percent to buy on demand, 0 to 100",
+        )
+    return Spot(on_demand_percent=int(text))
