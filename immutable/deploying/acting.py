@@ -157,7 +157,6 @@ def _act_on_switch(
 def _look_again(switch: Switch, fence: Fence) -> Version:
     """See that nothing has moved: a switch that compares nothing has no other fence."""
     view = switch.read()
-    placed = fence.unplaced and view.attachment_of(fence.fleet) is not None
-    if placed or view.routing != fence.routing:
+    if view.routing != fence.routing:
         raise Conflict("the switch has moved", operation="fence", resource=fence.fleet)
     return view.version
