@@ -14,6 +14,7 @@ from proofs.builds.killing import points_of
 from proofs.builds.trials import Bench, trial, undisturbed
 
 _DELAYS_S = (0.002, 0.01, 0.05)
+_EVERY = 100
 _BASE = Recipe.base("debian:12")
 
 
@@ -61,12 +62,15 @@ def _run(options: argparse.Namespace, place: Path) -> int:
     if 0 < options.count < len(points):
         chosen = tuple(random.Random(options.seed).sample(points, options.count))
     began, kills, wrong = time.monotonic(), 0, list[str]()
-    for point in chosen:
+    for tried, point in enumerate(chosen, start=1):
         killed, found = trial(bench, point, expected)
         kills += killed
         wrong += found
         for line in found:
             print(line, flush=True)
+        if tried % _EVERY == 0:
+            took = time.monotonic() - began
+            print(f"{tried} of {len(chosen)}, {took:.0f} s", flush=True)
     took = time.monotonic() - began
     print(
         f"builds of {options.recipe!r}: {len(points)} points, {len(chosen)} tried,"
