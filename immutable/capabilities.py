@@ -37,6 +37,9 @@ class Capabilities:
     late: timedelta
     """How long after a call was made, by a caller that has died or given up waiting, it
     may still take effect."""
+    pace: timedelta = timedelta(milliseconds=25)
+    """How long to wait at least between two looks at a fleet that is on its way: where
+    readings are counted or charged for, more than the default."""
     keeps_records: bool = False
     """``images`` also has the methods of `immutable.records.ImageRecords`."""
     adopts_artefacts: bool = False

@@ -297,7 +297,8 @@ UNDER_TRAFFIC: tuple[Rule, ...] = (
 def _patience(scene: Scene) -> timedelta:
     """Poll in proportion to the wait: at most 2 percent of it is lost to polling."""
     waited = scene.now - (scene.attempt.launched_at or scene.attempt.begun_at)
-    return min(max(waited / 50, POLL / 2), _SLOWEST)
+    pace = scene.context.backend.pace
+    return min(max(waited / 50, pace), max(_SLOWEST, pace))
 
 
 def _previewable(scene: Scene) -> bool:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import attrs
 import pytest
-from fakes import boom
+from fakes import FakeBackend, boom
 
 from immutable import errors
 from immutable.deploying import operations
@@ -341,6 +341,17 @@ def test_the_timeout_goes_back(stage):
     done = stage.deploy("two", timeout=timedelta(seconds=1))
     assert isinstance(done.error, errors.DeadlineExceeded)
     assert len(stage.world.inventory()) == 1
+
+
+def test_a_backend_says_how_often_it_may_be_looked_at(stage):
+    """Where readings are counted, a fleet on its way is looked at no more often."""
+    pace = timedelta(seconds=2)
+    slow = stage.with_(backend=FakeBackend(stage.world, pace=pace))
+    slow.deploy("one")
+    looks = stage.world.calls.count("health")
+    stage.world.calls.clear()
+    stage.deploy("two", strategy=attrs.evolve(stage.service.strategy, bake="0s"))
+    assert looks < stage.world.calls.count("health") / 4
 
 
 def test_retryable_errors_are_repeated(stage):
