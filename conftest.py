@@ -14,13 +14,29 @@ settings.register_profile("immutable", deadline=None, print_blob=True)
 settings.load_profile("immutable")
 
 _RAN = "how much ran"
-# They share what there is once: libvirtd, a network and a pool of the tests' own, which
-# each test leaves empty. And emulated machines side by side boot at half the speed.
-_ON_MACHINES = (
-    "backends/libvirt/tests/",
-    "tests/docs/test_readme.py",
-    "tests/docs/test_tutorials.py",
-)
+# One worker runs all of a group, test after test: they share what there is once, and some
+# look at all that is in it. Everything else is a group by its file.
+_GROUPS = {
+    # a pool in which images are built, but which no machine is launched from
+    "pool": (
+        "backends/libvirt/tests/test_booted.py",
+        "backends/libvirt/tests/test_booted_alike.py",
+        "backends/libvirt/tests/test_guest.py",
+        "backends/libvirt/tests/test_images.py",
+        "backends/libvirt/tests/test_locking.py",
+        "backends/libvirt/tests/test_rebuilding.py",
+        "backends/libvirt/tests/test_records.py",
+    ),
+    # a network and a pool of machines, which each test leaves empty
+    "machines": (
+        "backends/libvirt/tests/",
+        "tests/docs/test_readme.py",
+        "tests/docs/test_tutorials.py",
+    ),
+}
+_LONGEST_FIRST = ("machines", "pool")
+_SHARED = {"prepared": "pool", "vm_url": "machines"}
+"""What fixtures give out of what there is once."""
 
 
 @pytest.fixture
@@ -47,23 +63,33 @@ def _noted(reporter: pytest.TerminalReporter) -> Iterator[str]:
 
 
 def _group(nodeid: str) -> str:
-    """Return what a test is run together with, one after the other: by rule, its file."""
     file = nodeid.partition("::")[0]
-    return "machines" if file.startswith(_ON_MACHINES) else file
+    found = (name for name, paths in _GROUPS.items() if file.startswith(paths))
+    return next(found, file)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the group that takes longest; refuse a machine outside of it."""
-    items.sort(key=lambda item: _group(item.nodeid) != "machines")
+    """Begin with the groups that take longest; refuse what is in none and should be."""
     for item in items:
-        if item.get_closest_marker("vm") and _group(item.nodeid) != "machines":
-            raise pytest.UsageError(f"{item.nodeid}: conftest.py must name its file")
+        if not _is_placed(item, _group(item.nodeid)):
+            raise pytest.UsageError(f"{item.nodeid}: name its file in conftest.py")
+    order = {name: place for place, name in enumerate(_LONGEST_FIRST)}
+    items.sort(key=lambda item: order.get(_group(item.nodeid), len(order)))
+
+
+def _is_placed(item: pytest.Item, group: str) -> bool:
+    uses = {
+        _SHARED[name] for name in getattr(item, "fixturenames", ()) if name in _SHARED
+    }
+    if uses:
+        return uses == {group}
+    return group in _GROUPS or not item.get_closest_marker("vm")
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """With ``-n``, run files beside each other, but those on machines one by one.
+    """With ``-n``, run groups beside each other.
 
     Not ``--dist loadgroup``: it adds the group to each test's name, and no test could be
     run again by the name that a report gives.
@@ -74,7 +100,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
         def _split_scope(self, nodeid: str) -> str:
             return _group(nodeid)
 
-    config.option.loadscopereorder = (
-        False  # by number of tests, not by how long they take
-    )
+    # by number of tests, not by how long they take
+    config.option.loadscopereorder = False
     return Groups(config, log)

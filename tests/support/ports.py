@@ -1,5 +1,6 @@
 """Ports for tests that start servers."""
 
+import os
 import random
 import socket
 
@@ -11,11 +12,20 @@ _TRIES = 100
 
 def free_port() -> int:
     """Return a loopback port that nobody listens on, nor is likely to."""
+    own = _own()
     for _ in range(_TRIES):
-        port = random.randint(_FIRST, _LAST)
+        port = random.choice(own)
         try:
             socket.create_server(("127.0.0.1", port)).close()
         except OSError:
             continue
         return port
-    raise OSError(f"no port is free between {_FIRST} and {_LAST}")
+    raise OSError(f"no port is free between {own.start} and {own.stop}")
+
+
+def _own() -> range:
+    """Return the ports of this worker: two must not find the same one free."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    # a worker that replaces one that crashed has a number of its own
+    return range(_FIRST + number % workers, _LAST, workers)
