@@ -57,8 +57,11 @@ _STALE_CREDENTIALS = frozenset(
         "AuthFailure",
         "ExpiredToken",
         "ExpiredTokenException",
+        "InvalidAccessKeyId",
         "InvalidClientTokenId",
+        "InvalidToken",
         "RequestExpired",
+        "RequestTimeTooSkewed",
         "SignatureDoesNotMatch",
         "UnrecognizedClientException",
     }

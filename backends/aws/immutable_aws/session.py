@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 import attrs
 
 from immutable.authoring import RateBudget
+from immutable.errors import Unavailable
 from immutable_aws.errors import doing
 
 if TYPE_CHECKING:
@@ -144,8 +145,13 @@ class Aws:
         Raises:
             ImmutableError: what it failed with, as `immutable_aws.errors` classifies it.
         """
-        with doing(operation=operation, resource=resource, changes=False):
-            return call()
+        try:
+            with doing(operation=operation, resource=resource, changes=False):
+                return call()
+        except Unavailable as exc:
+            # whatever became of it, a reading had no effect
+            exc.retryable = True
+            raise
 
     def change(self, operation: str, resource: str, call: Callable[[], _T]) -> _T:
         """Return what a changing call returns, made once, on `changes`.
