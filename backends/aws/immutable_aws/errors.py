@@ -142,6 +142,11 @@ def code_of(error: BaseException) -> str:
     return type(error).__name__
 
 
+def said(error: ImmutableError) -> str:
+    """Return the code that an error of ours was made of; empty where there is none."""
+    return code_of(error.__cause__) if error.__cause__ else ""
+
+
 def effect_of(error: BaseException) -> Effect:
     """Return what is known of the effect of a call that ended with this error."""
     code = code_of(error)
