@@ -1,0 +1,1 @@
+"""Stand-ins for clouds, for tests and benches: programs on loopback, never shipped."""

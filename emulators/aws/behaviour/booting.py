@@ -1,0 +1,106 @@
+"""Instances change their state by the clock, and each is a machine that answers."""
+
+from typing import TYPE_CHECKING
+
+from moto.ec2.models.instances import Instance, InstanceState, StateReason
+
+from emulators.plane.behaviour import Behaviour
+from emulators.plane.machines import Machine
+
+if TYPE_CHECKING:
+    from emulators.aws.world import World
+
+_CODES = {
+    "pending": 0,
+    "running": 16,
+    "shutting-down": 32,
+    "terminated": 48,
+    "stopping": 64,
+    "stopped": 80,
+}
+TAG = "emulator:behaviour"
+"""The tag of an image that says what its machines do."""
+
+
+def behaviour_of(world: "World", instance: Instance) -> Behaviour:
+    """Return what an instance does: as was said of its image, or as its image says.
+
+    An image says it in the tag ``emulator:behaviour``, or in its description after
+    ``emulate:``.
+    """
+    said = world.behaviours.get(instance.image_id)
+    if said is not None:
+        return said
+    image = instance.ec2_backend.amis.get(instance.image_id)
+    if image is None:
+        return Behaviour()
+    tags = {tag["key"]: tag["value"] for tag in image.get_tags()}
+    _, _, described = (image.description or "").partition("emulate:")
+    return Behaviour.parse(tags.get(TAG, described))
+
+
+def switch_on(world: "World", instance: Instance) -> None:
+    """Begin to boot: pending, then running.
+
+    Source: EC2 user guide, "Instance lifecycle": *"When you launch an instance, it enters
+    the pending state"*, and *"after the instance is ready for you, it enters the running
+    state"*. moto reports running at once.
+    """
+    behaviour = behaviour_of(world, instance)
+    move(instance, "pending")
+    delay = world.settings.boot_s if behaviour.boot is None else behaviour.boot
+
+    def run() -> None:
+        if instance.state == "pending":
+            move(instance, "running")
+            _power(world, instance, behaviour)
+
+    world.agenda.later(delay, run)
+
+
+def switch_off(world: "World", instance: Instance, *, last: str) -> None:
+    """End its machine at once; its state follows: shutting down, then terminated.
+
+    Source: EC2 user guide, "Instance lifecycle": shutting-down *"The instance is preparing
+    to be terminated"*; stopping *"The instance is preparing to be stopped"*.
+    """
+    first = "shutting-down" if last == "terminated" else "stopping"
+    move(instance, first)
+    machine = world.machines.get(instance.id)
+    if machine:
+        world.runner.run(machine.halt())
+
+    def end() -> None:
+        if instance.state == first:
+            move(instance, last)
+
+    world.agenda.later(world.settings.halt_s, end)
+
+
+def move(instance: Instance, state: str) -> None:
+    """Set the state of an instance."""
+    # a state is shared with answers that were given already: never change one in place
+    instance._state = InstanceState(state, _CODES[state])  # noqa: SLF001 - see there
+    if state in {"pending", "running"}:
+        instance.state_reason = StateReason()
+
+
+def _power(world: "World", instance: Instance, behaviour: Behaviour) -> None:
+    own = instance.private_ip or ""
+    machine = world.machines.get(instance.id)
+    if machine is None:
+        machine = Machine(
+            id=instance.id,
+            image=instance.image_id,
+            address=own if world.addresses.within(own) else world.addresses.spare(),
+            behaviour=behaviour,
+            user_data=_user_data(instance),
+        )
+        world.machines[instance.id] = machine
+    world.runner.run(machine.boot())
+
+
+def _user_data(instance: Instance) -> bytes:
+    if instance.user_data is None:
+        return b""
+    return instance.user_data.decode("latin-1").encode("latin-1")

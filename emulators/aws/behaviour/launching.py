@@ -1,0 +1,133 @@
+"""RunInstances: what is refused, and that instances boot."""
+
+from moto.core.responses import ActionResult
+from moto.ec2.models import ec2_backends
+from moto.ec2.models.instances import Instance, Reservation
+
+from emulators.aws.behaviour.booting import switch_on
+from emulators.aws.behaviour.quotas import vcpus_of
+from emulators.aws.hooks import Call, handles, refuse
+
+_FROM_TEMPLATE = (
+    "BlockDeviceMappings",
+    "EbsOptimized",
+    "IamInstanceProfile",
+    "ImageId",
+    "InstanceType",
+    "KeyName",
+    "MetadataOptions",
+    "Monitoring",
+    "NetworkInterfaces",
+    "SecurityGroupIds",
+)
+_USER_DATA = 16384
+
+
+@handles("ec2", "RunInstances")
+def template_fills_in(call: Call) -> object:
+    """Take from the launch template what the call does not say.
+
+    Source: botocore, RunInstances, ``LaunchTemplate``: *"Any additional parameters that
+    you specify for the new instance overwrite the corresponding parameters included in the
+    launch template."* moto leaves out the metadata options, profile and others.
+    """
+    template = call.params.bag("LaunchTemplate")
+    if template.values:
+        backend = ec2_backends[call.account][call.region]
+        # no interface of moto's own finds a version by what RunInstances takes
+        version = backend._get_template_from_args(dict(template.values))  # noqa: SLF001
+        for name in _FROM_TEMPLATE:
+            if name not in call.params and version.data.get(name):
+                call.put(name, version.data[name])
+    return call.proceed()
+
+
+@handles("ec2", "RunInstances")
+def image_must_exist(call: Call) -> object:
+    """Refuse an image that is not there, or not yet available.
+
+    Source: EC2 error codes: ``InvalidAMIID.NotFound`` *"The specified AMI does not
+    exist"*, ``InvalidAMIID.Unavailable`` *"The specified AMI has been deregistered and is
+    no longer available, or is not in a state from which you can launch an instance"*. moto
+    launches anything.
+    """
+    image = call.params.text("ImageId")
+    backend = ec2_backends[call.account][call.region]
+    if not image:
+        raise refuse(
+            "MissingParameter", "The request must contain the parameter ImageId"
+        )
+    if not image.startswith("ami-"):
+        raise refuse("InvalidAMIID.Malformed", f'Invalid id: "{image}"')
+    if image in backend.deleted_amis:
+        message = f"The image ID '[{image}]' is no longer available"
+        raise refuse("InvalidAMIID.Unavailable", message)
+    if image not in backend.amis:
+        message = f"The image id '[{image}]' does not exist"
+        raise refuse("InvalidAMIID.NotFound", message)
+    state = backend.amis[image].state
+    if state != "available":
+        message = f"The image '{image}' is {state}: it cannot be launched"
+        raise refuse("InvalidAMIID.Unavailable", message)
+    return call.proceed()
+
+
+@handles("ec2", "RunInstances")
+def user_data_is_small(call: Call) -> object:
+    """Refuse user data over 16 KB, before it is encoded.
+
+    Source: EC2 user guide, "User data": *"User data is limited to 16 KB, in raw form,
+    before it is base64-encoded."*
+    """
+    encoded = call.params.text("UserData")
+    if len(encoded) * 3 // 4 > _USER_DATA + 2:
+        message = "User data is limited to 16384 bytes"
+        raise refuse("InvalidParameterValue", message)
+    return call.proceed()
+
+
+@handles("ec2", "RunInstances")
+def vcpus_are_limited(call: Call) -> object:
+    """Refuse what is over the quota of vCPUs.
+
+    Source: EC2 error codes: ``VcpuLimitExceeded`` *"You've reached the limit on the number
+    of vCPUs (virtual processing units) assigned to the running instances in your
+    account"*.
+    """
+    count = call.params.number("MaxCount") or 1
+    wanted = count * vcpus_of(call.params.text("InstanceType", "m1.small"))
+    quota = call.world.settings.vcpus
+    if _vcpus_in_use(call) + wanted > quota:
+        message = (
+            f"You have requested more vCPU capacity than your current vCPU limit of "
+            f"{quota} allows for the instance bucket that the specified instance type "
+            f"belongs to. Please visit http://aws.amazon.com/contact-us/ec2-request to "
+            f"request an adjustment to this limit."
+        )
+        raise refuse("VcpuLimitExceeded", message)
+    call.put("MinCount", count)
+    return call.proceed()
+
+
+@handles("ec2", "RunInstances")
+def instances_boot(call: Call) -> object:
+    """Let what was launched boot; see ``booting.switch_on``."""
+    answer = call.proceed()
+    if isinstance(answer, ActionResult) and isinstance(answer.result, Reservation):
+        for instance in answer.result.instances:
+            call.world.instances[instance.id] = instance
+            switch_on(call.world, instance)
+    return answer
+
+
+def _vcpus_in_use(call: Call) -> int:
+    return sum(
+        vcpus_of(instance.instance_type)
+        for instance in call.world.instances.values()
+        if _counts(call, instance)
+    )
+
+
+def _counts(call: Call, instance: Instance) -> bool:
+    here = instance.ec2_backend is ec2_backends[call.account][call.region]
+    return here and instance.state in {"pending", "running"}

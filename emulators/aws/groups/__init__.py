@@ -1,0 +1,1 @@
+"""Auto Scaling, whole: moto's has no clock, no activities, and replaces nothing."""

@@ -1,0 +1,148 @@
+"""Listeners of load balancers: they forward what they get to a member of a pool."""
+
+import asyncio
+import contextlib
+import random
+import time
+from asyncio import StreamReader, StreamWriter
+
+import attrs
+
+from emulators.plane.routing import Action, Share, Table
+from emulators.plane.wire import (
+    Broken,
+    Request,
+    Response,
+    fetch,
+    read_request,
+)
+
+_NO_TARGET, _BAD_TARGET, _SLOW_TARGET = 503, 502, 504
+
+
+@attrs.define(eq=False, kw_only=True)
+class Listener:
+    """One port of a load balancer, served by several nodes.
+
+    A change of the rules is heard of by each node at its own time, up to ``spread_s``
+    after it was made: between the first and the last, nodes differ. A connection stays
+    with the node that took it; connections go around the nodes.
+    """
+
+    address: str
+    port: int
+    nodes: int = 2
+    spread_s: float = 0.0
+    idle_s: float = 60.0
+    """How long a target may take to answer."""
+    forwarded: int = attrs.field(default=0, init=False)
+    bound: int = attrs.field(default=0, init=False)
+    """The port it really listens on."""
+    _tables: list[tuple[float, Table]] = attrs.field(factory=list, init=False)
+    _server: asyncio.Server | None = attrs.field(default=None, init=False)
+    _writers: set[StreamWriter] = attrs.field(factory=set, init=False)
+    _taken: int = attrs.field(default=0, init=False)
+
+    @property
+    def url(self) -> str:
+        """Return where clients find it."""
+        return f"http://{self.address}:{self.bound}"
+
+    @property
+    def table(self) -> Table:
+        """Return the rules as they were last set."""
+        return self._tables[-1][1] if self._tables else Table()
+
+    def publish(self, table: Table) -> None:
+        """Set the rules: the nodes hear of it one after another."""
+        now = time.monotonic()
+        current = [each for each in self._tables if each[0] > now - self.spread_s]
+        older = self._tables[: len(self._tables) - len(current)][-1:]
+        self._tables = [*older, *current, (now, table)]
+
+    def seen_by(self, node: int) -> Table:
+        """Return the rules as a node knows them now."""
+        late = self.spread_s * node / max(self.nodes - 1, 1)
+        known = time.monotonic() - late
+        heard = [table for since, table in self._tables if since <= known]
+        return heard[-1] if heard else self._tables[0][1] if self._tables else Table()
+
+    async def open(self) -> None:
+        """Begin to listen; on some other port where this one needs a privilege."""
+        try:
+            server = await asyncio.start_server(self._serve, self.address, self.port)
+        except PermissionError:
+            server = await asyncio.start_server(self._serve, self.address, 0)
+        self._server = server
+        self.bound = server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        """Listen no more, and cut what is open."""
+        if self._server:
+            self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
+        self._taken += 1
+        node = self._taken % self.nodes
+        self._writers.add(writer)
+        try:
+            with contextlib.suppress(Broken, OSError):
+                await self._converse(node, reader, writer)
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+    async def _converse(
+        self, node: int, reader: StreamReader, writer: StreamWriter
+    ) -> None:
+        source = str(writer.get_extra_info("peername")[0])
+        while request := await read_request(reader, source):
+            action = self.seen_by(node).action_for(request)
+            answer = await self._perform(action, request)
+            writer.write(answer.encode())
+            await writer.drain()
+            if not request.stays:
+                return
+
+    async def _perform(self, action: Action | None, request: Request) -> Response:
+        if action is None:
+            return _said(404, "no rule")
+        if action.fixed is not None:
+            return action.fixed
+        return await self._forward(_draw(action.shares), request)
+
+    async def _forward(self, share: Share | None, request: Request) -> Response:
+        member = share.pool.pick() if share else None
+        if share is None or member is None:
+            return _said(_NO_TARGET, "no target is registered")
+        address = share.pool.resolve(member.id, member.port)
+        if address is None:
+            return _said(_BAD_TARGET, "the target does not run")
+        self.forwarded += 1
+        try:
+            return await self._relay(address, request)
+        except TimeoutError:
+            return _said(_SLOW_TARGET, "the target takes too long")
+        except Broken as error:
+            return _said(_BAD_TARGET, str(error))
+
+    async def _relay(self, address: tuple[str, int], request: Request) -> Response:
+        headers = {**request.headers, "x-forwarded-for": request.source}
+        forwarded = attrs.evolve(request, headers=headers)
+        answer = await fetch(address, forwarded, timeout_s=self.idle_s)
+        kept = {k: v for k, v in answer.headers.items() if k != "connection"}
+        return attrs.evolve(answer, headers=kept)
+
+
+def _draw(shares: tuple[Share, ...]) -> Share | None:
+    weights = [share.weight for share in shares]
+    if not any(weights):
+        return None
+    return random.choices(shares, weights)[0]  # noqa: S311 - load, not secrets
+
+
+def _said(status: int, what: str) -> Response:
+    headers = {"content-type": "text/plain", "x-said": what}
+    return Response(status=status, headers=headers, body=what.encode())
