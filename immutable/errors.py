@@ -20,6 +20,7 @@ ImmutableError
 │   ├── LedgerLocked        another process holds the file
 │   ├── LedgerReadOnly      the file or its directory cannot be written
 │   ├── LedgerTooNew        written by a newer version of this library
+│   ├── RecordTooLong       more than any record may hold; nothing was written
 │   └── NotALedger          the file is something else, or is damaged
 ├── VerificationFailed      an image's signed provenance is not what it has to be
 └── DeploymentError         why a deployment did not go live
@@ -167,6 +168,10 @@ class LedgerReadOnly(LedgerError):
 
 class LedgerTooNew(LedgerError):
     """The ledger was written by a newer version of this library."""
+
+
+class RecordTooLong(LedgerError):
+    """A record would be longer than any may be; nothing was written."""
 
 
 class NotALedger(LedgerError):

@@ -96,7 +96,11 @@ class Images(Protocol):
         ...
 
     def delete(self, image: ImageId) -> None:
-        """Delete an image; one that is already gone is no error."""
+        """Delete an image; one that is already gone is no error.
+
+        Who needs it is not asked here: no backend knows every ledger. For users,
+        `immutable.retain` deletes, and asks first.
+        """
         ...
 
 

@@ -13,6 +13,7 @@ from immutable.errors import BackendError, InvalidInput, LedgerError
 from immutable.host import Never
 from immutable.images.catalogue.records import Deleted, Deleting, Marked, Spared
 from immutable.images.catalogue.retention import (
+    MARKS_KEPT,
     RetentionPlan,
     RetentionPolicy,
     may_be_spared,
@@ -220,8 +221,10 @@ class _Run:
 
     def _mark(self, shelf: Shelf, images: tuple[Image, ...]) -> None:
         def decide(now: Catalogue) -> Marked | None:
-            fresh = tuple((i.id, i.digest) for i in images if not now.mark(i.id))
-            return Marked(images=fresh) if fresh else None
+            known = {mark.image for mark in now.marks}
+            fresh = tuple((i.id, i.digest) for i in images if i.id not in known)
+            room = max(MARKS_KEPT - len(known), 0)
+            return Marked(images=fresh[:room]) if fresh[:room] else None
 
         shelf.change(decide, by=self._by)
 

@@ -12,7 +12,7 @@ import attrs
 
 from immutable.deploying import steps
 from immutable.documents import Format, converter
-from immutable.errors import LedgerError, LedgerTooNew, NotALedger
+from immutable.errors import LedgerTooNew, NotALedger, RecordTooLong
 from immutable.ledger import goals, records
 from immutable.ledger.lately import Lately
 from immutable.model import LedgerId
@@ -89,12 +89,12 @@ def sealed(text: str) -> bytes:
     """Return text behind its digest: stores check pages, if anything, but not records.
 
     Raises:
-        LedgerError: it is longer than any record may be; nobody could read it.
+        RecordTooLong: it is longer than any record may be; nobody could read it.
     """
     data = text.encode()
     found = b" ".join((_digest(data), data))
     if len(found) > SIZE_LIMIT_BYTES:
-        raise LedgerError(
+        raise RecordTooLong(
             f"a record of {len(found)} bytes is longer than {SIZE_LIMIT_BYTES}",
             hint="use fewer instances, or shorter addresses and configuration",
         )

@@ -158,7 +158,7 @@ def test_nothing_that_is_needed_is_in_the_plan(services, catalogues, images, pol
             assert mark.deleting or NOW - mark.at >= policy.grace
     assert len(plan.delete) <= policy.most
     # nothing is in two places, and nothing is forgotten
-    places = [i.id for i in (*plan.delete, *plan.mark)]
+    places = [i.id for i in (*plan.delete, *plan.mark, *plan.later)]
     places += [w.image.id for w in plan.waiting] + [k.image.id for k in plan.kept]
     assert sorted(places) == sorted(image.id for image in images)
 
@@ -252,8 +252,10 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self.built)
     @rule(which=st.integers(1, 10))
     def revoke(self, which):
-        """Revoke an image, there or not."""
-        revoking.revoke(f"i{which}", "bad", ledger=self.shop)
+        """Revoke an image, there or not: what is unknown here may be in another pool."""
+        there = f"i{which}" in {image.id for image in self.images()}
+        where = self.shop if there else self.where
+        revoking.revoke(f"i{which}", "bad", ledger=where)
 
     @rule(hours=st.integers(0, 30))
     def wait(self, hours):
@@ -270,16 +272,24 @@ class Histories(RuleBasedStateMachine):
 
     @rule()
     def retain(self):
-        """Mark and delete."""
-        before = {image.id for image in self.images()}
+        """Mark and delete: nothing that can be gone back to from where we are now."""
+        before, reach = {image.id for image in self.images()}, self.within_reach()
         images = self.images()
         report = retain([self.shop], images=images, policy=POLICY, dry_run=False)
         gone = before - {image.id for image in self.images()}
         assert gone == {image.id for image in report.deleted}
+        assert gone.isdisjoint(reach)
+
+    def within_reach(self):
+        """Return what the policy keeps for going back: going back itself moves it on."""
+        state = open_engine(self.shop, tell=None, stop=Never()).journal.load()
+        live = state.live.release.number if state.live else 0
+        below = [r for r in state.releases if r.number < live]
+        return {r.image.id for r in (*state.releases[-2:], *below[-2:])}
 
     @invariant()
     def what_is_needed_is_there(self):
-        """See that everything live, warm, open, promoted or within reach has its image."""
+        """See that everything live, warm, open or promoted has its image."""
         there = {image.id for image in self.images()}
         engine = open_engine(self.shop, tell=None, stop=Never())
         state = engine.journal.load()
@@ -288,10 +298,6 @@ class Histories(RuleBasedStateMachine):
         release = getattr(goal, "release", None)
         assert release is None or release.image.id in there
         assert {c.image.id for c in channelling.channels(ledger=self.shop)} <= there
-        live = state.live.release.number if state.live else 0
-        below = [r for r in state.releases if r.number < live]
-        window = (*state.releases[-2:], *below[-2:])
-        assert {release.image.id for release in window} <= there
 
 
 Histories.TestCase.settings = settings(

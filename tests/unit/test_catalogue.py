@@ -22,10 +22,12 @@ from immutable.images.catalogue.records import (
     Record,
     Revoked,
     Snapshot,
+    Unrevoked,
     Withdrawn,
 )
 from immutable.images.catalogue.shelf import SNAPSHOT_EVERY, STREAM, Shelf
 from immutable.images.catalogue.state import EMPTY, Catalogue, Revocation
+from immutable.ledger import codec as ledger_codec
 from immutable.ledger.codec import sealed
 from immutable.ledger.sqlite import SqliteStore
 from immutable.model import Digest, Image, ImageId, digest_of
@@ -611,6 +613,21 @@ def test_reading_does_not_cost_more_as_history_grows():
     assert {r.image for r in shelf.load().revocations} == {f"i{n}" for n in range(7)}
 
 
+def test_a_catalogue_that_no_record_can_hold_is_still_written_and_read(monkeypatch):
+    """Nothing is refused: it is read one record after another until it fits again."""
+    monkeypatch.setattr(ledger_codec, "SIZE_LIMIT_BYTES", 3000)
+    store, clock = MemoryStore(), FakeClock()
+    shelf = Shelf(store, clock)
+    for number in range(2 * SNAPSHOT_EVERY):
+        shelf.change(lambda _, number=number: revoked(f"i{number}"))
+    assert len(shelf.load().revocations) == 2 * SNAPSHOT_EVERY
+    assert not any(isinstance(r.entry, Snapshot) for r in shelf.history())
+    for number in range(2 * SNAPSHOT_EVERY):
+        shelf.change(lambda _, number=number: Unrevoked(image=f"i{number}", reason="r"))
+    assert shelf.load().revocations == ()
+    assert any(isinstance(r.entry, Snapshot) for r in shelf.history())
+
+
 def test_a_hole_in_the_stream_is_not_read_over():
     """What may be missing is a revocation."""
     store, clock = MemoryStore(), FakeClock()
@@ -720,3 +737,25 @@ def test_several_at_once_lose_nothing(tmp_path):
     for number in range(4):
         mine = [name for name in names if name.startswith(f"i{number}-")]
         assert mine == [f"i{number}-{each}" for each in range(10)]
+
+
+def test_an_id_that_nobody_has_heard_of_is_not_revoked(shop):
+    """It is mistyped: what is meant would go on being launched."""
+    with pytest.raises(errors.UnknownImage, match="img-typo") as caught:
+        revoking.revoke("img-typo", "CVE-1", ledger=shop)
+    assert "another pool" in caught.value.hint
+    assert revoking.revocations(ledger=shop) == ()
+    image = immutable.build(immutable.Recipe.base("debian:12"), backend=shop.backend)
+    assert revoking.revoke(image.id, "CVE-1", ledger=shop).image == image.id
+
+
+def test_what_is_gone_or_elsewhere_can_be_revoked(lab, shop):
+    """By value, by an id that the ledger knows, or where nobody says which pool it is."""
+    image = put(lab, "one")
+    channelling.promote(image, "shop/stable", ledger=shop)
+    del lab._cloud.images[image.id]
+    assert revoking.revoke("one", "CVE-1", ledger=shop).image == "one"
+    elsewhere = attrs.evolve(image, id=ImageId("theirs"))
+    assert revoking.revoke(elsewhere, "CVE-1", ledger=shop).digests == (image.digest,)
+    assert revoking.revoke("another", "CVE-1", ledger=WHERE).image == "another"
+    assert immutable.deploy(shop, put(lab, "another")).error.resource == "another"

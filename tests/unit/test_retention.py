@@ -11,7 +11,13 @@ from immutable.deploying.needing import read_facts
 from immutable.deploying.opening import open_engine
 from immutable.host import Never
 from immutable.images.catalogue import channelling
-from immutable.images.catalogue.retention import RetentionPolicy, retention
+from immutable.images.catalogue.codec import encode
+from immutable.images.catalogue.records import Marked, Snapshot
+from immutable.images.catalogue.retention import (
+    MARKS_KEPT,
+    RetentionPolicy,
+    retention,
+)
 from immutable.images.catalogue.shelf import Shelf
 from immutable.images.catalogue.state import EMPTY, Catalogue, Channel, Mark
 from immutable.images.catalogue.uses import Facts, Served, ServiceFacts
@@ -99,6 +105,25 @@ def test_what_nothing_needs_is_marked_then_deleted():
     assert young.waiting[0].until == NOW + timedelta(hours=1)
     old = marked(image, NOW - timedelta(hours=1))
     assert names(retention(facts_of(old), (image,), POLICY, NOW).delete) == ["a"]
+
+
+def test_so_many_are_marked_that_a_snapshot_holds_them(lab):
+    """The rest is marked as these are gone; what is marked fits into one record."""
+    images = tuple(
+        an_image(f"i{number}-{'x' * 100}") for number in range(MARKS_KEPT + 100)
+    )
+    all_ = frozenset(image.id for image in images)
+    found = retention(facts_of(released=all_), images, POLICY, NOW)
+    assert found.mark == images[:MARKS_KEPT]
+    assert found.later == images[MARKS_KEPT:]
+    assert f"mark {len(found.later)} more later" in str(found)
+    shelf = Shelf(lab.ledger, lab.host)
+    chosen = tuple((image.id, image.digest) for image in found.mark)
+    after = shelf.change(lambda _: Marked(images=chosen))
+    full = retention(facts_of(after, released=all_), images, POLICY, NOW)
+    assert (full.mark, full.later) == ((), found.later)
+    (last,) = shelf.history()
+    assert encode(attrs.evolve(last, entry=Snapshot(catalogue=after)))
 
 
 def test_a_mark_of_other_bytes_does_not_count():

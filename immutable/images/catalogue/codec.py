@@ -27,7 +27,7 @@ def encode(record: records.Record) -> bytes:
     """Return a record as one line: a digest, and JSON.
 
     Raises:
-        LedgerError: it is longer than any record may be.
+        RecordTooLong: it is longer than any record may be.
     """
     fields = _converter().unstructure(record)
     return sealed(json.dumps(fields, separators=(",", ":"), sort_keys=True))

@@ -13,6 +13,8 @@ from immutable.model import Digest, Image, ImageId
 
 SHORTEST_GRACE = timedelta(hours=1)
 """Whoever read the catalogue before a mark was in it has begun or given up by then."""
+MARKS_KEPT = 5000
+"""So many images are marked at a time: a snapshot of the catalogue has to hold them."""
 ABANDONED = timedelta(hours=1)
 """After so long, whoever said that it was deleting an image has died."""
 
@@ -81,11 +83,14 @@ class RetentionPlan:
     """Marked, and needed after all, or gone."""
     waiting: tuple[Waiting, ...]
     kept: tuple[Kept, ...]
+    later: tuple[Image, ...] = ()
+    """Needed by nothing, and marked once fewer are: so many marks are kept at a time."""
 
     def __str__(self) -> str:
         """Return the plan as people read it, a line for each image."""
         lines = [f"  delete {image.id}" for image in self.delete]
         lines += [f"  mark {image.id}" for image in self.mark]
+        lines += [f"  mark {len(self.later)} more later"] if self.later else []
         lines += [f"  wait with {w.image.id} until {w.until}" for w in self.waiting]
         lines += [f"  keep {k.image.id}: {', '.join(k.why)}" for k in self.kept]
         return "\n".join(["retention", *lines])
@@ -105,7 +110,10 @@ def retention(
     known = tuple(images)
     kept = needed(facts, known, policy, now)
     loose = [image for image in known if image.id not in kept]
-    due = {image.id: _due(image, _marks(facts, image), policy) for image in loose}
+    marks = [{mark.image: mark for mark in c.marks} for c in facts.catalogues]
+    due = {image.id: _due(image, _marks(marks, image), policy) for image in loose}
+    fresh = tuple(i for i in loose if due[i.id] is None)
+    room = max(MARKS_KEPT - max(map(len, marks), default=0), 0)
     ripe = sorted(
         (i for i in loose if (at := due[i.id]) is not None and at <= now),
         key=lambda image: (due[image.id], image.id),
@@ -113,7 +121,8 @@ def retention(
     chosen = ripe[: policy.most]
     return RetentionPlan(
         delete=tuple(chosen),
-        mark=tuple(i for i in loose if due[i.id] is None),
+        mark=fresh[:room],
+        later=fresh[room:],
         spare=_spared(facts, {i.id: i.digest for i in loose}, now),
         waiting=tuple(
             Waiting(image=i, until=max(at, now))
@@ -196,9 +205,9 @@ def _chain(child: ImageId, parents: dict[ImageId, ImageId | None]) -> Iterator[I
         parent = parents.get(parent)
 
 
-def _marks(facts: Facts, image: Image) -> tuple[Mark, ...]:
+def _marks(marks: list[dict[ImageId, Mark]], image: Image) -> tuple[Mark, ...]:
     """Return the marks of exactly this image; none where a catalogue lacks one."""
-    found = [catalogue.mark(image.id) for catalogue in facts.catalogues]
+    found = [known.get(image.id) for known in marks]
     whole = tuple(mark for mark in found if mark and mark.digest == image.digest)
     return whole if len(whole) == len(found) else ()
 

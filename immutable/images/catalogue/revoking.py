@@ -1,8 +1,8 @@
 """Revocations: what is launched no more, nor anything that was built upon it."""
 
-from immutable.errors import InvalidInput
+from immutable.errors import InvalidInput, UnknownImage
 from immutable.images.catalogue.lineage import digests_of
-from immutable.images.catalogue.opening import Ledger, id_of, open_catalogue
+from immutable.images.catalogue.opening import Ledger, Opened, id_of, open_catalogue
 from immutable.images.catalogue.records import Revoked, Unrevoked
 from immutable.images.catalogue.state import Catalogue, Override, Revocation
 from immutable.images.catalogue.wording import check_given_reason
@@ -20,8 +20,10 @@ def revoke(
 ) -> Revocation:
     """Let nothing be launched from an image any more, nor from what was built upon it.
 
-    What runs goes on running: `affected` lists it, with what could replace it. An image
-    that is gone can be revoked, too; the same reason again writes nothing.
+    What runs goes on running: `affected` lists it, with what could replace it. The same
+    reason again writes nothing. An image that is gone can be revoked, too, and so can one
+    of another machine's pool that shares the ledger: by its `Image`, or by its id where
+    nothing but the address of the ledger is given, which knows no images to compare with.
 
     Args:
         image: which, or its id. By value, the same bytes under another id count, too.
@@ -32,11 +34,13 @@ def revoke(
 
     Raises:
         InvalidInput: it is no image, or the reason cannot be read.
+        UnknownImage: neither the backend nor the ledger has heard of this id.
         LedgerError, BackendError: one of them cannot be reached.
     """
     why, wanted = check_given_reason(reason), id_of(image)
     opened = open_catalogue(ledger, backend)
     digests = _digests(image, opened.backend)
+    _check_known(image, opened, digests)
 
     def decide(now: Catalogue) -> Revoked | None:
         known = now.revocation(wanted)
@@ -50,6 +54,21 @@ def revoke(
     if after is None:
         raise AssertionError("what was revoked is not")
     return after
+
+
+def _check_known(
+    image: Image | str, opened: Opened, digests: frozenset[Digest]
+) -> None:
+    """Refuse an id that means nothing here: what was meant would still be launched."""
+    if isinstance(image, Image) or digests or opened.backend is None:
+        return
+    if not opened.shelf.load().knows(id_of(image)):
+        raise UnknownImage(
+            f"{opened.backend.name} has no image {image!r:.80}, and had none that the"
+            " ledger knows",
+            hint="check the id; give the Image, or the ledger's address and no backend,"
+            " for one that is gone or in another pool",
+        )
 
 
 def _digests(image: Image | str, backend: Backend | None) -> frozenset[Digest]:

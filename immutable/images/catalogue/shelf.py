@@ -10,6 +10,7 @@ from immutable.errors import (
     BackendError,
     LedgerError,
     NotALedger,
+    RecordTooLong,
     SequenceTaken,
 )
 from immutable.host import Host, Never
@@ -91,13 +92,20 @@ class Shelf:
                 return catalogue
             try:
                 if catalogue.sequence - catalogue.snapshot >= SNAPSHOT_EVERY:
-                    catalogue = self._append(catalogue, Snapshot(catalogue=catalogue))
+                    catalogue = self._snapshot(catalogue)
                 return self._append(catalogue, entry, by)
             except SequenceTaken:
                 self._host.sleep(self._host.chance() * _PAUSE, _NEVER)
         raise LedgerError(
             f"others wrote about images first, {_TRIES} times", hint="try again"
         )
+
+    def _snapshot(self, catalogue: Catalogue) -> Catalogue:
+        """Write the whole catalogue; what no record can hold is read one by one instead."""
+        try:
+            return self._append(catalogue, Snapshot(catalogue=catalogue))
+        except RecordTooLong:
+            return catalogue
 
     def _append(
         self, catalogue: Catalogue, entry: Entry, by: str | None = None

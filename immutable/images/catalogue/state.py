@@ -87,6 +87,12 @@ class Catalogue:
         """Return an image's mark, or None when it has none."""
         return next((m for m in self.marks if m.image == image), None)
 
+    def knows(self, image: ImageId) -> bool:
+        """Return whether anything is said of an image."""
+        said = (*self.revocations, *self.overrides, *self.leases, *self.marks)
+        meant = (channel.image.id for channel in self.channels)
+        return image in {*meant, *(each.image for each in said)}
+
     def allowed(self, image: ImageId, service: ServiceName) -> frozenset[DeploymentId]:
         """Return which deployments of a service may launch an image, though it is revoked."""
         known = (o for o in self.overrides if (o.image, o.service) == (image, service))
