@@ -17,6 +17,7 @@ from immutable.model import Image, InstanceId
 from immutable.urls import Url
 from immutable_libvirt import LibvirtBackend
 from immutable_libvirt.archive import Archive
+from immutable_libvirt.config import LibvirtConfig
 from immutable_libvirt.images import LibvirtImages, boot_files
 from immutable_libvirt.pool import Pool
 
@@ -108,11 +109,11 @@ def with_agents(workshop: Workshop) -> Recipe:
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> LibvirtImages:
-    """Return the images of a pool that has its base already, where one is kept."""
-    cache = os.environ.get("IMMUTABLE_CACHE_DIR")
-    place = Path(cache) if cache else tmp_path_factory.getbasetemp()
-    images = LibvirtImages(pool=place / "test-pool")
+def prepared() -> LibvirtImages:
+    """Return the images of the tests' pool, which has its base."""
+    pool = _CACHE / "pool"
+    config = LibvirtConfig(pool=pool, acceleration="tcg")
+    images = LibvirtImages(pool=pool, config=config)
     images.build(Recipe.base("debian:12"), on_output=lambda _: None)
     return images
 
@@ -149,7 +150,7 @@ def base_alone(images: LibvirtImages, place: Path) -> LibvirtImages:
         *files.layers,
     ]
     own += [path.parents[2] for path in images.pool.glob("trees/*/usr/bin/dpkg")]
-    own += [images.pool / name for name in ("builds", "seen", "cache")]
+    own += [images.pool / name for name in ("builds", "seen")]
     for path in own:
         target = pool.root / path.parent.relative_to(images.pool)
         subprocess.run(["cp", "--archive", path, target], check=True)
@@ -173,7 +174,8 @@ def base_alone(images: LibvirtImages, place: Path) -> LibvirtImages:
 def unreachable(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Return what lets no mirror be reached any more."""
     sources = (
-        "Types: deb\nUris: http://127.0.0.1:9/\nSuites: bookworm\nComponents: main\n"
+        # not a server that is gone: apt would try it again, for seven seconds
+        "Types: deb\nUris: file:/nowhere\nSuites: bookworm\nComponents: main\n"
     )
 
     def cut() -> None:

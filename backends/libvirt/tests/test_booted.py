@@ -22,7 +22,6 @@ from immutable.model import Token
 from immutable_libvirt import domains
 from immutable_libvirt.building.booted import leftovers, places, sweep
 from immutable_libvirt.building.booted.ports import Port
-from immutable_libvirt.config import LibvirtConfig
 from immutable_libvirt.domain import BuilderSpec, Machine, build_builder
 from immutable_libvirt.images import LibvirtImages, boot_files
 
@@ -35,15 +34,9 @@ LATER = NOW + timedelta(hours=1)
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> LibvirtImages:
-    """Return the images of a pool that has its base already, where one is kept."""
-    cache = os.environ.get("IMMUTABLE_CACHE_DIR")
-    place = Path(cache) if cache else tmp_path_factory.getbasetemp()
-    pool = place / "test-pool"
-    config = LibvirtConfig(pool=pool, acceleration="tcg")
-    images = LibvirtImages(pool=pool, config=config)
-    images.build(BASE, on_output=lambda _line: None)
-    return images
+def images(prepared: LibvirtImages) -> LibvirtImages:
+    """Return the images of the tests' pool, which has its base."""
+    return prepared
 
 
 @pytest.fixture
@@ -120,6 +113,7 @@ def test_a_failing_command_shows_its_last_lines(
     assert is_clean(images, connection)
 
 
+@pytest.mark.matrix
 def test_a_command_that_takes_too_long_is_ended(
     images: LibvirtImages, connection: libvirt.virConnect
 ) -> None:

@@ -1,7 +1,6 @@
 """What a machine of its own leaves is what a chroot leaves, byte for byte."""
 
 import inspect
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,15 +65,9 @@ echo done
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> LibvirtImages:
-    """Return the images of a pool that has its base already, where one is kept."""
-    cache = os.environ.get("IMMUTABLE_CACHE_DIR")
-    place = Path(cache) if cache else tmp_path_factory.getbasetemp()
-    pool = place / "test-pool"
-    config = LibvirtConfig(pool=pool, acceleration="tcg")
-    images = LibvirtImages(pool=pool, config=config)
-    images.build(BASE, on_output=lambda _line: None)
-    return images
+def images(prepared: LibvirtImages) -> LibvirtImages:
+    """Return the images of the tests' pool, which has its base."""
+    return prepared
 
 
 @contextmanager

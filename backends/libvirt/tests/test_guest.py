@@ -127,10 +127,10 @@ def running(
 
 
 @pytest.fixture(scope="module")
-def boot(tmp_path_factory: pytest.TempPathFactory) -> BootFiles:
+def boot(
+    prepared: LibvirtImages, tmp_path_factory: pytest.TempPathFactory
+) -> BootFiles:
     """Return an image whose services report what they see, and crash."""
-    cache = os.environ.get("IMMUTABLE_CACHE_DIR")
-    place = Path(cache) if cache else tmp_path_factory.getbasetemp()
     source = tmp_path_factory.mktemp("source") / "report"
     source.write_text(REPORT)
     source.chmod(0o755)
@@ -142,9 +142,8 @@ def boot(tmp_path_factory: pytest.TempPathFactory) -> BootFiles:
         .service("web", "/bin/report", environment={"OWN": "a 'b' $c"})
         .service("crash", "/bin/sh", "-c", "echo once; exit 7")
     )
-    images = LibvirtImages(pool=place / "test-pool")
-    image = images.build(recipe, on_output=lambda _line: None)
-    return boot_files(images.pool, image.id)
+    image = prepared.build(recipe, on_output=lambda _line: None)
+    return boot_files(prepared.pool, image.id)
 
 
 @given(values=st.dictionaries(st.from_regex(r"X[A-Z_]{0,9}", fullmatch=True), TEXT))

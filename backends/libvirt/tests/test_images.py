@@ -31,13 +31,9 @@ FORK = multiprocessing.get_context("fork")
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> LibvirtImages:
-    """Return the images of a pool that has its base already, where one is kept."""
-    cache = os.environ.get("IMMUTABLE_CACHE_DIR")
-    place = Path(cache) if cache else tmp_path_factory.getbasetemp()
-    images = LibvirtImages(pool=place / "test-pool")
-    built(images, BASE)
-    return images
+def images(prepared: LibvirtImages) -> LibvirtImages:
+    """Return the images of the tests' pool, which has its base."""
+    return prepared
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """A real Debian base is sealed, and is searched for what is planted in it."""
 
-import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,11 +22,19 @@ def base(image: Image, backend: LibvirtBackend) -> Iterator[Path]:
 
 @pytest.fixture
 def copy(base: Path, tmp_path: Path) -> Iterator[Path]:
-    """Return a copy of the base that may be changed."""
-    made = tmp_path / "root"
-    shutil.copytree(base, made, symlinks=True, ignore=shutil.ignore_patterns("dev"))
-    yield made
-    shutil.rmtree(made)
+    """Return the base as one that may be changed: its changes are elsewhere."""
+    for name in ("root", "upper", "work"):
+        (tmp_path / name).mkdir()
+    parts = {"lowerdir": base, "upperdir": tmp_path / "upper"}
+    parts["workdir"] = tmp_path / "work"
+    options = ",".join(f"{name}={path}" for name, path in parts.items())
+    root = tmp_path / "root"
+    mount = ["mount", "-t", "overlay", "-o", options, "overlay", root]
+    subprocess.run(mount, check=True)
+    try:
+        yield root
+    finally:
+        subprocess.run(["umount", root], check=True)
 
 
 def test_a_debian_base_is_sealed(base: Path) -> None:

@@ -5,6 +5,7 @@ import os
 import sys
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
@@ -93,6 +94,17 @@ def offline(links: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def without_index(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Return what lets pip look nowhere any more."""
+
+    def cut() -> None:
+        monkeypatch.setenv("PIP_FIND_LINKS", "")
+        monkeypatch.setenv("PIP_NO_INDEX", "1")
+
+    return cut
+
+
+@pytest.fixture
 def site(tmp_path: Path) -> Site:
     """Return a place for a layer upon nothing, that has the installer already."""
     return made_site(tmp_path, "bookworm")
@@ -122,6 +134,12 @@ def layer(folder: Path, *lines: str, version: str = "3.11") -> Python:
     path = folder / "requirements.txt"
     path.write_text("".join(f"{line}\n" for line in lines))
     return Python(version=version, requirements=path)
+
+
+def shop(folder: Path) -> Path:
+    """Return a file that asks for the shop."""
+    (folder / "requirements.txt").write_text("shop>=1\n")
+    return folder / "requirements.txt"
 
 
 def digest(path: Path) -> str:
@@ -268,33 +286,48 @@ def test_an_image_without_the_python_is_refused(site: Site, tmp_path: Path) -> N
 
 
 @pytest.mark.vm
-def test_requirements_become_an_environment_and_the_same_one_twice(
+def test_requirements_become_an_environment(
     workshop,
     with_agents: Recipe,
     links: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    without_index: Callable[[], None],
 ) -> None:
-    """It runs in the image, holds nothing of pip, and is made again without any index."""
-    wanted = layer(tmp_path, "shop>=1").requirements
-    recipe = with_agents.python("3.11", requirements=wanted)
+    """It runs in the image, and holds nothing of pip; what is locked needs no index."""
+    recipe = with_agents.python("3.11", requirements=shop(tmp_path))
     locked = recipe.locked(workshop.images.lock(recipe, on_output=print))
-    with workshop.built(recipe) as (first, made):
+    without_index()
+    with workshop.built(locked) as (_, made):
         packages = made / "opt/venv/lib/python3.11/site-packages"
         found = {path.name for path in packages.iterdir()}
         script = (made / "opt/venv/bin/shop").read_text()
         assert script.startswith("#!/opt/venv/bin/python")
         assert not list(made.rglob("__pycache__"))
         assert not list(made.rglob("*.pyc"))
-    assert found == {"shop.py", "shop-1.0.dist-info", "tool.py", "tool-2.1.dist-info"}
-    monkeypatch.setenv("PIP_FIND_LINKS", "")
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    with workshop.built(locked) as (second, _):
-        assert workshop.lines  # it was made, not found
-        assert second.digest == first.digest
         says = "/opt/venv/bin/shop >/etc/said"
         with workshop.built(locked.run(says)) as (_, above):
             assert (above / "etc/said").read_text() == "the shop old\n"
+    assert found == {"shop.py", "shop-1.0.dist-info", "tool.py", "tool-2.1.dist-info"}
+
+
+@pytest.mark.vm
+@pytest.mark.matrix
+def test_requirements_become_the_same_environment_again(
+    workshop,
+    with_agents: Recipe,
+    links: Path,
+    tmp_path: Path,
+    without_index: Callable[[], None],
+) -> None:
+    """From a lock, without any index, the same bytes: made, and not found."""
+    recipe = with_agents.python("3.11", requirements=shop(tmp_path))
+    locked = recipe.locked(workshop.images.lock(recipe, on_output=print))
+    with workshop.built(recipe) as (first, _):
+        pass
+    without_index()
+    with workshop.built(locked) as (second, _):
+        assert workshop.lines
+        assert second.digest == first.digest
 
 
 @pytest.mark.vm
