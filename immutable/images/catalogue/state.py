@@ -89,9 +89,13 @@ class Catalogue:
 
     def knows(self, image: ImageId) -> bool:
         """Return whether anything is said of an image."""
-        said = (*self.revocations, *self.overrides, *self.leases, *self.marks)
-        meant = (channel.image.id for channel in self.channels)
-        return image in {*meant, *(each.image for each in said)}
+        return (
+            any(channel.image.id == image for channel in self.channels)
+            or any(override.image == image for override in self.overrides)
+            or any(lease.image == image for lease in self.leases)
+            or self.revocation(image) is not None
+            or self.mark(image) is not None
+        )
 
     def allowed(self, image: ImageId, service: ServiceName) -> frozenset[DeploymentId]:
         """Return which deployments of a service may launch an image, though it is revoked."""
