@@ -1,18 +1,35 @@
 """Every handler there is, in the order in which they are asked."""
 
-from emulators.aws.behaviour import balancing, ending, launching, targets, tokens
-from emulators.aws.groups import changing, engine, reading, writing
+from emulators.aws.behaviour import (
+    balancing,
+    ending,
+    images,
+    launching,
+    paging,
+    quotas,
+    rules,
+    targets,
+    templates,
+    tokens,
+)
+from emulators.aws.groups import changing, engine, policies, reading, writing
 from emulators.aws.world import Tick
 
 # Of two that handle the same operation, the first of these is asked first.
 HANDLERS = (
     tokens,
+    paging,
+    rules,
     launching,
     ending,
+    templates,
+    images,
+    quotas,
     balancing,
     targets,
     reading,
     writing,
     changing,
+    policies,
 )
 TICKS: tuple[Tick, ...] = (engine.tick,)

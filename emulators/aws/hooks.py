@@ -84,6 +84,15 @@ def refuse(code: str, message: str) -> ServiceException:
     return ServiceException(code, message)
 
 
+def tell(resource: object, **members: object) -> None:
+    """Have answers about one of moto's resources tell more than moto knows of it.
+
+    moto answers with an object's attributes, by the names that the service's model has.
+    """
+    for name, value in members.items():
+        setattr(resource, name, value)
+
+
 def result_of(answer: object) -> Mapping[str, object]:
     """Return what moto has answered, by member of the output's shape."""
     found = answer.result if isinstance(answer, ActionResult) else answer

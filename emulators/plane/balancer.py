@@ -8,6 +8,7 @@ from asyncio import StreamReader, StreamWriter
 
 import attrs
 
+from emulators.plane.pools import Member, Pool
 from emulators.plane.routing import Action, Share, Table
 from emulators.plane.wire import (
     Broken,
@@ -17,6 +18,8 @@ from emulators.plane.wire import (
     read_request,
 )
 
+Chosen = tuple[Pool, Member] | Response
+"""Who is to answer; or the answer, where nobody is."""
 _NO_TARGET, _BAD_TARGET, _SLOW_TARGET = 503, 502, 504
 
 
@@ -33,6 +36,9 @@ class Listener:
     port: int
     nodes: int = 2
     spread_s: float = 0.0
+    sticks: bool = False
+    """Whether a connection stays with the target it was first given, as on a balancer of
+    connections: a change of the rules is then for new connections only."""
     idle_s: float = 60.0
     """How long a target may take to answer."""
     forwarded: int = attrs.field(default=0, init=False)
@@ -98,26 +104,21 @@ class Listener:
         self, node: int, reader: StreamReader, writer: StreamWriter
     ) -> None:
         source = str(writer.get_extra_info("peername")[0])
+        kept: Chosen | None = None
         while request := await read_request(reader, source):
-            action = self.seen_by(node).action_for(request)
-            answer = await self._perform(action, request)
+            chosen = kept or _choose(self.seen_by(node).action_for(request))
+            kept = chosen if self.sticks and not isinstance(chosen, Response) else None
+            answer = await self._perform(chosen, request)
             writer.write(answer.encode())
             await writer.drain()
             if not request.stays:
                 return
 
-    async def _perform(self, action: Action | None, request: Request) -> Response:
-        if action is None:
-            return _said(404, "no rule")
-        if action.fixed is not None:
-            return action.fixed
-        return await self._forward(_draw(action.shares), request)
-
-    async def _forward(self, share: Share | None, request: Request) -> Response:
-        member = share.pool.pick() if share else None
-        if share is None or member is None:
-            return _said(_NO_TARGET, "no target is registered")
-        address = share.pool.resolve(member.id, member.port)
+    async def _perform(self, chosen: Chosen, request: Request) -> Response:
+        if isinstance(chosen, Response):
+            return chosen
+        pool, member = chosen
+        address = pool.resolve(member.id, member.port)
         if address is None:
             return _said(_BAD_TARGET, "the target does not run")
         self.forwarded += 1
@@ -134,6 +135,19 @@ class Listener:
         answer = await fetch(address, forwarded, timeout_s=self.idle_s)
         kept = {k: v for k, v in answer.headers.items() if k != "connection"}
         return attrs.evolve(answer, headers=kept)
+
+
+def _choose(action: Action | None) -> Chosen:
+    """Choose who is to answer, or say what there is to say."""
+    if action is None:
+        return _said(404, "no rule")
+    if action.fixed is not None:
+        return action.fixed
+    share = _draw(action.shares)
+    member = share.pool.pick() if share else None
+    if share is None or member is None:
+        return _said(_NO_TARGET, "no target is registered")
+    return share.pool, member
 
 
 def _draw(shares: tuple[Share, ...]) -> Share | None:

@@ -127,6 +127,22 @@ def publish(call: Call) -> None:
     named = {id(p) for each in world.listeners.values() for p in each.table.pools}
     for pool in world.pools.values():
         pool.used = id(pool) in named
+    _note_balancers(call)
+
+
+def _note_balancers(call: Call) -> None:
+    """Tell each target group which load balancer names it. moto never forgets one."""
+    backend = elbv2_backends[call.account][call.region]
+    for group in backend.target_groups.values():
+        pool = call.world.pools.get(group.arn)
+        group.load_balancer_arns = [
+            balancer.arn
+            for balancer in backend.load_balancers.values()
+            if any(
+                pool in call.world.listeners[each].table.pools
+                for each in balancer.listeners
+            )
+        ]
 
 
 def _is_here(call: Call, arn: str) -> bool:
@@ -147,6 +163,7 @@ def _open_listener(
         port=port,
         nodes=settings.nodes,
         spread_s=settings.spread_s,
+        sticks="/net/" in balancer.arn,
     )
     world.listeners[arn] = listener
     world.runner.run(listener.open())

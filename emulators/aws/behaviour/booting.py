@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from moto.ec2.models.amis import Ami
 from moto.ec2.models.instances import Instance, InstanceState, StateReason
 
 from emulators.plane.behaviour import Behaviour
@@ -22,16 +23,15 @@ TAG = "emulator:behaviour"
 """The tag of an image that says what its machines do."""
 
 
-def behaviour_of(world: "World", instance: Instance) -> Behaviour:
-    """Return what an instance does: as was said of its image, or as its image says.
+def behaviour_of(world: "World", name: str, image: Ami | None) -> Behaviour:
+    """Return what the machines of an image do: as was said of it, or as it says itself.
 
     An image says it in the tag ``emulator:behaviour``, or in its description after
     ``emulate:``.
     """
-    said = world.behaviours.get(instance.image_id)
+    said = world.behaviours.get(name)
     if said is not None:
         return said
-    image = instance.ec2_backend.amis.get(instance.image_id)
     if image is None:
         return Behaviour()
     tags = {tag["key"]: tag["value"] for tag in image.get_tags()}
@@ -46,7 +46,8 @@ def switch_on(world: "World", instance: Instance) -> None:
     the pending state"*, and *"after the instance is ready for you, it enters the running
     state"*. moto reports running at once.
     """
-    behaviour = behaviour_of(world, instance)
+    name = instance.image_id
+    behaviour = behaviour_of(world, name, instance.ec2_backend.amis.get(name))
     move(instance, "pending")
     delay = world.settings.boot_s if behaviour.boot is None else behaviour.boot
 

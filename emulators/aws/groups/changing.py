@@ -3,7 +3,8 @@
 from emulators.aws.groups.engine import dismiss, settle
 from emulators.aws.groups.model import PROCESSES, Group, Slot
 from emulators.aws.groups.reading import find, groups
-from emulators.aws.groups.writing import bind, resize
+from emulators.aws.groups.waiting import resize
+from emulators.aws.groups.writing import bind
 from emulators.aws.hooks import Call, handles, refuse
 
 
@@ -24,19 +25,22 @@ def set_health(call: Call) -> object:
 
 @handles("autoscaling", "TerminateInstanceInAutoScalingGroup")
 def terminate(call: Call) -> object:
-    """Terminate one instance, with or without another in its place.
+    """Terminate instances, with or without others in their place.
 
     Source: botocore, TerminateInstanceInAutoScalingGroup: *"If you do not specify the option
     to decrement the desired capacity, Amazon EC2 Auto Scaling launches instances to replace
     the ones that are terminated."* Below MinSize it is refused.
     """
-    group, slot = _member(call, call.params.text("InstanceId"))
+    several = call.params.texts("InstanceIds")
+    found = [_member(call, e) for e in several or [call.params.text("InstanceId")]]
     if call.params.flag("ShouldDecrementDesiredCapacity"):
-        _decrement(group, 1)
+        _decrement(found[0][0], len(found))
     cause = "an instance was taken out of service in response to a user request"
-    dismiss(call.world, group, slot, cause)
-    settle(call.world, group)
-    return {"Activity": slot.ending.told() if slot.ending else {}}
+    for group, slot in found:
+        dismiss(call.world, group, slot, cause)
+    settle(call.world, found[0][0])
+    told = [slot.ending.told() for _, slot in found if slot.ending]
+    return {"Activities": told} if several else {"Activity": told[0]}
 
 
 @handles("autoscaling", "DetachInstances")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from emulators.aws.behaviour.booting import switch_off
 from emulators.aws.groups import launching
 from emulators.aws.groups.model import Group, Slot
+from emulators.aws.groups.waiting import perform_schedule, wait_at_hook
 from emulators.plane.pools import Pool
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def tick(world: "World") -> None:
 
 def settle(world: "World", group: Group) -> None:
     """Bring one group nearer to what it is to be."""
+    perform_schedule(group)
     _follow(world, group)
     _check_health(world, group)
     _replace(world, group)
@@ -42,7 +44,8 @@ def _follow(world: "World", group: Group) -> None:
     """Follow what has become of the instances."""
     for slot in list(group.slots):
         state = world.instances[slot.id].state
-        if slot.state == "Pending" and state == "running":
+        starts = slot.state.startswith("Pending") and state == "running"
+        if starts and not wait_at_hook(world, group, slot):
             slot.state, slot.since = "InService", time.monotonic()
             slot.launch.finish("Successful")
         if slot.is_leaving:

@@ -78,6 +78,8 @@ class Slot:
     protected: bool = False
     since: float = attrs.field(factory=time.monotonic)
     """When it came into service, or was launched."""
+    passed: bool = False
+    """Whether it need not wait at a lifecycle hook any more."""
     leaves_at: float | None = None
     """When its targets have drained, and it is terminated."""
     ending: Activity | None = None

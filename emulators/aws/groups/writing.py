@@ -6,11 +6,11 @@ import attrs
 from moto.core.exceptions import ServiceException
 from moto.ec2.models import ec2_backends
 
-from emulators.aws.behaviour.booting import switch_off
 from emulators.aws.groups.engine import dismiss, settle
 from emulators.aws.groups.launching import version_of
 from emulators.aws.groups.model import Group
 from emulators.aws.groups.reading import find
+from emulators.aws.groups.waiting import resize
 from emulators.aws.hooks import Call, handles, refuse
 from emulators.aws.params import Params
 
@@ -117,38 +117,6 @@ def bind(call: Call, group: Group, arn: str) -> None:
         message = "Provided Target Groups may not be valid. Please ensure they exist"
         raise refuse("ValidationError", f"{message} and try again.")
     group.targets[arn] = "Added"
-
-
-def resize(group: Group, desired: int) -> None:
-    """Set how many instances a group is to have.
-
-    Raises:
-        ServiceException: it is outside the bounds.
-    """
-    if desired > group.maximum:
-        message = (
-            f"New SetDesiredCapacity value {desired} is above max value {group.maximum} "
-            f"for the AutoScalingGroup."
-        )
-        raise refuse("ValidationError", message)
-    if desired < group.minimum:
-        message = (
-            f"New SetDesiredCapacity value {desired} is below min value {group.minimum} "
-            f"for the AutoScalingGroup."
-        )
-        raise refuse("ValidationError", message)
-    before = group.desired
-    group.desired, group.retry_at, group.failures = desired, 0.0, 0
-    change = f"changing the desired capacity from {before} to {desired}"
-    group.because = f"a user request explicitly set group desired capacity {change}"
-
-
-def end_instance(call: Call, group: Group, instance: str) -> None:
-    """Terminate an instance of a group without waiting for its targets to drain."""
-    for slot in group.slots:
-        if slot.id == instance and slot.is_alive:
-            dismiss(call.world, group, slot, "a user request terminated the instance")
-    switch_off(call.world, call.world.instances[instance], last="terminated")
 
 
 def _new(call: Call, name: str) -> Group:

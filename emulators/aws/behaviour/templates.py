@@ -1,0 +1,37 @@
+"""Launch templates: what moto leaves out of versions."""
+
+from moto.ec2.models import ec2_backends
+from moto.ec2.utils import parse_user_data
+
+from emulators.aws.hooks import Call, handles
+
+
+@handles("ec2", "CreateLaunchTemplateVersion")
+def versions_inherit(call: Call) -> object:
+    """Take from the source version what the new one does not say.
+
+    Source: botocore, CreateLaunchTemplateVersion, ``SourceVersion``: *"The new version
+    inherits the same launch parameters as the source version, except for parameters that you
+    specify in LaunchTemplateData."* moto does not; and it keeps user data in a form with
+    which it cannot launch.
+    """
+    data = dict(call.params.bag("LaunchTemplateData").values)
+    if "UserData" in data:
+        data["UserData"] = parse_user_data(data["UserData"])
+    source = call.params.text("SourceVersion")
+    if source:
+        data = {**_data_of(call, source), **data}
+    call.put("LaunchTemplateData", data)
+    return call.proceed()
+
+
+def _data_of(call: Call, version: str) -> dict[str, object]:
+    backend = ec2_backends[call.account][call.region]
+    named = {
+        name: call.params.text(name)
+        for name in ("LaunchTemplateId", "LaunchTemplateName")
+        if name in call.params
+    }
+    # nothing public finds a version by name or id
+    found = backend._get_template_from_args({**named, "Version": version})  # noqa: SLF001
+    return dict(found.data)
