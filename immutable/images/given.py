@@ -11,6 +11,9 @@ from immutable.errors import InvalidInput
 from immutable.images.lock import Lock
 from immutable.model import Image
 
+Variables = Mapping[str, str]
+AnyPath = str | os.PathLike[str]
+
 
 def text(value: object, what: str, *, hint: str = "write it in quotes") -> str:
     """Return a text that can be written into a file or given to a program.

@@ -4,7 +4,7 @@ A layer's digest is made upon its parent's and covers all that the layer depends
 equal digests mean equal layers. What only limits the work (a deadline) does not count.
 """
 
-from collections.abc import Iterable
+import abc
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
 
@@ -170,90 +170,83 @@ class Python:
 
 
 @attrs.frozen(kw_only=True)
-class Ansible:
-    """A playbook, run by ansible-core against the image being built.
+class ByTool(abc.ABC):
+    """What layers that another tool makes have in common.
 
-    ``source`` is the directory that goes with it: roles, templates, files.
+    ``source`` is the directory of the tool's own files: all that is in it counts. A kind
+    of its own says what the tool is asked to do, under the names that its users know.
     """
 
     source: Path
+    network: bool = False
+    deadline: timedelta = attrs.field(default=DEADLINE, converter=_deadline)
+
+    @abc.abstractmethod
+    def asked(self) -> tuple[str, str, Pairs]:
+        """Return the tool, what it begins with, and the values that are handed to it."""
+
+    def digest(self, parent: Digest) -> Digest:
+        """Return the layer's digest upon its parent.
+
+        Raises:
+            MissingFiles: the source is not there.
+        """
+        tool, entry, values = self.asked()
+        tree = _listed(inventory(self.source))
+        network = ["network"] if self.network else []
+        return digest_of(tool, parent, entry, list(values), tree, *network)
+
+
+@attrs.frozen(kw_only=True)
+class Ansible(ByTool):
+    """A playbook, run by ansible-core against the image; beside it roles, templates, files."""
+
     playbook: str
     variables: Pairs = attrs.field(default=(), converter=pairs)
-    network: bool = False
-    deadline: timedelta = attrs.field(default=DEADLINE, converter=_deadline)
 
-    def digest(self, parent: Digest) -> Digest:
-        """Return the layer's digest upon its parent.
-
-        Raises:
-            MissingFiles: the source is not there.
-        """
-        return _provisioned("ansible", parent, self, self.playbook, self.variables)
+    def asked(self) -> tuple[str, str, Pairs]:
+        """Return the playbook and its variables."""
+        return "ansible", self.playbook, self.variables
 
 
 @attrs.frozen(kw_only=True)
-class Puppet:
-    """A manifest, applied by ``puppet apply`` inside the image.
+class Puppet(ByTool):
+    """A manifest, applied by ``puppet apply`` inside the image; ``modules`` are found."""
 
-    ``source`` is the directory that goes with it; its ``modules`` are found.
-    """
-
-    source: Path
     manifest: str
     facts: Pairs = attrs.field(default=(), converter=pairs)
-    network: bool = False
-    deadline: timedelta = attrs.field(default=DEADLINE, converter=_deadline)
 
-    def digest(self, parent: Digest) -> Digest:
-        """Return the layer's digest upon its parent.
-
-        Raises:
-            MissingFiles: the source is not there.
-        """
-        return _provisioned("puppet", parent, self, self.manifest, self.facts)
+    def asked(self) -> tuple[str, str, Pairs]:
+        """Return the manifest and its facts."""
+        return "puppet", self.manifest, self.facts
 
 
 @attrs.frozen(kw_only=True)
-class Cfengine:
-    """A policy, run by ``cf-agent`` inside the image; ``source`` is its directory."""
+class Cfengine(ByTool):
+    """A policy, run by ``cf-agent`` inside the image."""
 
-    source: Path
     policy: str
     classes: tuple[str, ...] = ()
-    network: bool = False
-    deadline: timedelta = attrs.field(default=DEADLINE, converter=_deadline)
 
-    def digest(self, parent: Digest) -> Digest:
-        """Return the layer's digest upon its parent.
-
-        Raises:
-            MissingFiles: the source is not there.
-        """
-        classes = pairs((name, "") for name in self.classes)
-        return _provisioned("cfengine", parent, self, self.policy, classes)
+    def asked(self) -> tuple[str, str, Pairs]:
+        """Return the policy and its classes."""
+        return "cfengine", self.policy, pairs((name, "") for name in self.classes)
 
 
 @attrs.frozen(kw_only=True)
-class Chef:
+class Chef(ByTool):
     """A run list, converged by ``chef-client --local-mode`` inside the image.
 
     ``source`` is the repository with its ``cookbooks``; ``run_list`` has its items
     separated by commas, as the tool wants them.
     """
 
-    source: Path
     run_list: str
     attributes: Pairs = attrs.field(default=(), converter=pairs)
-    network: bool = False
-    deadline: timedelta = attrs.field(default=DEADLINE, converter=_deadline)
 
-    def digest(self, parent: Digest) -> Digest:
-        """Return the layer's digest upon its parent.
-
-        Raises:
-            MissingFiles: the source is not there.
-        """
-        return _provisioned("chef", parent, self, self.run_list, self.attributes)
+    def asked(self) -> tuple[str, str, Pairs]:
+        """Return the run list and its attributes."""
+        return "chef", self.run_list, self.attributes
 
 
 Provisioner = Ansible | Puppet | Cfengine | Chef
@@ -267,14 +260,6 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (UnicodeDecodeError, IsADirectoryError) as exc:
         raise InvalidInput(f"{path} is no text", hint="give a file in UTF-8") from exc
-
-
-def _provisioned(
-    tool: str, parent: Digest, layer: Provisioner, entry: str, values: Iterable[object]
-) -> Digest:
-    tree = _listed(inventory(layer.source))
-    network = ["network"] if layer.network else []
-    return digest_of(tool, parent, entry, list(values), tree, *network)
 
 
 def _listed(entries: tuple[Entry, ...]) -> list[tuple[str, str, str, str]]:

@@ -1,15 +1,15 @@
 """How to make an image: a base and ordered layers, as a value with a digest."""
 
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import attrs
 
 from immutable.images import checking, given
 from immutable.images import layers as kinds
 from immutable.images.branching import branched
+from immutable.images.given import AnyPath, Variables
 from immutable.images.layers import DEADLINE, Daemon, Files, Layer, Packages, Run
 from immutable.images.lock import Lock
 from immutable.images.origins import (
@@ -21,17 +21,15 @@ from immutable.images.origins import (
     check_python,
     digest_of_origin,
 )
+from immutable.images.tools import ByTools
 from immutable.model import Digest, Image
 
 if TYPE_CHECKING:
     from immutable.protocols import Backend
 
-Variables = Mapping[str, str]
-_AnyPath = str | os.PathLike[str]
-
 
 @attrs.frozen(kw_only=True)
-class Recipe:
+class Recipe(ByTools):
     """A base and its layers. Each method returns a new recipe; nothing is built yet.
 
     >>> recipe = Recipe.base("debian:12").packages("python3").run("date > /etc/built")
@@ -62,7 +60,7 @@ class Recipe:
 
     @classmethod
     def packer(
-        cls, template: _AnyPath, *, variables: Variables | None = None
+        cls, template: AnyPath, *, variables: Variables | None = None
     ) -> "Recipe":
         """Begin a recipe from what a Packer template builds.
 
@@ -83,8 +81,8 @@ class Recipe:
 
     def files(
         self,
-        source: _AnyPath,
-        target: _AnyPath,
+        source: AnyPath,
+        target: AnyPath,
         *,
         exclude: Iterable[str] = (),
         owner: str = "",
@@ -193,7 +191,7 @@ class Recipe:
             )
         )
 
-    def unit(self, source: _AnyPath) -> "Recipe":
+    def unit(self, source: AnyPath) -> "Recipe":
         """Install a systemd unit file under its own name, and enable it.
 
         Raises:
@@ -206,7 +204,7 @@ class Recipe:
         self,
         version: str,
         *,
-        requirements: _AnyPath | None = None,
+        requirements: AnyPath | None = None,
         venv: str = str(kinds.VENV),
     ) -> "Recipe":
         """Install the distribution's Python, and packages in a virtual environment.
@@ -224,101 +222,6 @@ class Recipe:
         check_python(version, self.origin)
         return self._with(
             kinds.Python(version=version, requirements=wanted, venv=place)
-        )
-
-    def ansible(
-        self,
-        playbook: _AnyPath,
-        *,
-        variables: Variables | None = None,
-        network: bool = False,
-        deadline: timedelta | str = DEADLINE,
-    ) -> "Recipe":
-        """Run a playbook against the image; what lies beside it goes with it.
-
-        The image needs a Python: ``.packages("python3")``.
-        """
-        path = given.path(playbook, "playbook")
-        return self._with(
-            kinds.Ansible(
-                source=path.parent,
-                playbook=path.name,
-                variables=given.variables(variables, "variables"),
-                network=network,
-                deadline=deadline,
-            )
-        )
-
-    def puppet(
-        self,
-        manifest: _AnyPath,
-        *,
-        facts: Variables | None = None,
-        network: bool = False,
-        deadline: timedelta | str = DEADLINE,
-    ) -> "Recipe":
-        """Apply a manifest inside the image; ``modules`` beside it are found.
-
-        The image needs the tool: ``.packages("puppet-agent")``.
-        """
-        path = given.path(manifest, "manifest")
-        return self._with(
-            kinds.Puppet(
-                source=path.parent,
-                manifest=path.name,
-                facts=given.variables(facts, "facts"),
-                network=network,
-                deadline=deadline,
-            )
-        )
-
-    def cfengine(
-        self,
-        policy: _AnyPath,
-        *,
-        classes: Iterable[str] = (),
-        network: bool = False,
-        deadline: timedelta | str = DEADLINE,
-    ) -> "Recipe":
-        """Run a policy inside the image; what lies beside it goes with it.
-
-        The image needs the tool: ``.packages("cfengine3")``.
-        """
-        path = given.path(policy, "policy")
-        return self._with(
-            kinds.Cfengine(
-                source=path.parent,
-                policy=path.name,
-                classes=given.texts(classes, "classes"),
-                network=network,
-                deadline=deadline,
-            )
-        )
-
-    def chef(
-        self,
-        repository: _AnyPath,
-        *run_list: str,
-        attributes: Variables | None = None,
-        network: bool = False,
-        deadline: timedelta | str = DEADLINE,
-    ) -> "Recipe":
-        """Converge a run list inside the image, from a repository's ``cookbooks``.
-
-        The image needs the tool, which no distribution has: install it by ``.run``.
-
-        Raises:
-            InvalidInput: the run list is empty.
-        """
-        items = checking.check_run_list(run_list)
-        return self._with(
-            kinds.Chef(
-                source=given.path(repository, "repository"),
-                run_list=",".join(items),
-                attributes=given.variables(attributes, "attributes"),
-                network=network,
-                deadline=deadline,
-            )
         )
 
     def with_(
@@ -394,5 +297,5 @@ class Recipe:
         last = self.digests()[-1]
         return last if self.pins is None else self.pins.seal(last)
 
-    def _with(self, layer: Layer) -> "Recipe":
+    def _with(self, layer: Layer) -> Self:
         return attrs.evolve(self, layers=(*self.layers, layer))

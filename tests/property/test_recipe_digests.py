@@ -56,7 +56,7 @@ def place() -> Iterator[Path]:
 
 def provisioned(kind: type[Layer]) -> st.SearchStrategy[Layer]:
     """Return layers of a tool, whatever it calls its entry and its values."""
-    entry, values = [field.name for field in attrs.fields(kind)][1:3]
+    entry, values = [f.name for f in attrs.fields(kind) if not f.inherited]
     value = st.tuples(NAMES) if kind is layers.Cfengine else PAIRS
     fields = {entry: NAMES, values: value, "network": st.booleans()}
     return st.builds(kind, source=st.just(Path("tree")), **fields)
