@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from immutable.documents import Format
+from immutable.images.brief import count, few
 from immutable.model import Digest, digest_of
 
 SCHEMA = 1
@@ -46,7 +47,7 @@ class Entry:
 
     layer: Digest
     what: str
-    pins: tuple[Pin, ...]
+    pins: tuple[Pin, ...] = attrs.field(repr=few)
 
     @property
     def digest(self) -> Digest:
@@ -59,6 +60,8 @@ class Entry:
 @attrs.frozen(kw_only=True)
 class Lock:
     """What `Recipe.lock` found: a value that can be written to a file and kept.
+
+    Printed, it is a line for each layer; `to_json` writes all of it.
 
     >>> Lock().to_json() == Lock.from_json(Lock().to_json()).to_json()
     True
@@ -92,6 +95,11 @@ class Lock:
         """Return the digest of a whole recipe with what its image boots by."""
         boot = self.find(BOOT)
         return digest_of("booted", digest, boot.digest) if boot else digest
+
+    def __str__(self) -> str:
+        """Return how many packages each layer is locked to."""
+        lines = [f"  {e.what}: {count(len(e.pins), 'package')}" for e in self.entries]
+        return "\n".join(["lock", *lines])
 
     def to_json(self) -> str:
         """Return the lock as text, the same for equal locks, for a file beside the recipe."""

@@ -1,10 +1,11 @@
 """How an image was made, in enough detail to make it again and to compare."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
 import attrs
 
+from immutable.images.brief import count
 from immutable.images.layers import Layer
 from immutable.images.lock import Lock
 from immutable.images.origins import Origin
@@ -60,6 +61,22 @@ class ImageRecord:
     unpinned: tuple[Unpinned, ...] = ()
     builder: str = ""
     built_at: datetime
+
+    def __str__(self) -> str:
+        """Return what the image is and how it was made, in a line for each layer."""
+        when = f"{self.built_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        pins = count(sum(len(entry.pins) for entry in self.lock.entries), "package")
+        lines = [
+            f"image {self.image.id}, built {when} by {self.builder or '(unknown)'}"
+        ]
+        lines += [f"  {layer.what} ({layer.size_bytes} bytes)" for layer in self.built]
+        lines += [
+            f"  {pins} by hash; {'all' if self.is_reproducible else 'not all'} pinned"
+        ]
+        lines += [
+            f"  not pinned: {each.layer}: {each.reason}" for each in self.unpinned
+        ]
+        return "\n".join(lines)
 
     @property
     def is_reproducible(self) -> bool:

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -131,6 +132,22 @@ def test_records_survive_the_round_trip(record: ImageRecord) -> None:
     data = encode(record)
     assert decode(data) == record
     assert encode(decode(data)) == data
+
+
+def test_a_record_is_printed_in_few_words() -> None:
+    """What it is, what it is made of, and what is not pinned; no line for each package."""
+    layer = BuiltLayer(
+        what="run true", recipe=Digest("r"), content=Digest("c"), size_bytes=7
+    )
+    loose = Unpinned(layer="run true", reason="it could reach the network")
+    record = attrs.evolve(RECORD, built=(layer,), unpinned=(loose,), builder="ann")
+    assert str(record).splitlines() == [
+        "image i, built 2026-01-01 00:00 UTC by ann",
+        "  run true (7 bytes)",
+        "  0 packages by hash; not all pinned",
+        "  not pinned: run true: it could reach the network",
+    ]
+    assert "all pinned" in str(RECORD)
 
 
 def test_newer_records_are_refused() -> None:

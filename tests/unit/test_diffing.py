@@ -366,14 +366,31 @@ def test_text_is_bounded() -> None:
     paths = tuple(
         PathChange(path=f"/{n:03}" * 1000, before=None, after=FILE) for n in range(1000)
     )
-    text = str(
-        ImageDiff(packages=packages, services=paths, configuration=paths, files=paths)
+    diff = ImageDiff(
+        packages=packages, services=paths, configuration=paths, files=paths
     )
-    lines = text.splitlines()
+    lines = str(diff).splitlines()
     assert len(lines) <= 66
     assert max(map(len, lines)) < 160
-    assert lines.count("  … and 988 more") == 3
-    assert "  … and 980 more" in lines
+    kinds = ("services", "configuration", "files")
+    assert [line for line in lines if line.startswith("  …")] == [
+        "  … and 980 more, all in .packages",
+        *(f"  … and 988 more, all in .{kind}" for kind in kinds),
+    ]
+    assert (len(diff.packages), len(diff.files)) == (1000, 1000)
+    assert len(repr(diff)) < 60_000
+
+
+def test_text_puts_other_versions_first() -> None:
+    """What came with them is by name, and may be what is left out."""
+    names = [f"a{number:02}" for number in range(30)]
+    came = tuple(
+        PackageChange(kind="deb", name=name, before=(), after=("1",)) for name in names
+    )
+    moved = PackageChange(kind="deb", name="zlib", before=("1",), after=("2",))
+    lines = str(ImageDiff(packages=(*came, moved))).splitlines()
+    assert lines[2] == "  ~ zlib 1 → 2 (deb)"
+    assert lines[3] == "  + a00 1 (deb)"
 
 
 @pytest.mark.parametrize(

@@ -279,6 +279,16 @@ def test_what_is_no_lock_is_refused(text: str) -> None:
         Lock.from_json(text)
 
 
+def test_a_lock_is_printed_in_few_words() -> None:
+    """A line for each layer; the lock itself is whole."""
+    pins = (PIN,) * 5000
+    lock = Lock(entries=(Entry(layer=Digest("a"), what="base debian:12", pins=pins),))
+    assert str(lock) == "lock\n  base debian:12: 5000 packages"
+    assert len(repr(lock)) < 2000
+    assert "<4997 more>" in repr(BASE.locked(lock))
+    assert lock.to_json().count(PIN.file) == 5000
+
+
 def test_another_base_alone_says_which_python_it_has() -> None:
     """The hint is what was meant, and works as it is written."""
     recipe = BASE.python("3.11")

@@ -7,6 +7,7 @@ import attrs
 
 from immutable.durations import duration, spell
 from immutable.errors import InvalidInput
+from immutable.images.brief import few
 from immutable.images.catalogue.state import Mark
 from immutable.images.catalogue.uses import Facts, ServiceFacts, Use
 from immutable.model import Digest, Image, ImageId
@@ -75,15 +76,15 @@ class Waiting:
 class RetentionPlan:
     """What retention would do. Making one changes nothing."""
 
-    delete: tuple[Image, ...]
+    delete: tuple[Image, ...] = attrs.field(repr=few)
     """Marked long ago, and still needed by nothing."""
-    mark: tuple[Image, ...]
+    mark: tuple[Image, ...] = attrs.field(repr=few)
     """Needed by nothing, for the first time."""
-    spare: tuple[ImageId, ...]
+    spare: tuple[ImageId, ...] = attrs.field(repr=few)
     """Marked, and needed after all, or gone."""
-    waiting: tuple[Waiting, ...]
-    kept: tuple[Kept, ...]
-    later: tuple[Image, ...] = ()
+    waiting: tuple[Waiting, ...] = attrs.field(repr=few)
+    kept: tuple[Kept, ...] = attrs.field(repr=few)
+    later: tuple[Image, ...] = attrs.field(default=(), repr=few)
     """Needed by nothing, and marked once fewer are: so many marks are kept at a time."""
 
     def __str__(self) -> str:

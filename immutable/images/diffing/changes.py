@@ -5,6 +5,8 @@ from typing import Literal
 
 import attrs
 
+from immutable.images.brief import few
+
 Kind = Literal["device", "directory", "file", "link", "pipe", "socket"]
 What = Literal[
     "added", "attributes", "content", "kind", "mode", "owner", "removed", "target"
@@ -96,13 +98,14 @@ class ImageDiff:
     """What two images have otherwise; each path is in one of the three lists.
 
     All are in order of name. ``configuration`` is what is below ``/etc``, ``services``
-    what is started at boot, ``files`` all else. Times are not compared.
+    what is started at boot, ``files`` all else. Times are not compared. Printed, it is what
+    matters most of each, and how many more there are.
     """
 
-    packages: tuple[PackageChange, ...] = ()
-    services: tuple[PathChange, ...] = ()
-    configuration: tuple[PathChange, ...] = ()
-    files: tuple[PathChange, ...] = ()
+    packages: tuple[PackageChange, ...] = attrs.field(default=(), repr=few)
+    services: tuple[PathChange, ...] = attrs.field(default=(), repr=few)
+    configuration: tuple[PathChange, ...] = attrs.field(default=(), repr=few)
+    files: tuple[PathChange, ...] = attrs.field(default=(), repr=few)
     size_before_bytes: int = 0
     size_after_bytes: int = 0
 

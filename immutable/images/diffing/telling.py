@@ -19,7 +19,7 @@ def tell(diff: ImageDiff) -> str:
     return "\n".join(
         [
             _summary(diff),
-            *_section("packages", map(_package, diff.packages), _MOST_PACKAGES),
+            *_section("packages", map(_package, _moved(diff.packages)), _MOST_PACKAGES),
             *_section("services", map(_path, _ranked(diff.services))),
             *_section("configuration", map(_path, _ranked(diff.configuration))),
             *_section("files", map(_path, _ranked(own))),
@@ -48,8 +48,13 @@ def _section(title: str, lines: Iterable[str], most: int = _MOST_PATHS) -> list[
     if not told:
         return []
     rest = len(told) - most
-    more = [f"  … and {rest} more"] if rest > 0 else []
+    more = [f"  … and {rest} more, all in .{title}"] if rest > 0 else []
     return [title, *(f"  {line}" for line in told[:most]), *more]
+
+
+def _moved(changes: Sequence[PackageChange]) -> list[PackageChange]:
+    """Return packages that have another version first, then what came or went."""
+    return sorted(changes, key=lambda change: not (change.before and change.after))
 
 
 def _ranked(changes: Sequence[PathChange]) -> list[PathChange]:
