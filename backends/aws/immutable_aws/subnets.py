@@ -1,0 +1,98 @@
+"""Where a fleet's instances are put: subnets of the network that its load balancer is in."""
+
+import threading
+from typing import TYPE_CHECKING
+
+from immutable.errors import BackendError, InvalidInput
+from immutable.model import FleetSpec, ServiceName
+from immutable_aws.config import AwsConfig
+from immutable_aws.errors import said
+from immutable_aws.session import Aws
+
+if TYPE_CHECKING:
+    from mypy_boto3_elbv2.type_defs import TargetGroupTypeDef
+
+_UNKNOWN = frozenset({"InvalidSubnetID.NotFound", "InvalidSubnetId.Malformed"})
+
+
+class Subnets:
+    """The subnets of each service's fleets, found out once in a process."""
+
+    def __init__(self, config: AwsConfig, aws: Aws) -> None:
+        self._config = config
+        self._aws = aws
+        self._found: dict[ServiceName, tuple[str, ...]] = {}
+        self._lock = threading.Lock()
+
+    def of(self, spec: FleetSpec) -> tuple[str, ...]:
+        """Return where a fleet is launched.
+
+        Raises:
+            InvalidInput: nobody says where, or some are not in the network of the
+                fleet's place at the switch.
+        """
+        with self._lock:
+            if spec.tags.service not in self._found:
+                self._found[spec.tags.service] = self._find(spec.place)
+            return self._found[spec.tags.service]
+
+    def _find(self, place: str | None) -> tuple[str, ...]:
+        if place is None:
+            return self._config.subnets or _nowhere()
+        group = self._place(place)
+        if not self._config.subnets:
+            return self._of_load_balancer(group) or _nowhere()
+        self._check(self._config.subnets, group.get("VpcId", ""))
+        return self._config.subnets
+
+    def _place(self, place: str) -> "TargetGroupTypeDef":
+        answer = self._aws.read(
+            "elbv2.DescribeTargetGroups",
+            place,
+            lambda: self._aws.reads.elbv2.describe_target_groups(
+                TargetGroupArns=[place]
+            ),
+        )
+        return answer["TargetGroups"][0]
+
+    def _of_load_balancer(self, group: "TargetGroupTypeDef") -> tuple[str, ...]:
+        arns = group.get("LoadBalancerArns", [])
+        if not arns:
+            return ()
+        answer = self._aws.read(
+            "elbv2.DescribeLoadBalancers",
+            arns[0],
+            lambda: self._aws.reads.elbv2.describe_load_balancers(
+                LoadBalancerArns=arns[:1]
+            ),
+        )
+        zones = answer["LoadBalancers"][0].get("AvailabilityZones", [])
+        return tuple(sorted(zone["SubnetId"] for zone in zones if "SubnetId" in zone))
+
+    def _check(self, subnets: tuple[str, ...], vpc: str) -> None:
+        strangers = [name for name, there in self._vpcs(subnets) if there != vpc]
+        if strangers:
+            raise InvalidInput(
+                f"{', '.join(strangers)}: not in {vpc}, where the load balancer is",
+                hint="name subnets of the load balancer's own network",
+            )
+
+    def _vpcs(self, subnets: tuple[str, ...]) -> list[tuple[str, str]]:
+        try:
+            answer = self._aws.read(
+                "ec2.DescribeSubnets",
+                ", ".join(subnets),
+                lambda: self._aws.reads.ec2.describe_subnets(SubnetIds=list(subnets)),
+            )
+        except BackendError as exc:
+            if said(exc) not in _UNKNOWN:
+                raise
+            raise InvalidInput(exc.message, hint="check the subnets' ids") from exc
+        return [(row["SubnetId"], row["VpcId"]) for row in answer["Subnets"]]
+
+
+def _nowhere() -> tuple[str, ...]:
+    raise InvalidInput(
+        "nobody says in which subnets instances are to be launched",
+        hint="name them: aws://region?subnets=subnet-…,subnet-…",
+    )
