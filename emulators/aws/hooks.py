@@ -79,9 +79,13 @@ def handles(service: str, *operations: str) -> Callable[[Handler], Handler]:
     return note
 
 
+class Refusal(ServiceException):
+    """An error of AWS's. moto looks for the model of its own exceptions by their module."""
+
+
 def refuse(code: str, message: str) -> ServiceException:
     """Return an error of AWS's, to be raised."""
-    return ServiceException(code, message)
+    return Refusal(code, message)
 
 
 def tell(resource: object, **members: object) -> None:
