@@ -119,22 +119,29 @@ def prepared() -> LibvirtImages:
 
 
 @pytest.fixture
-def copied(prepared: LibvirtImages, tmp_path: Path) -> LibvirtImages:
+def copied(prepared: LibvirtImages, tmp_path: Path) -> Iterator[LibvirtImages]:
     """Return the images of another pool, with its own archive, that has the same base."""
-    return base_alone(prepared, tmp_path)
+    with memory(tmp_path / "copied", "2g") as disk:
+        yield base_alone(prepared, disk)
 
 
 @pytest.fixture
 def small(prepared: LibvirtImages, tmp_path: Path) -> Iterator[LibvirtImages]:
-    """Return the images of such a pool on a disk of its own, with little room left."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=420m", "tmpfs", disk]
+    """Return the images of such a pool with little room left."""
+    with memory(tmp_path / "small", "420m") as disk:
+        yield base_alone(prepared, disk)
+
+
+@contextmanager
+def memory(place: Path, size: str) -> Iterator[Path]:
+    """Mount a disk in memory, of which nothing stays: copies would fill ``/tmp``."""
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place]
     subprocess.run(mount, check=True)
     try:
-        yield base_alone(prepared, disk)
+        yield place
     finally:
-        subprocess.run(["umount", disk], check=True)
+        subprocess.run(["umount", place], check=True)
 
 
 def base_alone(images: LibvirtImages, place: Path) -> LibvirtImages:

@@ -81,14 +81,14 @@ def test_a_lock_has_all_that_is_installed(lock: Lock) -> None:
 
 @pytest.mark.vm
 def test_what_is_locked_is_not_looked_up(
-    copied: LibvirtImages, lock: Lock, unreachable: Cut, tmp_path: Path
+    prepared: LibvirtImages, lock: Lock, unreachable: Cut, tmp_path: Path
 ) -> None:
     """Given a lock, no mirror is asked, and what it holds comes back as it is."""
     unreachable()
     told = changed(lock, HELLO.keys()[1], origin="elsewhere")
-    assert lock_of(copied, HELLO.locked(told)) == told
+    assert lock_of(prepared, HELLO.locked(told)) == told
     with pytest.raises(Unavailable):
-        lock_of(copied, BASE.run(f"echo {tmp_path}").packages("hello"))
+        lock_of(prepared, BASE.run(f"echo {tmp_path}").packages("hello"))
 
 
 @pytest.mark.vm
@@ -113,33 +113,33 @@ def test_a_build_from_a_lock_needs_no_mirror(
 
 @pytest.mark.vm
 def test_a_package_that_is_nowhere_is_named(
-    copied: LibvirtImages, lock: Lock, monkeypatch: pytest.MonkeyPatch
+    prepared: LibvirtImages, lock: Lock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither store nor mirror: the error has its name, version and hash."""
     [pin] = lock.entries[-1].pins
-    kept(copied, pin).unlink(missing_ok=True)
+    kept(prepared, pin).unlink(missing_ok=True)
     place = "immutable_libvirt.building.apt.sources_for"
     with monkeypatch.context() as patch:
         patch.setattr(place, lambda _codename: "")
         with pytest.raises(MissingFiles) as caught:
-            copied.build(HELLO.locked(lock), on_output=print)
+            prepared.build(HELLO.locked(lock), on_output=print)
     assert f"hello {pin.version} (SHA-256 {pin.sha256})" in str(caught.value)
     # with a mirror it is fetched, exactly this one
-    copied.build(HELLO.locked(lock), on_output=print)
-    assert kept(copied, pin).stat().st_size == pin.size_bytes
+    with discarded(prepared, HELLO.locked(lock)):
+        assert kept(prepared, pin).stat().st_size == pin.size_bytes
 
 
 @pytest.mark.vm
 def test_a_damaged_package_is_not_installed(
-    copied: LibvirtImages, lock: Lock, unreachable: Cut
+    prepared: LibvirtImages, lock: Lock, unreachable: Cut
 ) -> None:
     """What no longer has its hash is removed, and fetched again where that is possible."""
     [pin] = lock.entries[-1].pins
-    kept(copied, pin).write_bytes(b"not what it was")
+    kept(prepared, pin).write_bytes(b"not what it was")
     unreachable()
     with pytest.raises(MissingFiles, match=pin.sha256):
-        copied.build(HELLO.locked(lock), on_output=print)
-    assert not kept(copied, pin).exists()
+        prepared.build(HELLO.locked(lock), on_output=print)
+    assert not kept(prepared, pin).exists()
 
 
 @pytest.mark.vm

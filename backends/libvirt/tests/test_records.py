@@ -133,22 +133,25 @@ def test_a_lost_record_is_written_again(copied: LibvirtImages, source: Path) -> 
 
 
 @pytest.mark.vm
-def test_what_never_counted_is_swept(copied: LibvirtImages, source: Path) -> None:
+def test_what_never_counted_is_swept(prepared: LibvirtImages, source: Path) -> None:
     """Layers and trees that nothing tells of go, but not while somebody builds."""
-    image = copied.build(BASE.files(source, "/srv"), on_output=print)
-    assert copied.sweep() == ()
-    left = [copied.pool / "layers" / f"{'0' * 64}.erofs", copied.pool / "trees" / "1"]
-    left[0].touch()
-    (left[1] / "etc").mkdir(parents=True)
-    swept = list[tuple[str, ...]]()
-    copied.build(
-        BASE.run("echo line"), on_output=lambda _: swept.append(copied.sweep())
-    )
-    assert swept == [()]
-    assert set(copied.sweep()) == set(map(str, left))
-    assert copied.sweep() == ()
-    assert copied.find(image.id) == image
-    assert copied.build(BASE.run("true").files(source, "/srv"), on_output=print)
+    prepared.sweep()
+    pool, swept = prepared.pool, list[tuple[str, ...]]()
+    with discarded(prepared, BASE.files(source, "/srv")) as image:
+        left = [pool / "layers" / f"{'0' * 64}.erofs", pool / "trees" / "1"]
+        left[0].touch()
+        (left[1] / "etc").mkdir(parents=True)
+        another = prepared.build(
+            BASE.run(f"echo line; : {source}"),
+            on_output=lambda _: swept.append(prepared.sweep()),
+        )
+        prepared.delete(another.id)
+        assert swept == [()]
+        assert set(prepared.sweep()) == set(map(str, left))
+        assert prepared.sweep() == ()
+        assert prepared.find(image.id) == image
+        with discarded(prepared, BASE.run("true").files(source, "/srv")) as above:
+            assert prepared.find(above.id) == above
 
 
 @pytest.mark.vm
@@ -215,23 +218,26 @@ def _read_for_ever(images: LibvirtImages, image: ImageId, ready: Path) -> None:
 
 
 @pytest.mark.vm
-def test_a_killed_reader_leaves_nothing(copied: LibvirtImages, tmp_path: Path) -> None:
+def test_a_killed_reader_leaves_nothing(
+    prepared: LibvirtImages, tmp_path: Path
+) -> None:
     """Its mount is found by the next sweep, and the layers are as they were."""
-    image = copied.build(BASE, on_output=print)
-    arguments = (copied, image.id, tmp_path / "ready")
+    prepared.sweep()
+    image = prepared.build(BASE, on_output=print)
+    arguments = (prepared, image.id, tmp_path / "ready")
     reader = FORK.Process(target=_read_for_ever, args=arguments)
     reader.start()
     while not (tmp_path / "ready").exists():
         assert reader.is_alive()
         time.sleep(0.02)
-    assert copied.sweep() == ()
+    assert prepared.sweep() == ()
     os.kill(reader.pid or 0, signal.SIGKILL)
     reader.join()
-    [left] = copied.sweep()
-    assert Path(left).parent == copied.pool / "work"
-    assert str(copied.pool) not in Path("/proc/mounts").read_text()
-    assert copied.sweep() == ()
-    with copied.root(image.id) as root:
+    [left] = prepared.sweep()
+    assert Path(left).parent == prepared.pool / "work"
+    assert str(prepared.pool) not in Path("/proc/mounts").read_text()
+    assert prepared.sweep() == ()
+    with prepared.root(image.id) as root:
         assert (root / "etc/debian_version").is_file()
 
 
