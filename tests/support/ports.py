@@ -8,17 +8,21 @@ import socket
 # those could be in use by the time a server wants it.
 _FIRST, _LAST = 12_000, 24_000
 _TRIES = 100
+_GIVEN: set[int] = set()
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on, nor is likely to."""
+    """Return a loopback port that nobody listens on, nor is likely to; each one once."""
     own = _own()
     for _ in range(_TRIES):
         port = random.choice(own)
+        if port in _GIVEN:
+            continue
         try:
             socket.create_server(("127.0.0.1", port)).close()
         except OSError:
             continue
+        _GIVEN.add(port)
         return port
     raise OSError(f"no port is free between {own.start} and {own.stop}")
 

@@ -167,17 +167,29 @@ class Switches:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._listen = folder, f"127.0.0.1:{free_port()}"
+        self._previews: dict[str, str] = {}
         self._all: list[HAProxySwitch] = []
 
     def __call__(
         self, *, service: str = "shop", listen: str = "", **options: str
     ) -> HAProxySwitch:
-        """Open a switch in a directory named after its service."""
-        words = {"directory": str(self.directory(service)), "fast": "20ms", **options}
-        url = Url(scheme="haproxy", options={"listen": listen or self._listen, **words})
+        """Open a switch in a directory named after its service.
+
+        Left to itself, a service previews at a port that is the same in every test, and
+        tests run beside each other: it is given one, unless ``preview`` is empty.
+        """
+        words = {"directory": str(self.directory(service)), "fast": "20ms"}
+        words |= {"listen": listen or self._listen, "preview": self._preview(service)}
+        given = {name: word for name, word in (words | options).items() if word}
+        url = Url(scheme="haproxy", options=given)
         switch = open_switch(url, service=ServiceName(service), port=8080)
         self._all.append(switch)
         return switch
+
+    def _preview(self, service: str) -> str:
+        if service not in self._previews:
+            self._previews[service] = f"127.0.0.1:{free_port()}"
+        return self._previews[service]
 
     def directory(self, service: str = "shop") -> Path:
         """Return where a service's switch keeps its state."""

@@ -256,13 +256,13 @@ def test_outlives_the_embedding_process(
     """The program that set the switch up may end; HAProxy serves on."""
     (one,) = servers("one")
     switch = switches()
-    listen = switch.endpoints()[0].port
+    listen, preview = (endpoint.port for endpoint in switch.endpoints())
     program = f"""
 from immutable.model import HealthCheck
 from immutable.urls import Url
 from immutable_haproxy import open_switch
 options = {{"directory": {str(switches.directory())!r}, "fast": "20ms"}}
-options["listen"] = "127.0.0.1:{listen}"
+options |= {{"listen": "127.0.0.1:{listen}", "preview": "127.0.0.1:{preview}"}}
 switch = open_switch(Url(scheme="haproxy", options=options), service="shop", port=8080)
 check = HealthCheck(port={one.port}, path="/health")
 switch.attach({BLUE!r}, health=check, owner={OWNER!r}, expected=switch.read().version)

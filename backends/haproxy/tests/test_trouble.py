@@ -59,7 +59,7 @@ def test_port_taken(switches: Switches) -> None:
 def test_preview_port_taken(servers: Servers, switches: Switches) -> None:
     """A given preview port that is taken is refused; a chosen one is simply another."""
     (one,) = servers("one")
-    switch = switches()
+    switch = switches(preview="")
     predicted = switch.endpoints()[1].port
     assert switch.endpoints()[1].port == predicted
     with socket.create_server(("127.0.0.1", predicted)):
@@ -68,7 +68,7 @@ def test_preview_port_taken(servers: Servers, switches: Switches) -> None:
             bad.preflight()
         attach(switch, BLUE, one)
         assert switch.endpoints()[1].port != predicted
-    assert switch.endpoints() == switches().endpoints()
+    assert switch.endpoints() == switches(preview="").endpoints()
 
 
 @pytest.mark.haproxy

@@ -65,7 +65,9 @@ def kill(backend: ProcessBackend, instance: InstanceId) -> None:
 @contextmanager
 def serving(place: Path, option: str = "rise=2") -> Iterator[immutable.Service]:
     """Yield a service, its switch with an option; everything of it is gone afterwards."""
-    address = f"listen=127.0.0.1:{free_port()}&fast=20ms&threads=1&{option}"
+    # left to itself, a service previews at the same port in every test
+    ports = f"listen=127.0.0.1:{free_port()}&preview=127.0.0.1:{free_port()}"
+    address = f"{ports}&fast=20ms&threads=1&{option}"
     service = immutable.Service(
         "proctest",
         backend=f"process://?dir={place}/p",
