@@ -25,7 +25,7 @@ class Control:
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         """Answer one request."""
         name = str(environ["PATH_INFO"]).removeprefix("/__emulator/")
-        query = parse_qs(str(environ.get("QUERY_STRING", "")))
+        query = parse_qs(str(environ.get("QUERY_STRING", "")), keep_blank_values=True)
         asked = {key: values[-1] for key, values in query.items()}
         verb = _VERBS.get(name)
         if verb is None:

@@ -115,7 +115,7 @@ def _ready(url: str) -> Emulator:
 
 def _get(url: str):  # type: ignore[no-untyped-def]  # noqa: ANN202 - JSON of any shape
     # the URL is the one that the program printed which was started here
-    with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310
+    with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:
         return json.load(answer)
 
 

@@ -18,9 +18,12 @@ from werkzeug.serving import make_server
 from emulators.aws import requests
 from emulators.aws.control import Control
 from emulators.aws.counting import Calls
+from emulators.aws.gate import Gate
 from emulators.aws.handlers import HANDLERS, TICKS
 from emulators.aws.hooks import install
+from emulators.aws.refusals import Answer
 from emulators.aws.settings import Settings
+from emulators.aws.warm import warm
 from emulators.aws.world import World
 
 Start = Callable[..., object]
@@ -38,6 +41,7 @@ class Front:
     app: Callable[[requests.Environ, Start], Iterable[bytes]] = attrs.field(
         factory=lambda: DomainDispatcherApplication(create_backend_app)
     )
+    gate: Gate = attrs.field(factory=Gate)
     control: Control = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -51,7 +55,9 @@ class Front:
             return self.control(environ, start)
         began = time.monotonic()
         asked = requests.read(environ)
-        status, headers, body = self._answer(environ)
+        # moto's stores are not made for two at a time: conditions would not be atomic
+        with self.world.held():
+            status, headers, body = self._answer(asked, environ)
         error = _error_in(status, body)
         if status[0] == _SERVER_ERROR:
             self.world.bugs.append(f"{asked.name}: {body.decode(errors='replace')}")
@@ -61,17 +67,20 @@ class Front:
         start(f"{status[0]} {status[1]}", headers)
         return [body]
 
-    def _answer(
-        self, environ: requests.Environ
-    ) -> tuple[tuple[int, str], list[tuple[str, str]], bytes]:
+    def _answer(self, asked: requests.Asked, environ: requests.Environ) -> Answer:
+        settings = self.world.settings
+        refusal = self.gate.refusal(settings, asked)
+        if refusal:
+            return refusal.told(asked.service)
+        return self.world.lag.answer(settings, asked, environ, self._ask)
+
+    def _ask(self, environ: requests.Environ) -> Answer:
         told: list[tuple[str, list[tuple[str, str]]]] = []
 
         def note(status: str, headers: list[tuple[str, str]], *_: object) -> None:
             told.append((status, headers))
 
-        # moto's stores are not made for two at a time: conditions would not be atomic
-        with self.world.held():
-            body = b"".join(self.app(environ, note))
+        body = b"".join(self.app(environ, note))
         status, headers = told[-1]
         code, _, phrase = status.partition(" ")
         return (int(code), phrase), headers, body
@@ -92,8 +101,10 @@ def serving(settings: Settings, port: int = 0) -> Iterator[int]:
     world = World(chosen=settings)
     world.ticks += TICKS
     install(world, HANDLERS)
+    front = Front(world=world)
+    warm(front.app)
     server = make_server(
-        "127.0.0.1", port, Front(world=world), threaded=True, request_handler=_Handler
+        "127.0.0.1", port, front, threaded=True, request_handler=_Handler
     )
     stop = threading.Event()
     threads = [

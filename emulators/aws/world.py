@@ -11,6 +11,7 @@ from moto.core.model_instances import reset_model_data
 from moto.ec2.models.instances import Instance
 
 from emulators.aws.agenda import Agenda
+from emulators.aws.lagging import Lag
 from emulators.aws.settings import Settings
 from emulators.plane.addresses import Addresses
 from emulators.plane.balancer import Listener
@@ -46,6 +47,7 @@ class World:
     bugs: list[str] = attrs.field(factory=list, init=False)
     """What went wrong in the emulator itself: a test that sees one proves nothing."""
     lock: threading.RLock = attrs.field(factory=threading.RLock, init=False)
+    lag: Lag = attrs.field(factory=Lag, init=False)
     agenda: Agenda = attrs.field(factory=Agenda, init=False)
     runner: Runner = attrs.field(factory=Runner, init=False)
     addresses: Addresses = attrs.field(factory=Addresses, init=False)
@@ -103,6 +105,7 @@ class World:
             for kept in self._kept():
                 kept.clear()
             self.bugs.clear()
+            self.lag.clear()
             self.settings = self.chosen
             BackendDict.reset()
             reset_model_data()

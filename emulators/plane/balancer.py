@@ -154,7 +154,7 @@ def _draw(shares: tuple[Share, ...]) -> Share | None:
     weights = [share.weight for share in shares]
     if not any(weights):
         return None
-    return random.choices(shares, weights)[0]  # noqa: S311 - load, not secrets
+    return random.choices(shares, weights)[0]
 
 
 def _said(status: int, what: str) -> Response:

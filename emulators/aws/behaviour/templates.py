@@ -3,7 +3,7 @@
 from moto.ec2.models import ec2_backends
 from moto.ec2.utils import parse_user_data
 
-from emulators.aws.hooks import Call, handles
+from emulators.aws.hooks import Call, handles, result_of
 
 
 @handles("ec2", "CreateLaunchTemplateVersion")
@@ -23,6 +23,25 @@ def versions_inherit(call: Call) -> object:
         data = {**_data_of(call, source), **data}
     call.put("LaunchTemplateData", data)
     return call.proceed()
+
+
+@handles("ec2", "CreateLaunchTemplate")
+def tags_are_the_template_s(call: Call) -> object:
+    """Keep the template's own tags out of what it launches with.
+
+    Source: botocore, CreateLaunchTemplate, ``TagSpecifications``: *"The tags to apply to the
+    launch template on creation. ... To tag the resources that are created when an instance is
+    launched, you must use the TagSpecifications parameter in the launch template data"*.
+    moto adds the first to the second.
+    """
+    own = list(call.params.bag("LaunchTemplateData").bags("TagSpecifications"))
+    answer = call.proceed()
+    made = result_of(answer)["LaunchTemplate"]
+    name = str(made["LaunchTemplateId"]) if isinstance(made, dict) else ""
+    template = ec2_backends[call.account][call.region].launch_templates[name]
+    data = template.versions[0].data
+    data["TagSpecifications"] = [dict(each.values) for each in own]
+    return answer
 
 
 def _data_of(call: Call, version: str) -> dict[str, object]:
