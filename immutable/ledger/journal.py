@@ -1,17 +1,10 @@
 """One service's stream in a ledger store: load the state, append by compare-and-set."""
 
-import math
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 
-from immutable.errors import (
-    Ambiguous,
-    BackendError,
-    LedgerError,
-    NotALedger,
-    SequenceTaken,
-)
+from immutable.errors import SequenceTaken
 from immutable.host import Host
 from immutable.ledger.codec import decode, decode_identity, encode, encode_identity
 from immutable.ledger.fold import fold
@@ -25,6 +18,7 @@ from immutable.ledger.records import (
     TookOver,
 )
 from immutable.ledger.state import EMPTY, State
+from immutable.ledger.stream import Stream
 from immutable.model import LedgerId, ServiceName
 from immutable.protocols import LedgerStore
 from immutable.retrying import retrying
@@ -34,7 +28,6 @@ LEASE = timedelta(seconds=30)
 SNAPSHOT_EVERY = 16
 """Loading a state reads at most about so many records, whatever the history."""
 _IDENTITY = "ledger"
-_PAGE = 500
 
 
 class Journal:
@@ -45,7 +38,14 @@ class Journal:
 
     def __init__(self, store: LedgerStore, service: ServiceName, host: Host) -> None:
         self._store = store
-        self._stream = f"service/{service}"
+        self._stream = Stream(
+            store=store,
+            name=f"service/{service}",
+            host=host,
+            encode=encode,
+            decode=decode,
+            in_doubt="recover() goes on from there",
+        )
         self._host = host
         self.state = EMPTY
         self.appended = 0
@@ -57,23 +57,15 @@ class Journal:
         Raises:
             LedgerError: the ledger cannot be read or trusted.
         """
-        last = retrying(lambda: self._store.last(self._stream), host=self._host)
-        self.state = EMPTY
-        if last is None:
-            return self.state
-        after = max(decode(last[1]).snapshot - 1, 0)
-        for record in self._records(after=after, until=last[0]):
-            self.state = fold(self.state, record)
-        if self.state.sequence < last[0]:
-            raise NotALedger(
-                f"records after {self.state.sequence} are missing; the last is {last[0]}",
-                hint="it is left as it is; restore the ledger from a copy",
-            )
-        return self.state
+        state = EMPTY
+        for record in self._stream.latest():
+            state = fold(state, record)
+        self.state = state
+        return state
 
     def history(self) -> Iterator[Record]:
         """Yield every record, oldest first."""
-        return self._records(after=0)
+        return self._stream.records()
 
     def identity(self) -> LedgerId | None:
         """Return the ledger's own id, which never changes; None when it has none yet."""
@@ -115,7 +107,7 @@ class Journal:
 
     def _append(self, entry: Entry, lease: timedelta) -> State:
         record = self._record(entry, lease)
-        self._put(record)
+        self._stream.put(record)
         self.state = fold(self.state, record)
         self.appended += 1
         return self.state
@@ -153,62 +145,3 @@ class Journal:
 
     def _idle(self, entry: Entry) -> bool:
         return isinstance(entry, Snapshot) and self.state.attempt is None
-
-    def _put(self, record: Record) -> None:
-        """Store the record; in doubt store the same bytes again, which cannot do it twice.
-
-        Raises:
-            SequenceTaken: the number is somebody else's.
-            Ambiguous: it may or may not be stored, and nobody answers any more.
-        """
-        data, doubts = encode(record), list[Ambiguous]()
-
-        def append() -> None:
-            try:
-                self._store.append(self._stream, record.sequence, data)
-            except SequenceTaken:
-                if not doubts or not self._is_stored(record):
-                    raise
-            except Ambiguous as exc:
-                doubts.append(exc)
-                raise
-
-        try:
-            retrying(append, host=self._host, also=(Ambiguous,))
-        except SequenceTaken:
-            raise
-        except (BackendError, LedgerError) as exc:
-            raise doubts[0] if doubts else exc from exc
-
-    def _is_stored(self, record: Record) -> bool:
-        try:
-            found = self._read(after=record.sequence - 1, limit=1)
-        except (BackendError, LedgerError) as exc:
-            message = f"record {record.sequence} may or may not be in the ledger"
-            raise Ambiguous(message, hint="recover() goes on from there") from exc
-        return bool(found) and decode(found[0][1]).nonce == record.nonce
-
-    def _read(self, *, after: int, limit: int) -> tuple[tuple[int, bytes], ...]:
-        return retrying(
-            lambda: self._store.read(self._stream, after=after, limit=limit),
-            host=self._host,
-        )
-
-    def _records(self, *, after: int, until: float = math.inf) -> Iterator[Record]:
-        """Yield the records after a number: at least to another, if there are so many."""
-        while after < until and (page := self._read(after=after, limit=_PAGE)):
-            for sequence, data in page:
-                yield _checked(sequence, data, expected=after + 1)
-                after = sequence
-
-
-def _checked(sequence: int, data: bytes, *, expected: int) -> Record:
-    if sequence != expected:
-        raise NotALedger(
-            f"record {expected} is missing; the next is {sequence}",
-            hint="it is left as it is; restore the ledger from a copy",
-        )
-    record = decode(data)
-    if record.sequence != sequence:
-        raise NotALedger(f"record {sequence} says it is {record.sequence}")
-    return record

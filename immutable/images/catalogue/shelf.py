@@ -1,23 +1,16 @@
 """The catalogue's stream in a ledger store: load it, change it by compare-and-set."""
 
-import math
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import TypeVar
 
-from immutable.errors import (
-    Ambiguous,
-    BackendError,
-    LedgerError,
-    NotALedger,
-    RecordTooLong,
-    SequenceTaken,
-)
+from immutable.errors import LedgerError, RecordTooLong, SequenceTaken
 from immutable.host import Host, Never
 from immutable.images.catalogue.codec import decode, encode
 from immutable.images.catalogue.fold import fold
 from immutable.images.catalogue.records import Entry, Record, Snapshot
 from immutable.images.catalogue.state import EMPTY, Catalogue
+from immutable.ledger.stream import Stream
 from immutable.protocols import LedgerStore
 from immutable.retrying import retrying
 
@@ -25,7 +18,6 @@ STREAM = ".images"
 """No service's stream can have this name: theirs begin with ``service/``."""
 SNAPSHOT_EVERY = 64
 """Loading reads at most about so many records, whatever the history."""
-_PAGE = 500
 _TRIES = 100
 _PAUSE = timedelta(milliseconds=20)
 _NEVER = Never()
@@ -39,8 +31,16 @@ class Shelf:
     """The records about images in one ledger store, and what they add up to."""
 
     def __init__(self, store: LedgerStore, host: Host) -> None:
-        self._store = store
         self._host = host
+        self._stream = Stream(
+            store=store,
+            name=STREAM,
+            host=host,
+            encode=encode,
+            decode=decode,
+            about=" about images",
+            in_doubt="look, and try again",
+        )
 
     def ask(self, call: Callable[[], _T]) -> _T:
         """Return what a reading of something else returns, repeated where it may be."""
@@ -52,14 +52,9 @@ class Shelf:
         Raises:
             LedgerError: it cannot be read or trusted.
         """
-        last = retrying(lambda: self._store.last(STREAM), host=self._host)
-        if last is None:
-            return EMPTY
-        catalogue, after = EMPTY, max(decode(last[1]).snapshot - 1, 0)
-        for record in self._records(after, until=last[0]):
+        catalogue = EMPTY
+        for record in self._stream.latest():
             catalogue = fold(catalogue, record)
-        if catalogue.sequence < last[0]:
-            raise _hole(catalogue.sequence + 1)
         return catalogue
 
     def history(self) -> Iterator[Record]:
@@ -68,7 +63,7 @@ class Shelf:
         Raises:
             LedgerError: the records cannot be read or trusted.
         """
-        return self._records(0)
+        return self._stream.records()
 
     def change(self, decide: Decide, *, by: str | None = None) -> Catalogue:
         """Append what is decided of the catalogue as it is at that very moment.
@@ -119,57 +114,5 @@ class Shelf:
             nonce=self._host.unique(),
             entry=entry,
         )
-        self._put(record)
+        self._stream.put(record)
         return fold(catalogue, record)
-
-    def _put(self, record: Record) -> None:
-        """Store the record; in doubt store the same bytes again, which cannot do it twice."""
-        data, doubts = encode(record), list[Ambiguous]()
-
-        def append() -> None:
-            try:
-                self._store.append(STREAM, record.sequence, data)
-            except SequenceTaken:
-                if not doubts or not self._is_stored(record):
-                    raise
-            except Ambiguous as exc:
-                doubts.append(exc)
-                raise
-
-        try:
-            retrying(append, host=self._host, also=(Ambiguous,))
-        except SequenceTaken:
-            raise
-        except (BackendError, LedgerError) as exc:
-            if not doubts or doubts[0] is exc:
-                raise
-            raise doubts[0] from exc
-
-    def _is_stored(self, record: Record) -> bool:
-        try:
-            found = next(self._records(record.sequence - 1), None)
-        except (BackendError, LedgerError) as exc:
-            message = f"record {record.sequence} about images may or may not be stored"
-            raise Ambiguous(message, hint="look, and try again") from exc
-        return found is not None and found.nonce == record.nonce
-
-    def _records(self, after: int, *, until: float = math.inf) -> Iterator[Record]:
-        while after < until and (page := self._read(after)):
-            for sequence, data in page:
-                record = decode(data)
-                if sequence != after + 1 or record.sequence != sequence:
-                    raise _hole(after + 1)
-                yield record
-                after = sequence
-
-    def _read(self, after: int) -> tuple[tuple[int, bytes], ...]:
-        return retrying(
-            lambda: self._store.read(STREAM, after=after, limit=_PAGE), host=self._host
-        )
-
-
-def _hole(sequence: int) -> NotALedger:
-    return NotALedger(
-        f"record {sequence} about images is missing",
-        hint="it is left as it is; restore the ledger from a copy",
-    )

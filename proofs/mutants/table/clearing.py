@@ -10,6 +10,7 @@ _CARETAKING = "immutable/deploying/caretaking.py"
 _FINDING = "immutable/deploying/finding.py"
 _FOLD = "immutable/ledger/fold.py"
 _JOURNAL = "immutable/ledger/journal.py"
+_STREAM = "immutable/ledger/stream.py"
 _LOOP = "immutable/deploying/loop.py"
 _MAINTAINING = "immutable/deploying/maintaining.py"
 _RUNNING = "immutable/deploying/running.py"
@@ -34,19 +35,10 @@ MUTANTS = (
         _PLACE,
     ),
     planted(
-        "a blind fence does not look at places",
-        _ACTING,
-        "    if placed or view.routing != fence.routing:\n",
-        "    if view.routing != fence.routing:\n",
-        _BLIND,
-        redundant="where the switch is blind nobody asks for it: there the place is "
-        "taken away before a fleet is destroyed, and that is the proof",
-    ),
-    planted(
         "a blind fence believes what was read before it",
         _ACTING,
-        "    if placed or view.routing != fence.routing:\n",
-        "    if placed:\n",
+        "    if view.routing != fence.routing:\n",
+        "    if False:\n",
         _BLIND,
         redundant="a fence spoils what was read, and what was in flight is judged by a "
         "reading that comes after it",
@@ -146,8 +138,8 @@ MUTANTS = (
     ),
     planted(
         "a rival's record is taken for one's own",
-        _JOURNAL,
-        "        return bool(found) and decode(found[0][1]).nonce == record.nonce\n",
+        _STREAM,
+        "        return bool(found) and self.decode(found[0][1]).nonce == record.nonce\n",
         "        return bool(found)\n",
         Scene("two begin at once, and one hears nothing"),
     ),
@@ -160,9 +152,9 @@ MUTANTS = (
     ),
     planted(
         "a ledger is read from behind its snapshot",
-        _JOURNAL,
-        "        after = max(decode(last[1]).snapshot - 1, 0)\n",
-        "        after = max(decode(last[1]).snapshot, 0)\n",
+        _STREAM,
+        "        after = max(self.decode(last[1]).snapshot - 1, 0)\n",
+        "        after = max(self.decode(last[1]).snapshot, 0)\n",
         Schedules(60),
     ),
     planted(

@@ -9,6 +9,7 @@ _FOLD = "immutable/ledger/fold.py"
 _JOURNAL = "immutable/ledger/journal.py"
 _LOOP = "immutable/deploying/loop.py"
 _RUNNING = "immutable/deploying/running.py"
+_STREAM = "immutable/ledger/stream.py"
 _STORE = "immutable/testing/store.py"
 _VIEW = "immutable/deploying/view.py"
 _INCUMBENT = "deploy over an incumbent"
@@ -42,12 +43,12 @@ MUTANTS = (
         _JOURNAL,
         """\
         record = self._record(entry, lease)
-        self._put(record)
+        self._stream.put(record)
 """,
         """\
         self.load()
         record = self._record(entry, lease)
-        self._put(record)
+        self._stream.put(record)
 """,
         Schedules(150),
     ),
@@ -60,7 +61,7 @@ MUTANTS = (
     ),
     planted(
         "an append in doubt is taken for a rival's",
-        _JOURNAL,
+        _STREAM,
         "                if not doubts or not self._is_stored(record):\n",
         "                if True:\n",
         Faults(_INCUMBENT),
@@ -70,17 +71,18 @@ MUTANTS = (
         _JOURNAL,
         """\
         record = self._record(entry, lease)
-        self._put(record)
+        self._stream.put(record)
         self.state = fold(self.state, record)
 """,
         """\
+        from immutable.errors import Ambiguous
         record = self._record(entry, lease)
         try:
-            self._store.append(self._stream, record.sequence, encode(record))
+            self._store.append(self._stream.name, record.sequence, encode(record))
         except Ambiguous:
             self.load()
             record = self._record(entry, lease)
-            self._put(record)
+            self._stream.put(record)
         self.state = fold(self.state, record)
 """,
         Faults(_INCUMBENT),
