@@ -6,7 +6,8 @@ would need it, by name and before any effect; one that is declared is held to it
 
 What needs no flag: whether fleets are the provider's own groups or made of single servers
 (implement `Fleets`, or `Machines` and let `immutable.fleets` do it), and whether the
-provider scales them by itself (`FleetView.desired_size` is then its number, else None).
+provider keeps a desired size for them (`FleetView.desired_size` is then its number, else
+None).
 """
 
 from datetime import timedelta
@@ -44,6 +45,9 @@ class Capabilities:
     """``images`` also has the methods of `immutable.records.ImageRecords`."""
     adopts_artefacts: bool = False
     """``images`` also has the method of `immutable.records.Artefacts`."""
+    scales_itself: bool = False
+    """The provider heals or scales fleets by itself, and ``fleets`` also has the methods of
+    `immutable.groups.Groups`, by which that is held back and let go again."""
 
 
 @attrs.frozen(kw_only=True)

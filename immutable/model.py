@@ -218,13 +218,15 @@ class FleetView:
     """What the provider says of a fleet: present, with its instances, in order of id.
 
     ``desired_size`` is None where the provider keeps no such number; then the ledger's
-    counts.
+    counts. ``frozen`` is None where it does nothing by itself, see `immutable.groups`.
     """
 
     name: FleetName
     instances: tuple[Instance, ...]
     desired_size: int | None = None
     tags: tuple[tuple[str, str], ...] = ()
+    frozen: bool | None = None
+    """The provider neither heals nor scales it at present; False: it does."""
 
     # A fleet is looked at many times between two readings, so each of these is made once.
     @functools.cached_property

@@ -8,6 +8,7 @@ import inspect
 from inspect import Parameter, Signature
 
 from immutable.errors import Unsupported
+from immutable.groups import Groups
 from immutable.machines import Machines
 from immutable.protocols import (
     Backend,
@@ -36,6 +37,8 @@ def check_backend(backend: Backend) -> None:
         _check(backend.images, ImageRecords)
     if backend.capabilities.adopts_artefacts:
         _check(backend.images, Artefacts)
+    if backend.capabilities.scales_itself:
+        _check(backend.fleets, Groups)
 
 
 def check_switch(switch: Switch) -> None:

@@ -13,12 +13,14 @@ from immutable.deploying.steps import (
     Detach,
     Effect,
     Fence,
+    Freeze,
     Join,
     Launch,
     Replace,
     Resize,
     Retire,
     Route,
+    Thaw,
 )
 from immutable.model import FleetView, InstanceState, SwitchView
 
@@ -26,6 +28,8 @@ from immutable.model import FleetView, InstanceState, SwitchView
 def spoilt_by(effect: Effect) -> tuple[Fact, ...]:
     """Return the facts that an applied effect makes stale."""
     fleet = effect.fleet
+    if isinstance(effect, Freeze | Thaw):
+        return (FleetFact(fleet=fleet),)
     of_fleet: tuple[Fact, ...] = (
         HealthFact(fleet=fleet),
         SessionsFact(fleet=fleet),
@@ -43,7 +47,7 @@ def shows(value: Value, effect: Effect) -> bool:
         return _is_written(value, effect)
     if isinstance(value, FleetView):
         return _is_changed(value, effect)
-    return isinstance(effect, Retire)
+    return isinstance(effect, Retire | Freeze | Thaw)
 
 
 def _is_written(view: SwitchView, effect: Effect) -> bool:
@@ -68,5 +72,7 @@ def _is_changed(view: FleetView, effect: Effect) -> bool:
             return len(living) >= spec.size and living.isdisjoint(remove)
         case Replace(spec=spec, instance=instance):
             return len(living) >= spec.size and instance not in living
+        case Freeze() | Thaw():
+            return view.frozen is isinstance(effect, Freeze)
         case _:
             return False

@@ -113,7 +113,34 @@ class Retire:
     fleet: FleetName
 
 
-Effect = Attach | Launch | Join | Route | Fence | Resize | Replace | Detach | Retire
+@attrs.frozen(kw_only=True)
+class Freeze:
+    """Keep the provider from healing and scaling the fleet by itself."""
+
+    fleet: FleetName
+
+
+@attrs.frozen(kw_only=True)
+class Thaw:
+    """Let the provider heal and scale the fleet, by the rules of the one named."""
+
+    fleet: FleetName
+    like: FleetName | None = None
+
+
+Effect = (
+    Attach
+    | Launch
+    | Join
+    | Route
+    | Fence
+    | Resize
+    | Replace
+    | Detach
+    | Retire
+    | Freeze
+    | Thaw
+)
 
 
 @attrs.frozen(kw_only=True)

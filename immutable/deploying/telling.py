@@ -14,6 +14,7 @@ from immutable.deploying.steps import (
     Replace,
     Resize,
     Route,
+    Thaw,
     Wait,
     name_of,
 )
@@ -33,6 +34,8 @@ def detail_of(effect: Effect) -> str:
             return f"{len(members)} members"
         case Route(routing=routing):
             return spell_routing(routing)
+        case Thaw(like=str() as like):
+            return f"like {like}"
         case _:
             return ""
 

@@ -7,13 +7,16 @@ from immutable.deploying.steps import (
     Detach,
     Effect,
     Fence,
+    Freeze,
     Join,
     Launch,
     Replace,
     Resize,
     Retire,
     Route,
+    Thaw,
 )
+from immutable.ledger import holding
 from immutable.ledger.entries import (
     evolve_fleets,
     mark,
@@ -212,6 +215,8 @@ def _intended(state: State, attempt: Attempt, entry: Intended, at: datetime) -> 
     if isinstance(step, Launch | Resize | Replace):
         attempt = evolved(attempt, launched_at=attempt.launched_at or at)
         state = evolve_fleets(state, (step.fleet,), size=step.spec.size)
+    if isinstance(step, Freeze | Thaw):
+        return holding.asked(state, attempt, step)
     return with_attempt(state, attempt)
 
 
@@ -257,6 +262,8 @@ def _changed(state: State, step: Effect, at: datetime) -> State:
 
     Networks deliver twice what was acknowledged once: it is looked for again, later.
     """
+    if isinstance(step, Freeze | Thaw):
+        return holding.answered(state, step, at)
     if not isinstance(step, Launch | Resize | Replace):
         return state
     return evolved(evolve_fleets(state, (step.fleet,), changed_at=at), doubted_at=at)
@@ -283,6 +290,8 @@ def _applied(state: State, attempt: Attempt, settled: Pending, at: datetime) -> 
             attempt = evolved(attempt, unplaced=left)
         case Detach(fleet=fleet):
             attempt = evolved(attempt, unplaced=(*attempt.unplaced, fleet))
+        case Thaw(fleet=fleet):
+            attempt = holding.thawed(attempt, fleet)
         case Retire(fleet=fleet):
             attempt = evolved(attempt, retired=(*attempt.retired, fleet))
             state = evolved(without(state, fleet), doubted_at=at)
@@ -380,4 +389,5 @@ def _tidied(state: State, goal: TidyGoal, entry: Finished) -> State:
     doubted = state.doubted_at
     if settled and doubted is not None and doubted == goal.settles:
         doubted = None
+        state = holding.forget(state)
     return evolved(state, strays=strays, doubted_at=doubted)

@@ -43,6 +43,11 @@ class FleetEntry:
     """When a standby's time is over."""
     changed_at: datetime | None = None
     """When instances were last created or destroyed on purpose."""
+    frozen: bool | None = None
+    """What was last asked of a provider that heals and scales by itself; None: nothing, or
+    nothing that could still take effect."""
+    thawed_at: datetime | None = None
+    """When it was last let go."""
 
 
 @attrs.frozen(kw_only=True)
@@ -96,6 +101,12 @@ class Attempt:
     unplaced: tuple[FleetName, ...] = ()
     """Fleets proven to have no place at the switch."""
     retired: tuple[FleetName, ...] = ()
+    froze: tuple[FleetName, ...] = ()
+    """Fleets that it holds back, or may: to be let go before it goes back."""
+    thawing: tuple[FleetName, ...] = ()
+    """Fleets that it has let go, or may have."""
+    thawed: tuple[FleetName, ...] = ()
+    """Fleets that it has let go."""
     resumed_at: datetime | None = None
     """When it was last taken over from a deployer that died."""
     aborting: Reason | None = None
