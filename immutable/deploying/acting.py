@@ -2,6 +2,7 @@
 
 import functools
 from datetime import timedelta
+from typing import cast
 
 from immutable.deploying.engine import Engine
 from immutable.deploying.steps import (
@@ -9,12 +10,14 @@ from immutable.deploying.steps import (
     Detach,
     Effect,
     Fence,
+    Freeze,
     Join,
     Launch,
     Replace,
     Resize,
     Retire,
     Route,
+    Thaw,
     name_of,
     subject_of,
 )
@@ -28,6 +31,7 @@ from immutable.errors import (
     Refused,
     SequenceTaken,
 )
+from immutable.groups import Groups
 from immutable.ledger.state import Attempt
 from immutable.model import LedgerId, Token, Version
 from immutable.names import token_of
@@ -35,6 +39,7 @@ from immutable.protocols import Switch
 from immutable.retrying import retrying
 from immutable.workers import Answer, Raised, Returned
 
+_OfFleet = Launch | Resize | Replace | Retire | Freeze | Thaw
 _QUICK = timedelta(seconds=60)
 _SLOW = timedelta(minutes=10)
 
@@ -49,7 +54,7 @@ class LedgerLost(Exception):
 
 def budget(effect: Effect) -> timedelta:
     """Return how long an effect may take; the lease lasts at least as long."""
-    return _SLOW if isinstance(effect, Launch | Resize | Replace | Retire) else _QUICK
+    return _SLOW if isinstance(effect, _OfFleet) else _QUICK
 
 
 def act(engine: Engine, attempt: Attempt, effect: Effect) -> Version | None:
@@ -114,6 +119,9 @@ def _act(
         case Launch() | Resize() | Replace() | Retire():
             _act_on_fleet(engine, effect, token)
             return None
+        case Freeze() | Thaw():
+            _act_on_group(engine, effect, token)
+            return None
         case _:
             return _act_on_switch(engine, effect, ledger)
 
@@ -131,6 +139,16 @@ def _act_on_fleet(
             fleets.replace(spec, instance=instance, token=token)
         case Retire(fleet=fleet):
             fleets.retire(fleet, token=token)
+
+
+def _act_on_group(engine: Engine, effect: Freeze | Thaw, token: Token) -> None:
+    # only decided where the backend declares them, and opening it has looked for both
+    groups = cast("Groups", engine.backend.fleets)
+    match effect:
+        case Freeze(fleet=fleet):
+            groups.freeze(fleet, token=token)
+        case Thaw(fleet=fleet, like=like):
+            groups.thaw(fleet, like=like, token=token)
 
 
 def _act_on_switch(
