@@ -1,6 +1,7 @@
 """Accepting what the switch does: the fleet that serves becomes this ledger's own."""
 
 from immutable.deploying.facts import HealthFact
+from immutable.deploying.freezing import adopted
 from immutable.deploying.rules import POLL
 from immutable.deploying.steps import Decision, Finish, Route, Wait
 from immutable.deploying.view import FRESH, Whole
@@ -14,7 +15,8 @@ def adopt(whole: Whole, goal: AdoptGoal, *, exhausted: bool) -> Decision:
     view = whole.world.switch()
     wanted = Routing(weights={goal.fleet: WHOLE} if goal.fleet else {})
     if (view.owner, view.routing) == (whole.context.ledger, wanted):
-        return Finish(outcome=Outcome.LIVE, live=goal.fleet)
+        holding = None if exhausted else adopted(whole, goal)
+        return holding or Finish(outcome=Outcome.LIVE, live=goal.fleet)
     if exhausted:
         return _leave(whole)
     moved = view.routing.weights != wanted.weights

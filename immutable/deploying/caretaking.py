@@ -63,7 +63,8 @@ def adopt(engine: Engine, fleet: str | None) -> Deployment:
         view = looking.read_switch(engine)
         chosen = _chosen(view, fleet)
         agrees = not admitting.drift(state, view, engine.ledger)
-        if agrees and chosen == (state.live.name if state.live else None):
+        held = state.live is not None and bool(state.live.frozen)
+        if agrees and not held and chosen == (state.live.name if state.live else None):
             return running.nothing_to_do(engine, "adopt", began=began)
         goal = _adopt_goal(engine, state, view, chosen)
         return running.run(engine, goal, running.new_deployment(engine))
@@ -133,7 +134,7 @@ def _restored(engine: Engine, view: SwitchView, ledger: LedgerId) -> Deployment:
         outcome=Outcome.LIVE,
         release=live.release if live else None,
         leftovers=tuple(f"fleet {name}" for name in strays),
-        warnings=_advice(view, strays),
+        warnings=_advice(view, live, strays),
         began_at=began,
         took=engine.host.now() - began,
     )
@@ -154,9 +155,13 @@ def _serving(
     return min(entries, key=lambda entry: entry.release.number, default=None)
 
 
-def _advice(view: SwitchView, strays: tuple[FleetName, ...]) -> tuple[str, ...]:
+def _advice(
+    view: SwitchView, live: FleetEntry | None, strays: tuple[FleetName, ...]
+) -> tuple[str, ...]:
     split = len(view.routing.weights) > 1
+    held = live is not None and live.frozen is not None
     return (
+        *(("what serves is frozen: heal(service) lets it go",) if held else ()),
         *(
             ("traffic is split: adopt(service, fleet=…) makes it whole",)
             if split

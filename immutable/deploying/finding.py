@@ -4,7 +4,11 @@ import json
 
 from immutable.deploying import looking
 from immutable.deploying.engine import Engine
+from immutable.deploying.freezing import is_astray
+from immutable.deploying.view import size_of
 from immutable.errors import Refused
+from immutable.ledger.entries import evolve_fleets
+from immutable.ledger.evolving import evolved
 from immutable.ledger.state import FleetEntry, FleetStatus, State
 from immutable.model import (
     DeploymentId,
@@ -49,7 +53,29 @@ def _is_torn(engine: Engine, entry: FleetEntry, view: SwitchView) -> bool:
     alive = {i.id for i in instances if i.state is not InstanceState.GONE}
     place = view.attachment_of(entry.name)
     members = {member.instance for member in place.members} if place else alive
+    if found is not None and found.frozen is not None:
+        # how many there are is the provider's business, unless it is frozen
+        surplus = found.frozen and len(alive) > size_of(entry, found)
+        return surplus or is_astray(entry, found) or bool(alive - members)
     return len(alive) > entry.size or bool(alive - members)
+
+
+def sized(engine: Engine, state: State) -> State:
+    """Return the state with what serves as large as a provider that scales it says."""
+    live = state.live
+    if live is None or not engine.backend.capabilities.scales_itself:
+        return state
+    view = looking.observe(engine, live.name)
+    return evolve_fleets(state, (live.name,), size=as_large_as(live, view, engine).size)
+
+
+def as_large_as(
+    entry: FleetEntry, view: FleetView | None, engine: Engine
+) -> FleetEntry:
+    """Return an entry with the size that a fleet has by a provider that scales it."""
+    if not engine.backend.capabilities.scales_itself:
+        return entry
+    return evolved(entry, size=size_of(entry, view))
 
 
 def tagged(engine: Engine, ledger: LedgerId) -> tuple[FleetView, ...]:
@@ -75,6 +101,8 @@ def entry_of(engine: Engine, fleet: FleetView) -> FleetEntry:
         deployment=DeploymentId(tags.get("immutable-deployment", "")),
         size=max(len(alive), 1),
         status=FleetStatus.LIVE,
+        # nobody is left who would let it go
+        frozen=False if fleet.frozen else None,
     )
 
 

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from immutable.deploying.facts import FleetFact, Reason, SessionsFact, SwitchFact
+from immutable.deploying.freezing import mend
 from immutable.deploying.rules import POLL, join_all, wait_ready
 from immutable.deploying.steps import (
     Decision,
@@ -42,6 +43,7 @@ def heal(scene: Scene, goal: HealGoal) -> Decision:
     """Return the next step towards a fleet without dead, unready or surplus instances."""
     return (
         shown(scene)
+        or mend(scene)
         or _replace(scene, goal)
         or _complete(scene, goal)
         or Finish(outcome=Outcome.LIVE, live=scene.fleet)
@@ -66,17 +68,18 @@ def _replace(scene: Scene, goal: HealGoal) -> Decision | None:
     found = next((i.id for i in bad if i.id not in scene.attempt.replaced), None)
     if found is None:
         return None
-    return Replace(spec=scene.spec(scene.entry.size), instance=found)
+    return Replace(spec=scene.spec(scene.size), instance=found)
 
 
 def _complete(scene: Scene, goal: HealGoal) -> Decision | None:
-    size = scene.entry.size
-    if len(scene.instances()) < size:
+    size, thawed = scene.size, scene.is_thawed
+    # what scales itself comes to its size by itself, and that may be another one by then
+    if len(scene.instances()) < size and not thawed:
         return Resize(spec=scene.spec(size))
-    if len(scene.alive()) > size:
+    if len(scene.alive()) > size and not thawed:
         return let_go(scene, size, goal.drain)
     began = scene.attempt.launched_at or scene.attempt.begun_at
-    joining = join_all(scene, goal.drain, even_bound=True)
+    joining = join_all(scene, goal.drain, even_bound=not thawed)
     return joining or wait_ready(scene, began + goal.ready_timeout)
 
 
@@ -174,7 +177,9 @@ def _drain(whole: Whole, fleet: FleetName, drained_by: datetime) -> Decision | N
 
 
 def _grow(scene: Scene, goal: ScaleGoal) -> Decision | None:
-    if scene.entry.size != goal.size or len(scene.instances()) < goal.size:
+    if not _has_been_given(scene, goal.size) and (
+        scene.entry.size != goal.size or len(scene.instances()) < goal.size
+    ):
         return Resize(spec=scene.spec(goal.size))
     began = scene.attempt.launched_at or scene.attempt.begun_at
     return join_all(scene, goal.drain) or wait_ready(scene, began + goal.ready_timeout)
@@ -192,6 +197,8 @@ def let_go(
     preferred: tuple[InstanceId, ...] = (),
 ) -> Decision | None:
     """Part with the instances beyond a size: first from traffic, then from the fleet."""
+    if _has_been_given(scene, size):
+        return None
     members = sorted(scene.members(), key=lambda m: m.instance not in preferred)
     kept = frozenset(member.instance for member in members[:size])
     surplus = tuple(i.id for i in scene.instances() if i.id not in kept)
@@ -201,6 +208,16 @@ def let_go(
     if scene.joined() - set(staying):
         return Join(fleet=scene.fleet, members=staying, drain=drain)
     return Resize(spec=scene.spec(size), remove=surplus)
+
+
+def _has_been_given(scene: Scene, size: int) -> bool:
+    """Return whether a size was set that is the provider's to change from then on."""
+    changed = scene.attempt.changed
+    done = changed.step if changed and scene.is_thawed else None
+    return isinstance(done, Resize) and (done.fleet, done.spec.size) == (
+        scene.fleet,
+        size,
+    )
 
 
 def _is_due(entry: FleetEntry, now: datetime) -> bool:

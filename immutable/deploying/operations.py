@@ -16,6 +16,7 @@ from immutable.deploying import (
 from immutable.deploying.admitting import Wish
 from immutable.deploying.engine import Engine
 from immutable.deploying.entering import enter, is_leased, load, preflight
+from immutable.deploying.freezing import is_astray
 from immutable.deploying.planning import Model, forecast
 from immutable.errors import (
     BackendError,
@@ -64,6 +65,7 @@ def deploy(
     try:
         engine, state, view = enter(engine)
         _check_head(state, view, head)
+        state = finding.sized(engine, state)
         release = _release(engine, state, image, options)
         if admitting.is_live_already(state, release):
             return _resized_or_nothing(engine, state, options)
@@ -80,6 +82,7 @@ def rollback(engine: Engine, to: int | None, options: Options) -> Deployment:
     began = engine.host.now()
     try:
         engine, state, _ = enter(engine)
+        state = finding.sized(engine, state)
         catalogue = engine.guard.load()
         target, skipped = choosing.target(engine, state, to, options, catalogue)
         if state.live is not None and state.live.release.number == target.number:
@@ -108,7 +111,7 @@ def scale(
     began = engine.host.now()
     try:
         engine, state, _ = enter(engine)
-        live = _live(state)
+        live = _live(finding.sized(engine, state))
         if live.size == size:
             return running.nothing_to_do(engine, "scale", began=began)
         goal = _scale_goal(engine, live, size)
@@ -129,6 +132,7 @@ def heal(
         engine, state, switch = enter(engine)
         live = _live(state)
         view = looking.observe(engine, live.name)
+        live = finding.as_large_as(live, view, engine)
         unready = _unready(engine, live)
         if not unready and _is_whole(live, view, switch):
             running.tidy(engine)
@@ -210,6 +214,7 @@ def plan(engine: Engine, image: Image, options: Options) -> Plan:
     admitting.check_free(state, leased=state.attempt is not None)
     view = looking.read_switch(engine)
     admitting.check_drift(state, view, engine.ledger)
+    state = finding.sized(engine, state)
     release = _release(engine, state, image, options)
     wish = Wish(
         verb="deploy", release=release, size=options.size, strategy=options.strategy
@@ -300,7 +305,8 @@ def _is_whole(live: FleetEntry, view: FleetView | None, switch: SwitchView) -> b
     alive = {i.id for i in instances if i.state is not InstanceState.GONE}
     place = switch.attachment_of(live.name)
     members = {member.instance for member in place.members} if place else set()
-    return members == alive and len(alive) == len(instances) == live.size
+    held = not is_astray(live, view)
+    return held and members == alive and len(alive) == len(instances) == live.size
 
 
 def _check_head(state: State, view: SwitchView, head: Head | None) -> None:

@@ -24,12 +24,14 @@ from immutable.deploying.spoiling import spoilt_by
 from immutable.deploying.steps import (
     Attach,
     Finish,
+    Freeze,
     Join,
     Launch,
     Look,
     Replace,
     Resize,
     Route,
+    Thaw,
     Wait,
     name_of,
 )
@@ -54,7 +56,7 @@ from immutable.model import (
 from immutable.results import PlannedStep
 
 _LIMIT = 1000
-Ahead = Attach | Launch | Join | Route | Resize | Replace
+Ahead = Attach | Launch | Join | Route | Resize | Replace | Freeze | Thaw
 """What a plan can meet: where all goes well, nothing is fenced, detached or retired."""
 
 
@@ -97,6 +99,9 @@ class Model:
         match effect:
             case Launch(spec=spec) | Resize(spec=spec) | Replace(spec=spec):
                 self._fleets[spec.name] = _launched(spec)
+            case Freeze(fleet=fleet) if fleet in self._fleets:
+                held = attrs.evolve(self._fleets[fleet], frozen=True)
+                self._fleets[fleet] = held
             case Route(routing=routing):
                 self._view = attrs.evolve(self._view, routing=routing)
             case Attach() | Join():
@@ -131,7 +136,14 @@ def forecast(
             case Wait(until=until, facts=facts):
                 world = attrs.evolve(world, now=until).forget(*facts)
             case (
-                Attach() | Launch() | Join() | Route() | Resize() | Replace() as effect
+                Attach()
+                | Launch()
+                | Join()
+                | Route()
+                | Resize()
+                | Replace()
+                | Freeze()
+                | Thaw() as effect
             ):
                 steps.append(_planned(effect))
                 model.apply(effect)

@@ -15,6 +15,11 @@ from immutable.deploying.facts import (
     SwitchFact,
     VerdictsFact,
 )
+from immutable.deploying.freezing import (
+    be_committed,
+    freeze_what_serves,
+    thaw_the_new,
+)
 from immutable.deploying.steps import (
     Abort,
     Attach,
@@ -97,9 +102,9 @@ def attach(scene: Scene, _goal: DeployGoal) -> Decision | None:
 
 def launch(scene: Scene, goal: DeployGoal) -> Decision | None:
     """Create the instances that are missing."""
-    if len(scene.instances()) >= scene.entry.size:
+    if len(scene.instances()) >= scene.size:
         return None
-    spec = scene.spec(scene.entry.size)
+    spec = scene.spec(scene.size)
     # a launch of another size would be another mutation under the same token
     return Launch(spec=spec) if spec.size == goal.size else Resize(spec=spec)
 
@@ -113,7 +118,7 @@ def replace_the_dead(scene: Scene, _goal: DeployGoal) -> Decision | None:
         return _not_ready(
             f"{scene.fleet}: {REPLACEMENTS + 1} instances died on the way"
         )
-    return Replace(spec=scene.spec(scene.entry.size), instance=dead.id)
+    return Replace(spec=scene.spec(scene.size), instance=dead.id)
 
 
 def carry_the_digest(scene: Scene, _goal: DeployGoal) -> Decision | None:
@@ -166,9 +171,9 @@ def stay_ready(scene: Scene, goal: DeployGoal) -> Decision | None:
 def wait_ready(scene: Scene, deadline: datetime) -> Decision | None:
     """Wait until every instance is ready as the switch sees it, or time is over."""
     probes = scene.probes(fresh=FRESH)
-    if whole(probes, scene.entry.size):
+    if whole(probes, scene.size):
         return None
-    ready = f"{len(ready_instances(probes))} of {scene.entry.size} ready"
+    ready = f"{len(ready_instances(probes))} of {scene.size} ready"
     if scene.now >= deadline:
         return _not_ready(f"{scene.fleet}: {ready} in time; {_evidence(scene)}")
     facts = (HealthFact(fleet=scene.fleet), FleetFact(fleet=scene.fleet))
@@ -203,14 +208,14 @@ def keep_capacity(scene: Scene, goal: DeployGoal) -> Decision | None:
     view = scene.world.fleet(goal.incumbent, fresh=FRESH)
     kept = incumbent.size if incumbent else 0
     wanted = (view.desired_size if view else None) or kept
-    if scene.entry.size >= wanted:
+    if scene.size >= wanted:
         return None
     return Resize(spec=scene.spec(wanted))
 
 
 def _as_asked(scene: Scene, goal: DeployGoal) -> Decision | None:
     """Give a standby that is used again the size that the caller chose."""
-    if scene.entry.size == goal.size:
+    if scene.size == goal.size:
         return None
     surplus = tuple(instance.id for instance in scene.alive()[goal.size :])
     return Resize(spec=scene.spec(goal.size), remove=surplus)
@@ -279,11 +284,13 @@ BEFORE_TRAFFIC: tuple[Rule, ...] = (
     become_ready,
     preview,
     validate,
+    freeze_what_serves,
     keep_capacity,
     shift,
 )
 UNDER_TRAFFIC: tuple[Rule, ...] = (
     obey_the_switch,
+    be_committed,
     replace_the_dead,
     carry_the_digest,
     join,
@@ -291,6 +298,7 @@ UNDER_TRAFFIC: tuple[Rule, ...] = (
     hold,
     stay_ready,
     shift,
+    thaw_the_new,
 )
 
 

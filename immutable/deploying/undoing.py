@@ -9,6 +9,7 @@ from datetime import timedelta
 import attrs
 
 from immutable.deploying.facts import FleetFact, HealthFact, Reason
+from immutable.deploying.freezing import thaw_the_new, undone
 from immutable.deploying.maintaining import let_go, part_with, scale, shown
 from immutable.deploying.rules import POLL, join_all, not_yet_shown
 from immutable.deploying.steps import (
@@ -36,7 +37,8 @@ def undo(
         return _give_up(scene)
     match goal:
         case DeployGoal():
-            return _restore(scene, goal) or _clear_away(scene, goal)
+            back = _restore(scene, goal) or undone(scene, goal)
+            return back or _clear_away(scene, goal)
         case ScaleGoal():
             return _shrink_back(scene, goal)
         case HealGoal():
@@ -48,7 +50,7 @@ def _restore(scene: Scene, goal: DeployGoal) -> Decision | None:
     if not view.routing.mentions(scene.fleet):
         return None
     if not _is_ours(scene, goal):
-        return not_yet_shown(scene) or _let_be(scene)
+        return not_yet_shown(scene) or _let_be(scene, goal)
     weights = goal.before.weights
     if weights != view.routing.weights and (unproven := _prove_the_old(scene, goal)):
         return unproven
@@ -63,7 +65,7 @@ def _is_ours(scene: Scene, goal: DeployGoal) -> bool:
     return weights in {goal.before.weights, routed.weights}
 
 
-def _let_be(scene: Scene) -> Decision:
+def _let_be(scene: Scene, goal: DeployGoal) -> Decision:
     """Overwrite nothing that somebody else has routed; only leave the preview route."""
     view = scene.world.switch()
     if not view.routing.weight_of(scene.fleet):
@@ -71,7 +73,7 @@ def _let_be(scene: Scene) -> Decision:
         return Route(fleet=scene.fleet, routing=routing, expected=view.version)
     message = f"somebody else has routed traffic to {scene.fleet}; it was left alone"
     reason = Reason(kind="Drift", message=message, hint="adopt() accepts it")
-    return _leave(scene, reason)
+    return undone(scene, goal) or _leave(scene, reason)
 
 
 def _prove_the_old(scene: Scene, goal: DeployGoal) -> Decision | None:
@@ -82,7 +84,7 @@ def _prove_the_old(scene: Scene, goal: DeployGoal) -> Decision | None:
     began = scene.attempt.aborting_at or scene.now
     deadline = began + max(RESTORE, goal.ready_timeout)
     if scene.now >= deadline:
-        return _neither_side(scene)
+        return _neither_side(scene, goal)
     facts = (HealthFact(fleet=goal.incumbent), FleetFact(fleet=goal.incumbent))
     return _revive(scene, goal.incumbent, goal) or Wait(
         on=f"{goal.incumbent} to be ready", facts=facts, pause=POLL, until=deadline
@@ -97,16 +99,18 @@ def _revive(scene: Scene, fleet: FleetName, goal: DeployGoal) -> Decision | None
     old = attrs.evolve(scene, entry=entry)
     dead = next((i for i in old.dead() if i.id not in scene.attempt.replaced), None)
     if dead is not None:
-        return Replace(spec=old.spec(entry.size), instance=dead.id)
-    if len(old.instances()) < entry.size:
-        return shown(old) or Resize(spec=old.spec(entry.size))
+        return Replace(spec=old.spec(old.size), instance=dead.id)
+    if len(old.instances()) < old.size:
+        return shown(old) or Resize(spec=old.spec(old.size))
     return join_all(old, goal.drain)
 
 
-def _neither_side(scene: Scene) -> Decision:
+def _neither_side(scene: Scene, goal: DeployGoal) -> Decision:
     """Leave the routing alone: what serves whole is what the next deploy replaces."""
     if scene.world.switch().routing.weight_of(scene.fleet) < WHOLE:
         return _give_up(scene)
+    if thawing := thaw_the_new(scene, goal):
+        return thawing
     left = (f"{scene.fleet} serves, though it was turned back: deploy again",)
     reason = scene.attempt.aborting
     return Finish(
@@ -139,13 +143,18 @@ def _ended(scene: Scene) -> Finish:
 def _give_up(scene: Scene) -> Decision:
     """Leave the routing alone and say what is left.
 
-    A fleet that may have traffic keeps the deployment open, for recovery to decide.
+    A fleet that may have traffic keeps the deployment open, for recovery to decide, and
+    so does one that serves and is frozen still.
     """
     trouble = scene.attempt.trouble or scene.attempt.aborting
     reason = trouble or Reason(kind="RecoveryNeeded", message="cannot go back")
     routed = scene.attempt.routed or Routing()
     if routed.mentions(scene.fleet):
         return Pause(reason=reason, leftovers=(f"fleet {scene.fleet}",))
+    incumbent = getattr(scene.attempt.goal, "incumbent", None)
+    if incumbent in scene.attempt.froze:
+        left = (f"fleet {scene.fleet}", f"fleet {incumbent} is frozen")
+        return Pause(reason=reason, leftovers=left)
     return _leave(scene, reason)
 
 

@@ -7,10 +7,11 @@ import attrs
 
 from immutable.capabilities import Capabilities, SwitchCapabilities
 from immutable.deploying.facts import World
-from immutable.ledger.state import Attempt, FleetEntry, State
+from immutable.ledger.state import Attempt, FleetEntry, FleetStatus, State
 from immutable.model import (
     FleetName,
     FleetSpec,
+    FleetView,
     Health,
     Instance,
     LedgerId,
@@ -99,6 +100,19 @@ class Scene(Whole):
         attachment = self.world.switch().attachment_of(self.fleet)
         return frozenset(attachment.members if attachment else ())
 
+    @property
+    def size(self) -> int:
+        """Return how many instances the fleet is to have; see `size_of`."""
+        if not self.context.backend.scales_itself:
+            return self.entry.size
+        return size_of(self.entry, self.world.fleet(self.fleet))
+
+    @property
+    def is_thawed(self) -> bool:
+        """Return whether the provider heals and scales the fleet by itself at present."""
+        view = self.world.fleet(self.fleet)
+        return view is not None and view.frozen is False
+
     def spec(self, size: int) -> FleetSpec:
         """Return everything needed to launch the fleet with this many instances."""
         attachment = self.world.switch().attachment_of(self.fleet)
@@ -126,6 +140,17 @@ def serviceable(probes: tuple[Probe, ...]) -> bool:
     Going back to it must not fail for one dead server; healing comes after.
     """
     return bool(probes) and 2 * len(ready_instances(probes)) >= len(probes)
+
+
+def size_of(entry: FleetEntry, view: FleetView | None) -> int:
+    """Return how many instances a fleet is to have that its provider may have scaled.
+
+    Its number wins, once the fleet has served: before that, nobody else has changed it.
+    """
+    desired = view.desired_size if view else None
+    if entry.status is FleetStatus.NEW or not desired:
+        return entry.size
+    return desired
 
 
 def spec_of(

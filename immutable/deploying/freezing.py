@@ -1,0 +1,106 @@
+"""Fleets that their provider heals and scales by itself: held back while they are judged.
+
+A fleet is launched frozen. What serves is frozen when the new side has passed its tests, so
+that the size which is read next stays true and nothing is scaled in that is idle in the
+bake; it stays so as the standby, which is to be whole when it is needed. The new side is let
+go at the very end, by the rules of the one that it takes over from: to intend that is to
+commit. Whoever turns back lets go of what this deployment has frozen, and of nothing else.
+"""
+
+import attrs
+
+from immutable.deploying.facts import FleetFact
+from immutable.deploying.steps import Decision, Finish, Freeze, Thaw, Wait
+from immutable.deploying.view import FRESH, Scene, Whole
+from immutable.ledger.goals import AdoptGoal, DeployGoal
+from immutable.ledger.state import FleetEntry, FleetStatus
+from immutable.model import FleetName, FleetView, Outcome
+
+
+def freeze_what_serves(scene: Scene, goal: DeployGoal) -> Decision | None:
+    """Keep the incumbent as it is from here on: its size is read next, and must stay true."""
+    entry = scene.state.fleet(goal.incumbent) if goal.incumbent else None
+    if entry is None or not scene.context.backend.scales_itself:
+        return None
+    view = scene.world.fleet(entry.name, fresh=FRESH)
+    if view is None or view.frozen is None:
+        return None
+    if not view.frozen:
+        return Freeze(fleet=entry.name)
+    return _believed(attrs.evolve(scene, entry=entry))
+
+
+def _believed(scene: Scene) -> Decision | None:
+    """Wait for a reading that cannot be from before the fleet was last let go."""
+    thawed = scene.entry.thawed_at
+    fact = FleetFact(fleet=scene.fleet)
+    if thawed is None:
+        return None
+    until = thawed + scene.context.backend.staleness
+    if scene.world.read_at(fact) >= until:
+        return None
+    pause = until - scene.now
+    return Wait(
+        on=f"{scene.fleet} to be shown", facts=(fact,), pause=pause, until=until
+    )
+
+
+def be_committed(scene: Scene, goal: DeployGoal) -> Decision | None:
+    """End what was found good: whom the provider scales again is not judged any more."""
+    if scene.fleet in scene.attempt.thawed:
+        return Finish(outcome=Outcome.LIVE, live=scene.fleet)
+    # once that is asked for it may have taken effect
+    return thaw_the_new(scene, goal) if scene.fleet in scene.attempt.thawing else None
+
+
+def thaw_the_new(scene: Scene, goal: DeployGoal) -> Decision | None:
+    """Let the new side go, by the rules of the one that it takes over from."""
+    if not scene.context.backend.scales_itself or scene.fleet in scene.attempt.thawed:
+        return None
+    return Thaw(fleet=scene.fleet, like=goal.incumbent)
+
+
+def undone(scene: Scene, goal: DeployGoal) -> Decision | None:
+    """Let go of what this deployment has frozen, and freeze what it has let go."""
+    if goal.incumbent is not None and goal.incumbent in scene.attempt.froze:
+        return Thaw(fleet=goal.incumbent)
+    if goal.reused and scene.fleet in scene.attempt.thawing:
+        return Freeze(fleet=scene.fleet)
+    return None
+
+
+def adopted(whole: Whole, goal: AdoptGoal) -> Decision | None:
+    """Freeze what served by the ledger, and let go of what serves from here on."""
+    if not whole.context.backend.scales_itself:
+        return None
+    live = whole.state.live.name if whole.state.live else None
+    before = live if live != goal.fleet else None
+    if before is not None and _is_frozen(whole, before) is False:
+        return Freeze(fleet=before)
+    if goal.fleet is None or not _is_frozen(whole, goal.fleet):
+        return None
+    return Thaw(fleet=goal.fleet, like=before)
+
+
+def _is_frozen(whole: Whole, fleet: FleetName) -> bool | None:
+    view = whole.world.fleet(fleet)
+    return view.frozen if view else None
+
+
+def mend(scene: Scene) -> Decision | None:
+    """Freeze or let go what a call that landed late has left otherwise."""
+    if not is_astray(scene.entry, scene.world.fleet(scene.fleet)):
+        return None
+    if scene.entry.status is FleetStatus.LIVE:
+        return Thaw(fleet=scene.fleet)
+    return Freeze(fleet=scene.fleet)
+
+
+def is_astray(entry: FleetEntry, view: FleetView | None) -> bool:
+    """Return whether a fleet is not held as it is to be, and a call of ours may be why.
+
+    What a person has frozen, whose fleet this ledger asked nothing of lately, stays so.
+    """
+    if view is None or view.frozen is None or entry.frozen is None:
+        return False
+    return view.frozen is (entry.status is FleetStatus.LIVE)
