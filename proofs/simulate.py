@@ -3,6 +3,7 @@
     python -m proofs simulate --count 10000 --seed 1 --switch all --processes 2
     python -m proofs simulate --seconds 600 --processes 2
     python -m proofs simulate --switch slot --seed 4711 --count 1 --show
+    python -m proofs simulate --count 10000 --groups    (providers scale fleets themselves)
 
 Each seed draws a provider, a mix of faults, programs and dangers, runs the real public
 calls in virtual time, and checks the rules of `immutable.testing.oracles` at every
@@ -87,6 +88,8 @@ class Share:
     seeds: range
     until: float
     """When to begin no other one, by the system's monotonic clock."""
+    groups: bool
+    """Fleets are native groups."""
 
     def run(self) -> dict[Kind, Tally]:
         """Run them, as far as time allows."""
@@ -106,14 +109,14 @@ class Share:
             for tally in tallies.values():
                 if time.monotonic() > self.until:
                     return tallies
-                _run_one(tally, seed)
+                _run_one(tally, seed, groups=self.groups)
         return tallies
 
 
-def _run_one(tally: Tally, seed: int) -> None:
+def _run_one(tally: Tally, seed: int, *, groups: bool) -> None:
     began = time.process_time()
     try:
-        tally.add(run_schedule(seed, tally.switch))
+        tally.add(run_schedule(seed, tally.switch, groups=groups))
     # a defect of the simulation is a failure like a broken rule
     except Exception as exc:  # noqa: BLE001 - see above
         tally.ran += 1
@@ -128,7 +131,7 @@ def main() -> int:
     asked = _arguments()
     kinds = KINDS if asked.switch == "all" else (asked.switch,)
     if asked.show:
-        print(_replay(kinds[0], asked.seed))
+        print(_replay(kinds[0], asked.seed, groups=asked.groups))
         return 0
     began = time.monotonic()
     until = began + (asked.seconds or float("inf"))
@@ -138,6 +141,7 @@ def main() -> int:
             kinds=kinds,
             seeds=range(asked.seed + first, asked.seed + count, asked.processes),
             until=until,
+            groups=asked.groups,
         )
         for first in range(asked.processes)
     ]
@@ -156,6 +160,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--switch", default="all", choices=[*KINDS, "all"])
     parser.add_argument("--seconds", type=float, help="begin none after so long")
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--groups", action="store_true", help="fleets scale themselves")
     parser.add_argument("--show", action="store_true", help="one schedule's trace")
     return parser.parse_args()
 
@@ -209,9 +214,9 @@ def _spell_failure(failure: Failure) -> str:
     )
 
 
-def _replay(switch: Kind, seed: int) -> str:
+def _replay(switch: Kind, seed: int, *, groups: bool) -> str:
     """Run one schedule again and return the end of its trace."""
-    sim, _ = prepare(seed, switch)
+    sim, _ = prepare(seed, switch, groups=groups)
     said = "it breaks nothing"
     try:
         sim.run()

@@ -8,19 +8,22 @@ import attrs
 
 from immutable.model import (
     FleetName,
+    FleetSpec,
     Health,
     Image,
     ImageId,
     InstanceId,
+    Member,
     Probe,
 )
 from immutable.testing.calls import Request
 from immutable.testing.chances import Chance
+from immutable.testing.groups import Keeper
 from immutable.testing.past import Past
 from immutable.testing.provider import Provider
-from immutable.testing.registers import Joined, Register
+from immutable.testing.registers import Joined, Register, joined
 from immutable.testing.scheduling import Scheduler
-from immutable.testing.servers import Behaviour, Fleet
+from immutable.testing.servers import Behaviour, Fleet, Server, born
 from immutable.testing.watching import Unwatched, Watch
 
 PROBED_US = 10_000
@@ -45,6 +48,12 @@ class Cloud:
     """By service."""
     ever: dict[FleetName, set[InstanceId]] = attrs.field(factory=dict)
     """Every server that there ever was: their logs outlive them."""
+    keeper: Keeper = attrs.field(init=False)
+    """What the provider does by itself."""
+
+    def __attrs_post_init__(self) -> None:
+        """Begin with nobody's load changing."""
+        self.keeper = Keeper(self)
 
     def switch(self, service: str) -> Past[Register]:
         """Return a service's switch; it is there from the beginning."""
@@ -74,6 +83,7 @@ class Cloud:
         self.fleets.put(self.now_us, MappingProxyType(found))
         if fleet is not None:
             self.ever.setdefault(name, set()).update(s.id for s in fleet.servers)
+            self.keeper.notice(fleet)
         self.watch.fleet_changed(request, name, before, fleet)
 
     def change_switch(self, request: Request, service: str, register: Register) -> None:
@@ -95,6 +105,30 @@ class Cloud:
             self.fleets.put(
                 self.now_us, MappingProxyType({**self.fleets.now, name: changed})
             )
+            self.keeper.notice(changed)
+
+    def born(self, spec: FleetSpec, name: InstanceId) -> Server:
+        """Return a server that is launched now."""
+        return born(spec, name, self.behaviour(spec.image.id), self.now_us)
+
+    @property
+    def room(self) -> int | None:
+        """Return how many more servers there can be; None: no limit."""
+        capacity = self.provider.capacity
+        return None if capacity is None else max(capacity - self.count(self.now_us), 0)
+
+    def bind(self, request: Request, fleet: Fleet) -> None:
+        """Put a fleet's servers into its place, where launching does so."""
+        service = fleet.spec.tags.service
+        register = self.switch(service).now
+        if not self.provider.launch_binds or not register.place_of(fleet.name):
+            return
+        members = tuple(
+            Member(instance=s.id, address=s.address, port=fleet.spec.port)
+            for s in fleet.alive(self.now_us)
+        )
+        bound = joined(register, fleet.name, members, self.now_us)
+        self.change_switch(request, service, bound)
 
     def is_placed(self, fleet: FleetName) -> bool:
         """Return whether any switch has a place for the fleet."""
@@ -123,12 +157,12 @@ class Cloud:
         return tuple(sorted(us for us in found if from_us <= us <= until_us))
 
 
-def _probe(joined: Joined, fleet: Fleet | None, when_us: int) -> Probe:
-    instance = joined.member.instance
+def _probe(member: Joined, fleet: Fleet | None, when_us: int) -> Probe:
+    instance = member.member.instance
     server = fleet.server(instance) if fleet else None
     if server is None:
         return Probe(instance=instance, health=Health.UNREADY, evidence="no route")
-    if when_us < joined.since_us + PROBED_US:
+    if when_us < member.since_us + PROBED_US:
         return Probe(instance=instance, health=Health.UNKNOWN, evidence="no probe yet")
     return server.probe(when_us)
 

@@ -190,6 +190,23 @@ class DrawnPolicy:
             sim.kill_server(self.chance.choice(servers).id)
 
 
+def loosen(sim: Simulation, chance: Chance) -> None:
+    """Let the provider scale fleets by chance; perhaps a person has frozen what serves."""
+    sim.cloud.keeper.chance = chance
+    live = sim.oracles.books[SERVICE].state.live if SERVICE in sim.services else None
+    if live is None or not one_in(6, chance):
+        return
+    fleets = sim.cloud.fleets.now
+    fleet = fleets[live.name]
+    if fleet.group is None:
+        return
+    frozen = attrs.evolve(fleet, group=attrs.evolve(fleet.group, frozen=True))
+    sim.cloud.fleets.put(
+        sim.cloud.now_us, MappingProxyType({**fleets, live.name: frozen})
+    )
+    sim.oracles.holding[SERVICE].persons.add(live.name)
+
+
 def add_bystanders(sim: Simulation) -> None:
     """Put fleets into the world that are not the service's: nobody may touch them."""
     for number, (service, ledger) in enumerate(

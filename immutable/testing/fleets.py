@@ -1,4 +1,8 @@
-"""`immutable.protocols.Fleets` on a simulated cloud."""
+"""`immutable.protocols.Fleets` on a simulated cloud, and `immutable.groups.Groups`."""
+
+from collections.abc import Callable
+
+import attrs
 
 from immutable.errors import BackendError, NotEnough
 from immutable.model import (
@@ -7,15 +11,14 @@ from immutable.model import (
     FleetView,
     InstanceId,
     LedgerId,
-    Member,
     ServiceName,
     Token,
 )
 from immutable.testing.calls import Request
 from immutable.testing.cloud import Cloud
 from immutable.testing.gate import Gate
-from immutable.testing.registers import joined
-from immutable.testing.servers import Fleet, Server, born, missing_names
+from immutable.testing.groups import Group
+from immutable.testing.servers import Fleet, Server, missing_names
 
 
 class SimulatedFleets:
@@ -71,6 +74,31 @@ class SimulatedFleets:
             land=lambda request: self._retire(request, fleet),
         )
 
+    def freeze(self, fleet: FleetName, *, token: Token) -> None:
+        """Leave a fleet alone from here on."""
+        self._gate.effect(
+            "fleets.freeze",
+            fleet,
+            token,
+            land=lambda request: self._hold(
+                request, fleet, lambda group, _: attrs.evolve(group, frozen=True)
+            ),
+        )
+
+    def thaw(self, fleet: FleetName, *, like: FleetName | None, token: Token) -> None:
+        """Heal and scale a fleet from here on, by the rules of another one."""
+        self._gate.effect(
+            "fleets.thaw",
+            fleet,
+            like,
+            token,
+            land=lambda request: self._hold(
+                request,
+                fleet,
+                lambda group, size: group.thawed(self._group(like), size),
+            ),
+        )
+
     def list(self, *, service: ServiceName, ledger: LedgerId) -> tuple[FleetView, ...]:
         """Return every fleet with these tags, by name."""
         wanted = frozenset(
@@ -105,6 +133,32 @@ class SimulatedFleets:
         dead = {server.id for server in servers if server.is_gone(now_us)}
         self._change(request, spec, token, frozenset({instance} | dead))
 
+    def _group(self, name: FleetName | None) -> Group | None:
+        fleet = self._cloud.fleets.now.get(name) if name else None
+        return fleet.group if fleet else None
+
+    def _hold(
+        self, request: Request, name: FleetName, change: Callable[[Group, int], Group]
+    ) -> None:
+        fleet = self._cloud.fleets.now.get(name)
+        if fleet is None or fleet.group is None:
+            return
+        group = change(fleet.group, fleet.spec.size)
+        self._cloud.change_fleet(request, name, attrs.evolve(fleet, group=group))
+
+    def _grouped(
+        self, call: str, spec: FleetSpec, before: Fleet | None
+    ) -> tuple[FleetSpec, Group | None]:
+        """Return the size that a change leaves a group with, and how it is kept."""
+        if not self._cloud.provider.scales_itself:
+            return spec, None
+        if before is None or before.group is None:
+            return spec, Group(most=spec.size)
+        # only resizing sets the size of what the provider scales
+        if call != "fleets.resize" and not before.group.frozen:
+            spec = attrs.evolve(spec, size=before.spec.size)
+        return spec, before.group.fitting(spec.size)
+
     def _change(
         self,
         request: Request,
@@ -114,22 +168,17 @@ class SimulatedFleets:
     ) -> None:
         now_us = self._cloud.now_us
         before = self._cloud.fleets.now.get(spec.name)
+        spec, group = self._grouped(request.call, spec, before)
         kept = tuple(s for s in before.servers if s.id not in remove) if before else ()
         names = missing_names(kept, spec, token, now_us)
         fitting = names[: self._room(now_us, before, kept)]
-        made = tuple(self._born(spec, name, now_us) for name in fitting)
+        made = tuple(self._cloud.born(spec, name) for name in fitting)
         servers = tuple(sorted((*kept, *made), key=lambda server: server.id))
-        self._cloud.change_fleet(
-            request,
-            spec.name,
-            Fleet(name=spec.name, spec=spec, servers=servers),
-        )
-        self._bind(request, spec, servers, now_us)
+        changed = Fleet(name=spec.name, spec=spec, servers=servers, group=group)
+        self._cloud.change_fleet(request, spec.name, changed)
+        self._cloud.bind(request, changed)
         if len(fitting) < len(names):
             raise NotEnough(f"room for {len(fitting)} of {len(names)} servers")
-
-    def _born(self, spec: FleetSpec, name: InstanceId, now_us: int) -> Server:
-        return born(spec, name, self._cloud.behaviour(spec.image.id), now_us)
 
     def _room(
         self, now_us: int, before: Fleet | None, kept: tuple[Server, ...]
@@ -140,25 +189,6 @@ class SimulatedFleets:
         leaving = len(before.alive(now_us)) if before else 0
         staying = sum(not server.is_gone(now_us) for server in kept)
         return max(capacity - self._cloud.count(now_us) + leaving - staying, 0)
-
-    def _bind(
-        self,
-        request: Request,
-        spec: FleetSpec,
-        servers: tuple[Server, ...],
-        now_us: int,
-    ) -> None:
-        """Put the servers into the fleet's place, where launching does so."""
-        service = spec.tags.service
-        register = self._cloud.switch(service).now
-        if not self._cloud.provider.launch_binds or not register.place_of(spec.name):
-            return
-        alive = [server for server in servers if not server.is_gone(now_us)]
-        members = tuple(
-            Member(instance=s.id, address=s.address, port=spec.port) for s in alive
-        )
-        bound = joined(register, spec.name, members, now_us)
-        self._cloud.change_switch(request, service, bound)
 
     def _retire(self, request: Request, name: FleetName) -> None:
         fleet = self._cloud.fleets.now.get(name)

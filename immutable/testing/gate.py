@@ -42,6 +42,8 @@ class Gate:
         self.killed = 0
         self.sent: Callable[[Request], None] = lambda _: None
         """Told of every effect that is asked for, before it is sent."""
+        self.stirred: Callable[[], None] = lambda: None
+        """Told that time passes, at every call."""
         self._chance = chance
 
     def read(self, call: str, *about: object, look: Callable[[int], _T]) -> _T:
@@ -103,6 +105,7 @@ class Gate:
 
     def _request(self, call: str, about: tuple[object, ...]) -> Request:
         self.calls[call] += 1
+        self.stirred()
         return Request(call, about, self.scheduler.current, self.scheduler.now_us)
 
     def _fault(self, call: str, possible: tuple[Fault, ...]) -> Fault | None:

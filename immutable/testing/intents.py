@@ -5,12 +5,15 @@ from immutable.deploying.steps import (
     Detach,
     Effect,
     Fence,
+    Freeze,
     Join,
     Launch,
     Replace,
     Resize,
     Retire,
     Route,
+    Thaw,
+    name_of,
 )
 from immutable.testing.books import Intent
 from immutable.testing.calls import Request
@@ -61,14 +64,6 @@ def check_intended(request: Request, intent: Intent | None, judge: Judge) -> Non
 
 def _intended(step: Effect) -> _Asked:
     match step:
-        case Launch(spec=spec):
-            return "fleets.launch", (spec,)
-        case Resize(spec=spec, remove=remove):
-            return "fleets.resize", (spec, remove)
-        case Replace(spec=spec, instance=instance):
-            return "fleets.replace", (spec, instance)
-        case Retire(fleet=fleet):
-            return "fleets.retire", (fleet,)
         case Attach(fleet=fleet, health=health, expected=expected):
             return "switch.attach", (fleet, health, expected)
         case Join(fleet=fleet, members=members, drain=drain):
@@ -80,6 +75,24 @@ def _intended(step: Effect) -> _Asked:
             | Fence(routing=routing, expected=expected)
         ):
             return "switch.write", (routing, expected)
+        case _:
+            return f"fleets.{name_of(step)}", _of_fleet(step)
+
+
+def _of_fleet(
+    step: Launch | Resize | Replace | Retire | Freeze | Thaw,
+) -> tuple[object, ...]:
+    match step:
+        case Launch(spec=spec):
+            return (spec,)
+        case Resize(spec=spec, remove=remove):
+            return spec, remove
+        case Replace(spec=spec, instance=instance):
+            return spec, instance
+        case Thaw(fleet=fleet, like=like):
+            return fleet, like
+        case Retire(fleet=fleet) | Freeze(fleet=fleet):
+            return (fleet,)
 
 
 def _asked(request: Request) -> _Asked:

@@ -4,6 +4,9 @@
 ``unknown``     … that the ledger knows
 ``capacity``    … as large as the one that it takes over from
 ``tombstone``   … and not to be retired
+``frozen``      … while no provider may change it or the other side by itself
+``held``        at rest the provider scales what serves, and leaves the standby alone
+``policies``    … by the same rules as before
 ``settled``     nothing loses its place while older routings may still be served
 ``destroyed``   nothing that has traffic, or a place at the switch, is destroyed
 ``intent``      everything that is asked for was in the ledger first, exactly so
@@ -33,6 +36,7 @@ from immutable.model import FleetName
 from immutable.testing.books import Book, Intent
 from immutable.testing.calls import Request
 from immutable.testing.cloud import Cloud
+from immutable.testing.holding import Holding
 from immutable.testing.intents import UNJOURNALLED, Tokens, check_intended
 from immutable.testing.registers import Register
 from immutable.testing.servers import Fleet
@@ -53,6 +57,8 @@ class Oracles:
     """By service."""
     traffic: dict[str, Traffic] = attrs.field(factory=dict)
     """By service."""
+    holding: dict[str, Holding] = attrs.field(factory=dict)
+    """By service."""
     bystanders: set[FleetName] = attrs.field(factory=set)
     """Fleets that nobody may touch."""
     _tokens: Tokens = attrs.field(init=False)
@@ -67,7 +73,10 @@ class Oracles:
         if service in self.books:
             return
         self.books[service] = Book(self.judge, service)
-        self.traffic[service] = Traffic(self.judge, self.cloud, self.books[service])
+        self.holding[service] = Holding(self.judge, self.cloud)
+        self.traffic[service] = Traffic(
+            self.judge, self.cloud, self.books[service], self.holding[service]
+        )
 
     def sent(self, request: Request) -> None:
         """Judge an effect that is asked for."""
@@ -88,6 +97,8 @@ class Oracles:
     ) -> None:
         """Judge a fleet that was made, changed or ended."""
         self._check_stranger(request, name)
+        for holding in self.holding.values():
+            holding.changed(request, before)
         if after is not None:
             self._check_tags(after)
         elif before is not None:
@@ -118,6 +129,7 @@ class Oracles:
         if written.by != request.process.name:
             message = f"{request.process.name} wrote in the name of {written.by}"
             raise self.judge.condemn("holder", message)
+        self.holding[service].appended(written.entry, self.books[service].state)
         if isinstance(written.entry, Finished):
             self.traffic[service].ended(written.entry)
 

@@ -14,7 +14,7 @@ from immutable.deploying.admitting import Wish
 from immutable.deploying.view import Context, spec_of
 from immutable.ledger.codec import decode_identity, encode, encode_identity
 from immutable.ledger.records import Begun, Entry, Finished, Record
-from immutable.ledger.state import FleetEntry, State
+from immutable.ledger.state import FleetEntry, FleetStatus, State
 from immutable.model import (
     WHOLE,
     DeploymentId,
@@ -31,6 +31,7 @@ from immutable.model import (
 )
 from immutable.service import Service
 from immutable.testing.calls import Request
+from immutable.testing.groups import Group
 from immutable.testing.registers import SLOTS_KEPT, Joined, Place, Register
 from immutable.testing.scheduling import Process
 from immutable.testing.servers import Fleet, Server, born, missing_names, to_datetime
@@ -39,6 +40,9 @@ from immutable.testing.store import SERVICE
 
 FOUNDER = "founder"
 """Who deployed what is planted, by name."""
+POLICIES = "by load"
+MOST = 5
+"""The most instances that the provider scales what is planted to."""
 _AGO_US = -60_000_000
 _IDENTITY = "ledger"
 
@@ -55,6 +59,19 @@ def plant(sim: Simulation, service: Service, image: Image) -> None:
     if entry is not None:
         _build(sim, service, entry, ledger)
     _append(sim, service, Finished(outcome=Outcome.LIVE, live=goal.fleet))
+    if sim.cloud.provider.scales_itself:
+        _hold(sim, service)
+
+
+def _hold(sim: Simulation, service: Service) -> None:
+    """Let the provider keep what serves, and leave the others alone."""
+    fleets = dict(sim.cloud.fleets.now)
+    for entry in sim.oracles.books[service.name].state.fleets:
+        fleet = fleets[entry.name]
+        frozen = entry.status is not FleetStatus.LIVE
+        group = Group(frozen=frozen, policies=POLICIES, most=MOST)
+        fleets[entry.name] = attrs.evolve(fleet, group=group.fitting(entry.size))
+    sim.cloud.fleets.put(sim.cloud.now_us, MappingProxyType(fleets))
 
 
 def _wish(service: Service, state: State, image: Image) -> Wish:

@@ -25,6 +25,8 @@ class Provider:
         launch_binds: launching puts servers into the fleet's place at the switch.
         guards_deletion: a fleet that the switch still names is not destroyed.
         counts: the provider keeps a desired size for each fleet.
+        scales_itself: fleets are native groups: the provider heals and scales them by
+            itself, unless they are frozen. It then counts, and binds what it launches.
         weighted: the switch honours weights other than 0 and 100.
         preview: the switch has a preview route.
         keeps_logs: logs can be read when a server is gone.
@@ -43,6 +45,7 @@ class Provider:
     launch_binds: bool = False
     guards_deletion: bool = False
     counts: bool = False
+    scales_itself: bool = False
     weighted: bool = True
     preview: bool = True
     keeps_logs: bool = True
@@ -51,6 +54,10 @@ class Provider:
     sickness: float = 0.0
     reachable_elsewhere: bool = True
     name: str = "simulated"
+
+    def with_groups(self) -> "Provider":
+        """Return a provider like this one whose fleets are native groups."""
+        return attrs.evolve(self, scales_itself=True, counts=True, launch_binds=True)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -61,6 +68,7 @@ class Provider:
             keeps_logs=self.keeps_logs,
             reachable_elsewhere=self.reachable_elsewhere,
             guards_deletion=self.guards_deletion,
+            scales_itself=self.scales_itself,
             staleness=self.staleness,
             late=self.late,
         )

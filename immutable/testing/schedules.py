@@ -7,7 +7,12 @@ from datetime import timedelta
 import attrs
 
 from immutable.testing.chances import seeded
-from immutable.testing.drawing import DrawnPolicy, draw_hazards, draw_provider
+from immutable.testing.drawing import (
+    DrawnPolicy,
+    draw_hazards,
+    draw_provider,
+    loosen,
+)
 from immutable.testing.faults import CHANGES, READINGS, draw_mix
 from immutable.testing.registers import Kind
 from immutable.testing.settling import Rest, settle
@@ -45,6 +50,7 @@ def run_schedule(
     *,
     policy: Policy | None = None,
     faults: bool = True,
+    groups: bool = False,
 ) -> ScheduleReport:
     """Draw a schedule and run it to its end.
 
@@ -54,11 +60,12 @@ def run_schedule(
         policy: sets the world up; when not given, that is drawn too. What it does
             itself is spared; faults begin when the processes that it spawns do.
         faults: False: nothing goes wrong and nobody dies.
+        groups: fleets are native groups, which their provider heals and scales by itself.
 
     Raises:
         Violation: a rule was broken.
     """
-    sim, drawn = prepare(seed, switch, policy=policy, faults=faults)
+    sim, drawn = prepare(seed, switch, policy=policy, faults=faults, groups=groups)
     try:
         sim.run()
         rests = tuple(settle(sim, service) for service in sim.services.values())
@@ -77,6 +84,7 @@ def prepare(
     *,
     policy: Policy | None = None,
     faults: bool = True,
+    groups: bool = False,
 ) -> tuple[Simulation, Counter[str]]:
     """Draw a schedule as `run_schedule` does, ready to run; to look at one closely.
 
@@ -84,9 +92,14 @@ def prepare(
         The simulation, and where a drawn policy notes how its calls end.
     """
     chance = seeded(seed, f"schedule/{switch}")
-    sim = Simulation(seed, provider=draw_provider(chance, switch), turns=TURNS)
+    provider = draw_provider(chance, switch)
+    if groups:
+        provider = provider.with_groups()
+    sim = Simulation(seed, provider=provider, turns=TURNS)
     drawn = DrawnPolicy(chance)
     (policy or drawn)(sim)
+    if groups:
+        loosen(sim, seeded(seed, "groups"))
     if faults:
         sim.set_faults(draw_mix(seeded(seed, "faults"), (*CHANGES, *READINGS)))
         provider = sim.cloud.provider

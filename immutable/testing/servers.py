@@ -22,6 +22,7 @@ from immutable.model import (
     Token,
     digest_of,
 )
+from immutable.testing.groups import Group
 from immutable.testing.scheduling import EPOCH, to_us
 
 Route = Literal["preview", "live"]
@@ -131,6 +132,8 @@ class Fleet:
     spec: FleetSpec
     """What it was last launched or changed with."""
     servers: tuple[Server, ...]
+    group: Group | None = None
+    """How its provider keeps it by itself; None: it does not."""
 
     @functools.cached_property
     def _by_id(self) -> dict[InstanceId, Server]:
@@ -169,6 +172,7 @@ class Fleet:
             instances=tuple(server.as_instance(when_us) for server in self.servers),
             desired_size=self.spec.size if counted else None,
             tags=self.tags,
+            frozen=self.group.frozen if self.group else None,
         )
 
 

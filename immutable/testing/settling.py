@@ -12,6 +12,7 @@ from immutable.model import FleetName
 from immutable.results import Deployment
 from immutable.service import Service
 from immutable.testing.books import Book
+from immutable.testing.holding import Holding
 from immutable.testing.proof import whole
 from immutable.testing.registers import Register
 from immutable.testing.servers import Server
@@ -51,6 +52,7 @@ def settle(sim: Simulation, service: Service) -> Rest:
     sim.set_faults(None)
     sim.set_hazards(None)
     sim.run()
+    sim.cloud.keeper.is_calm = True
     with host.running_on(sim.here):
         return _settle(sim, service)
 
@@ -133,7 +135,10 @@ def _check_inventory(sim: Simulation, book: Book) -> None:
         )
         raise sim.judge.condemn("inventory", message)
     _check_routing(sim, state, register)
-    _check_sizes(sim, state, register)
+    holding = sim.oracles.holding[book.service]
+    _check_sizes(sim, state, register, holding)
+    for entry in state.fleets:
+        holding.rests(entry)
 
 
 def _check_routing(sim: Simulation, state: State, register: Register) -> None:
@@ -144,15 +149,18 @@ def _check_routing(sim: Simulation, state: State, register: Register) -> None:
         raise sim.judge.condemn("inventory", message)
 
 
-def _check_sizes(sim: Simulation, state: State, register: Register) -> None:
+def _check_sizes(
+    sim: Simulation, state: State, register: Register, holding: Holding
+) -> None:
     for entry in state.fleets:
+        size = holding.size_of(entry)
         alive = {s.id for s in _servers(sim, entry.name)}
         place = register.place_of(entry.name)
         members = {member.instance for member in place.members} if place else set()
         left_out = alive - members if entry.status is FleetStatus.LIVE else set()
-        if len(alive) > entry.size or left_out:
+        if len(alive) > size or left_out:
             message = (
-                f"{entry.name} is to have {entry.size}, there are {sorted(alive)}, "
+                f"{entry.name} is to have {size}, there are {sorted(alive)}, "
                 f"and {sorted(members)} are members"
             )
             raise sim.judge.condemn("inventory", message)

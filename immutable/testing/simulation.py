@@ -83,6 +83,7 @@ class Simulation:
         self.judge = Judge(seed, self.trace, self.scheduler.fail)
         self.oracles = Oracles(self.judge, self.cloud)
         self.gate.sent = self.oracles.sent
+        self.gate.stirred = self.cloud.keeper.stir
         self.cloud.watch = self.store.watch = self.oracles
         self.verdict = ImageVerdict(self.cloud)
         """Judges each release as its image was declared to be judged."""

@@ -12,6 +12,7 @@ from immutable.model import WHOLE, FleetName, Outcome, Routing
 from immutable.testing.books import Book, Intent
 from immutable.testing.calls import Request
 from immutable.testing.cloud import Cloud
+from immutable.testing.holding import Holding
 from immutable.testing.proof import FRESH_US, Measure, most, serviceable, whole
 from immutable.testing.registers import Register
 from immutable.testing.scheduling import to_us
@@ -31,6 +32,7 @@ class Traffic:
     judge: Judge
     cloud: Cloud
     book: Book
+    holding: Holding
     drifted: Routing | None = None
     """What a person has routed, while it is not what the ledger expects."""
     drifted_at: int = 0
@@ -178,11 +180,15 @@ class Traffic:
     def _check_capacity(self, fleet: FleetName, ready: int) -> None:
         attempt = self.book.state.attempt
         goal = attempt.goal if attempt else None
-        if not isinstance(goal, DeployGoal) or goal.fixed_size or goal.fleet != fleet:
+        if not isinstance(goal, DeployGoal) or goal.fleet != fleet:
             return
+        self.holding.shifted(goal)
         incumbent = self.book.state.fleet(goal.incumbent) if goal.incumbent else None
-        if incumbent is not None and ready < incumbent.size:
-            message = f"{fleet} takes over with {ready}, from {incumbent.size}"
+        if incumbent is None or goal.fixed_size:
+            return
+        size = self.holding.size_of(incumbent)
+        if ready < size:
+            message = f"{fleet} takes over with {ready}, from {size}"
             raise self.judge.condemn("capacity", message)
 
     def _check_tombstone(self, intent: Intent | None, fleet: FleetName) -> None:
