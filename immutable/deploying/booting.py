@@ -1,8 +1,4 @@
-"""One instance of an image, off production and away from the switch, and then none.
-
-It carries its service's tags, and a lease that names it is written before it exists, so
-that `sweep` finds what a killed process leaves.
-"""
+"""One instance of an image, off production and away from the switch, and then none."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,19 +6,13 @@ from datetime import timedelta
 
 import attrs
 
-from immutable.capabilities import Need
 from immutable.deploying import looking
-from immutable.deploying.clearing import end_lease, lease
+from immutable.deploying.aside import Aside
 from immutable.deploying.engine import Engine
 from immutable.deploying.entering import load
-from immutable.deploying.rules import POLL
-from immutable.deploying.view import spec_of
-from immutable.errors import Cancelled, ImmutableError, NotReady
-from immutable.ledger.state import FleetEntry, FleetStatus
+from immutable.errors import ImmutableError, NotReady
 from immutable.model import (
     DeploymentId,
-    FleetName,
-    FleetSpec,
     HealthCheck,
     Image,
     Instance,
@@ -30,11 +20,10 @@ from immutable.model import (
     Release,
     ReleaseNumber,
 )
-from immutable.names import fleet_name, token_of
+from immutable.service import Service
 
 ROLE = "proof"
 """What the tags of such an instance say that it is."""
-_SLOW = timedelta(minutes=10)
 
 
 @contextmanager
@@ -55,82 +44,52 @@ def booted(engine: Engine, image: Image, *, ttl: timedelta) -> Iterator[Instance
         Cancelled: the caller asked to stop; it is taken away.
     """
     engine, state = load(engine)
-    engine = attrs.evolve(engine, ledger=engine.journal.found_identity())
-    id_ = DeploymentId(engine.host.unique()[:16])
-    spec = _spec(engine, image, ReleaseNumber(state.next_release), id_, ttl)
-    name = engine.service.name
-    lease(engine, spec.name, image.id, engine.host.now() + ttl)
+    ledger = engine.journal.found_identity()
+    aside = Aside(
+        engine=attrs.evolve(engine, ledger=ledger),
+        ledger=ledger,
+        release=_release(engine.service, image, ReleaseNumber(state.next_release)),
+        role=ROLE,
+        until=engine.host.now() + ttl,
+        id=DeploymentId(engine.host.unique()[:16]),
+    )
+    aside.reserve()
     try:
-        engine.guard.admit(image, service=name, deployment=id_)
-        need = Need(service=name, new_instances=1, image=image)
-        looking.ask(engine, lambda: engine.backend.preflight(need))
-        _launch(engine, spec, id_)
-        yield _running(engine, spec.name)
+        aside.admit()
+        aside.launch()
+        yield _running(aside)
     except BaseException as exc:
-        _clear_after(exc, engine, spec.name, id_)
+        _clear_after(exc, aside)
         raise
-    _clear(engine, spec.name, id_)
+    aside.clear()
 
 
-def _clear_after(
-    exc: BaseException, engine: Engine, fleet: FleetName, id_: DeploymentId
-) -> None:
-    """Take everything away; what cannot be is said beside the error, not instead of it."""
-    try:
-        _clear(engine, fleet, id_)
-    except ImmutableError as left:
-        exc.add_note(f"{fleet} is left over, sweep() takes it away: {left}")
-
-
-def _spec(
-    engine: Engine,
-    image: Image,
-    number: ReleaseNumber,
-    id_: DeploymentId,
-    ttl: timedelta,
-) -> FleetSpec:
-    service = engine.service
-    release = Release(
+def _release(service: Service, image: Image, number: ReleaseNumber) -> Release:
+    return Release(
         number=number,
         image=image,
         ports=service.ports,
         health=HealthCheck(port=service.port, path=service.health),
     )
-    entry = FleetEntry(
-        name=fleet_name(service.name, number, id_),
-        release=release,
-        deployment=id_,
-        size=1,
-        status=FleetStatus.NEW,
-    )
-    spec = spec_of(entry, engine.context, size=1, place=None)
-    until = engine.host.now() + ttl
-    return attrs.evolve(spec, tags=attrs.evolve(spec.tags, role=ROLE, expires_at=until))
 
 
-def _launch(engine: Engine, spec: FleetSpec, id_: DeploymentId) -> None:
-    token = token_of(spec.tags.ledger, id_, "launch", spec.name)
-    launch = engine.backend.fleets.launch
-    looking.ask(engine, lambda: launch(spec, token=token), limit=_SLOW)
+def _clear_after(exc: BaseException, aside: Aside) -> None:
+    """Take everything away; what cannot be is said beside the error, not instead of it."""
+    try:
+        aside.clear()
+    except ImmutableError as left:
+        exc.add_note(f"{aside.name} is left over, sweep() takes it away: {left}")
 
 
-def _clear(engine: Engine, fleet: FleetName, id_: DeploymentId) -> None:
-    token = token_of(engine.journal.found_identity(), id_, "retire", fleet)
-    retire = engine.backend.fleets.retire
-    looking.ask(engine, lambda: retire(fleet, token=token), limit=_SLOW)
-    end_lease(engine, fleet)
+def _running(aside: Aside) -> Instance:
+    def seen() -> Instance | None:
+        view = looking.observe(aside.engine, aside.name)
+        up = (i for i in (view.instances if view else ()) if i.address)
+        return next((i for i in up if i.state is InstanceState.RUNNING), None)
 
-
-def _running(engine: Engine, fleet: FleetName) -> Instance:
-    until = engine.host.now() + engine.service.ready_timeout
-    while engine.host.now() < until:
-        seen = looking.observe(engine, fleet)
-        for instance in seen.instances if seen else ():
-            if instance.state is InstanceState.RUNNING and instance.address:
-                return instance
-        if engine.stop.is_set():
-            raise Cancelled("asked to stop; the instance is taken away")
-        engine.host.sleep(POLL, engine.stop)
+    if (found := aside.wait(seen)) is not None:
+        return found
     raise NotReady(
-        f"{fleet} does not run in time", hint="see logs(service), or ready_timeout="
+        f"{aside.name} does not run in time",
+        hint="see logs(service), or ready_timeout=",
     )

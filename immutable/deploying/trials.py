@@ -1,34 +1,31 @@
 """Trying an image of the past: one small fleet on the preview route, and then none.
 
-No production request reaches it. The lease that names the fleet is written first, so that
-`sweep` finds what a killed process leaves: the place, the preview, and the servers.
+No production request reaches it. What a killed process leaves, `sweep` finds: the place,
+the preview, and the servers.
 """
 
 from datetime import timedelta
 
 import attrs
 
-from immutable.capabilities import Need
 from immutable.deploying import looking
-from immutable.deploying.clearing import end_lease, lease, settle, unpreview
+from immutable.deploying.aside import Aside, check_stop
+from immutable.deploying.clearing import settle, unpreview
 from immutable.deploying.engine import Engine
-from immutable.deploying.rules import POLL
-from immutable.deploying.view import spec_of, whole
+from immutable.deploying.view import whole
 from immutable.errors import (
     BackendError,
-    Cancelled,
     Contention,
     Drift,
     ImmutableError,
     Refused,
     Unsupported,
 )
-from immutable.ledger.state import FleetEntry, FleetStatus
 from immutable.model import (
     DeploymentId,
     FleetName,
-    FleetSpec,
     FleetView,
+    Instance,
     LedgerId,
     Release,
     Routing,
@@ -37,14 +34,11 @@ from immutable.model import (
     Verdict,
     VerdictStatus,
 )
-from immutable.names import fleet_name, token_of
 from immutable.protocols import Validator
 from immutable.validators.run import name_of, run_validators
 
 ROLE = "trial"
 """What the tags of such a fleet say that it is."""
-_SLOW = timedelta(minutes=10)
-_SLOWEST = timedelta(seconds=1)
 _PATIENCE = timedelta(seconds=5)
 """So long a check that is undecided is asked again."""
 
@@ -160,69 +154,44 @@ class _Trial:
     def __init__(self, engine: Engine, release: Release, wish: Wish) -> None:
         self._engine, self._release, self._wish = engine, release, wish
         self._ledger = check_possible(engine)
-        self._id = DeploymentId(engine.host.unique()[:16])
-        self._until = engine.host.now() + wish.ttl
-        self.fleet = fleet_name(engine.service.name, release.number, self._id)
+        self._aside = Aside(
+            engine=engine,
+            ledger=self._ledger,
+            release=release,
+            size=wish.size,
+            role=ROLE,
+            until=engine.host.now() + wish.ttl,
+            id=DeploymentId(engine.host.unique()[:16]),
+        )
+        self.fleet = self._aside.name
 
     def run(self) -> Verdict:
         """Launch the fleet, preview it, and return what the check says."""
         engine = self._engine
-        image = self._release.image
-        lease(engine, self.fleet, image.id, self._until)
-        engine.guard.admit(
-            image,
-            service=engine.service.name,
-            deployment=self._id,
-            override=self._wish.allow_revoked,
-        )
-        need = Need(
-            service=engine.service.name,
-            new_instances=self._wish.size,
-            image=image,
-        )
-        looking.ask(engine, lambda: engine.backend.preflight(need))
+        self._aside.reserve()
+        self._aside.admit(self._wish.allow_revoked)
         settle(engine, lambda view: view.attachment_of(self.fleet), self._attach)
-        view = looking.read_switch(engine)
-        token = token_of(self._ledger, self._id, "launch", self.fleet)
-        spec = self._spec(view)
-        launch = engine.backend.fleets.launch
-        looking.ask(engine, lambda: launch(spec, token=token), limit=_SLOW)
-        if (why := self._wait_ready()) is not None:
-            return undecided(self._wish.check, why)
+        place = looking.read_switch(engine).attachment_of(self.fleet)
+        self._aside.launch(place.place if place else None)
+        ready = self._aside.wait(self._ready)
+        if ready is None:
+            return undecided(self._wish.check, f"{self.fleet} was not ready in time")
+        if strange := self._strange(ready):
+            said = f"{', '.join(strange)} run something else"
+            return undecided(self._wish.check, said)
         settle(engine, lambda v: v.routing.preview == self.fleet, self._preview)
         return self._judged()
 
     def take_away(self) -> tuple[str, ...]:
         """Undo everything; return what could not be undone."""
         engine = self._engine
-        token = token_of(self._ledger, self._id, "retire", self.fleet)
         try:
             unpreview(engine, self.fleet)
             settle(engine, lambda v: v.attachment_of(self.fleet) is None, self._detach)
-            retire = engine.backend.fleets.retire
-            looking.ask(engine, lambda: retire(self.fleet, token=token), limit=_SLOW)
-            end_lease(engine, self.fleet)
+            self._aside.clear()
         except ImmutableError as exc:
             return (f"fleet {self.fleet}: {exc}",)
         return ()
-
-    def _spec(self, view: SwitchView) -> FleetSpec:
-        entry = FleetEntry(
-            name=self.fleet,
-            release=self._release,
-            deployment=self._id,
-            size=self._wish.size,
-            status=FleetStatus.NEW,
-        )
-        place = view.attachment_of(self.fleet)
-        spec = spec_of(
-            entry,
-            self._engine.context,
-            size=self._wish.size,
-            place=place.place if place else None,
-        )
-        tags = attrs.evolve(spec.tags, role=ROLE, expires_at=self._until)
-        return attrs.evolve(spec, tags=tags)
 
     def _attach(self, view: SwitchView) -> None:
         if view.owner != self._ledger:
@@ -248,29 +217,19 @@ class _Trial:
         routing = Routing(weights=view.routing.weights, preview=self.fleet)
         self._engine.switch.write(routing, owner=self._ledger, expected=view.version)
 
-    def _wait_ready(self) -> str | None:
-        """Wait until every instance is ready as the switch sees it; None: it is."""
+    def _ready(self) -> tuple[Instance, ...] | None:
+        """Return the instances, once each is ready as the switch sees it."""
         engine = self._engine
-        began = engine.host.now()
-        until = began + engine.service.ready_timeout
-        while (now := engine.host.now()) < until:
-            _check_stop(engine)
-            seen = looking.observe(engine, self.fleet)
-            self._join(seen)
-            probes = looking.ask(engine, lambda: engine.switch.health(self.fleet))
-            if whole(probes, self._wish.size):
-                return self._strange(seen)
-            # as the engine does: little of the wait is lost, and slow boots cost few calls
-            engine.host.sleep(min(max((now - began) / 50, POLL), _SLOWEST), engine.stop)
-        return f"{self.fleet} was not ready in time"
+        seen = looking.observe(engine, self.fleet)
+        self._join(seen)
+        probes = looking.ask(engine, lambda: engine.switch.health(self.fleet))
+        if not whole(probes, self._wish.size):
+            return None
+        return seen.alive if seen else ()
 
-    def _strange(self, seen: FleetView | None) -> str | None:
+    def _strange(self, instances: tuple[Instance, ...]) -> list[str]:
         digest = self._release.digest
-        instances = seen.alive if seen else ()
-        strange = [
-            i.id for i in instances if i.digest and not digest.startswith(i.digest)
-        ]
-        return f"{', '.join(strange)} run something else" if strange else None
+        return [i.id for i in instances if i.digest and not digest.startswith(i.digest)]
 
     def _join(self, seen: FleetView | None) -> None:
         engine = self._engine
@@ -290,7 +249,7 @@ class _Trial:
         until = engine.host.now() + _PATIENCE
         verdict = self._ask()
         while verdict.status is VerdictStatus.UNDECIDED and engine.host.now() < until:
-            _check_stop(engine)
+            check_stop(engine)
             engine.host.sleep(timedelta(seconds=1), engine.stop)
             verdict = self._ask()
         if looking.read_switch(engine).routing.preview != self.fleet:
@@ -312,8 +271,3 @@ class _Trial:
         limit = engine.service.validator_timeout
         asked = (self._wish.check,)
         return run_validators(asked, target, timeout=limit, here=engine.host)[0]
-
-
-def _check_stop(engine: Engine) -> None:
-    if engine.stop.is_set():
-        raise Cancelled("asked to stop; what was tried is taken away")
