@@ -8,10 +8,10 @@ import itertools
 import logging
 import re
 import socket
-import struct
 import sys
 import threading
 from collections.abc import Iterable, Iterator
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -129,8 +129,7 @@ def _request(environ: Any) -> Request:
 
 def _reset(environ: Any) -> None:
     connection = environ["werkzeug.socket"]
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connection.close()
+    connection.shutdown(socket.SHUT_RDWR)
     raise ConnectionResetError
 
 
@@ -162,11 +161,7 @@ def wire(server: tuple[str, Wire], monkeypatch: pytest.MonkeyPatch) -> Iterator[
     from moto.moto_api._internal.models import moto_api_backend
 
     url, found = server
-    settings = _SETTINGS | {
-        "AWS_ENDPOINT_URL": url,
-        # clients are shared by all who have the same settings: each test has its own
-        "AWS_EXECUTION_ENV": f"test-{next(_RUNS)}",
-    }
+    settings = _SETTINGS | {"AWS_ENDPOINT_URL": url}
     for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
     for name, value in settings.items():
@@ -251,15 +246,47 @@ class Estate:
 
 
 @pytest.fixture
-def estate(emulator: Any) -> Estate:
+def estate(estates: "Estates") -> Estate:
     """Return an account with a network of two zones, a load balancer and an image."""
-    import ipaddress
+    return estates()
 
+
+@pytest.fixture
+def estates(emulator: Any) -> "Estates":
+    """Return what sets up such an account, also again after a reset."""
+    return Estates(emulator)
+
+
+class Estates:
+    """Sets up accounts, one after the other, in the same emulated AWS."""
+
+    def __init__(self, emulator: Any) -> None:
+        self._emulator = emulator
+        self.last: Estate
+
+    def __call__(self) -> Estate:
+        """Set one up, in an empty AWS."""
+        self.last = _estate(self._emulator)
+        return self.last
+
+
+@cache
+def _clients(url: str, region: str) -> dict[str, Any]:
+    """Return clients of a test's own; making them takes longer than most tests."""
     import boto3
 
-    region = "eu-west-1"
     names = ("ec2", "elbv2", "autoscaling", "cloudwatch")
-    clients = {n: boto3.client(n, region_name=region) for n in names}  # type: ignore[call-overload]  # by name
+    return {
+        name: boto3.client(name, region_name=region, endpoint_url=url)  # type: ignore[call-overload]  # by name
+        for name in names
+    }
+
+
+def _estate(emulator: Any) -> Estate:
+    import ipaddress
+
+    region = "eu-west-1"
+    clients = _clients(emulator.url, region)
     ec2, elbv2 = clients["ec2"], clients["elbv2"]
     vpc = ec2.create_vpc(CidrBlock=emulator.network)["Vpc"]["VpcId"]
     blocks = ipaddress.ip_network(emulator.network).subnets(new_prefix=20)
