@@ -39,11 +39,17 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=0, help="of points; 0 for all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pool", type=Path, help="one that has a base already")
+    parser.add_argument(
+        "--place",
+        type=Path,
+        default=Path("/var/tmp"),  # noqa: S108 - root's; a fresh directory is made in it
+        help="for pools; in memory it goes twice as fast",
+    )
     options = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("building images needs root")
     with tempfile.TemporaryDirectory(
-        prefix="immutable-builds-", dir="/var/tmp"
+        prefix="immutable-builds-", dir=options.place
     ) as name:
         return _run(options, Path(name))
 
