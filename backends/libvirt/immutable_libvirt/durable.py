@@ -212,10 +212,10 @@ def _remove(path: Path) -> None:
 
 
 def _mounts_below(path: Path) -> list[str]:
-    """Return what is mounted below a directory, the innermost first."""
+    """Return what is mounted below a directory; lazily, any order does."""
     table = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
     points = (line.split()[4] for line in table.splitlines())
-    return [point for point in points if point.startswith(f"{path}/")][::-1]
+    return [point for point in points if point.startswith(f"{path}/")]
 
 
 def _took_lock(descriptor: int) -> bool:

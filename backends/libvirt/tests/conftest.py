@@ -178,6 +178,31 @@ def base_alone(images: LibvirtImages, place: Path) -> LibvirtImages:
 
 
 @pytest.fixture
+def disk_calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path]]:
+    """Return what is brought to disk and what is renamed from here on, in order."""
+    seen: list[tuple[str, Path]] = []
+    fsync, rename, start = os.fsync, os.rename, subprocess.run
+
+    def synced(descriptor: int) -> None:
+        seen.append(("sync", Path(f"/proc/self/fd/{descriptor}").readlink()))
+        fsync(descriptor)
+
+    def renamed(source: Path, target: Path) -> None:
+        seen.append(("rename", Path(target)))
+        rename(source, target)
+
+    def started(argv: list[str | Path], **options: bool) -> object:
+        if argv[0] == "sync":
+            seen.append(("sync", Path(argv[-1])))
+        return start(argv, **options)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "rename", renamed)
+    monkeypatch.setattr(subprocess, "run", started)
+    return seen
+
+
+@pytest.fixture
 def unreachable(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Return what lets no mirror be reached any more."""
     sources = (

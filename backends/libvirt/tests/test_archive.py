@@ -1,6 +1,8 @@
 """The archive gives back exactly what was put in, or nothing."""
 
+import fcntl
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,54 @@ def test_a_changed_file_counts_as_never_kept(archive: Archive, package: Path) ->
     assert not kept.exists()
     archive.add_package(package)
     assert archive.package(digest) == kept
+
+
+def test_what_is_kept_is_on_disk(
+    archive: Archive, package: Path, disk_calls: list[tuple[str, Path]]
+) -> None:
+    """Contents are brought to disk before they get their name, and then the name."""
+    digest = archive.add_package(package)
+    work, *then = disk_calls
+    assert work[0] == "sync"
+    assert work[1].parent == archive.root / "work"
+    assert then == [
+        ("rename", archive.root / "packages" / digest),
+        ("sync", archive.root / "packages"),
+    ]
+
+
+def test_what_was_copied_gives_the_name(
+    archive: Archive, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that was another one while it was copied is not kept as the first."""
+    copy = shutil.copyfile
+
+    def copied(source: Path, target: Path) -> None:
+        source.write_bytes(b"jello")
+        copy(source, target)
+        source.write_bytes(b"hello")
+
+    monkeypatch.setattr(shutil, "copyfile", copied)
+    assert archive.package(archive.add_package(package)) is None
+    assert archive.package(hashlib.sha256(b"jello").hexdigest()) is not None
+
+
+def test_what_another_builder_mends_meanwhile_stays(
+    archive: Archive, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A damaged file is looked at again when nobody else can write it any more."""
+    digest = archive.add_package(package)
+    kept = archive.root / "packages" / digest
+    kept.write_bytes(b"jello")
+    lock = fcntl.flock
+
+    def waited(descriptor: int, how: int) -> None:
+        lock(descriptor, how)
+        kept.write_bytes(b"hello")
+
+    monkeypatch.setattr(fcntl, "flock", waited)
+    archive.package(digest)
+    assert kept.read_bytes() == b"hello"
 
 
 def test_a_damaged_record_is_named(archive: Archive) -> None:

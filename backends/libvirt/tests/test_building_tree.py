@@ -81,6 +81,16 @@ def test_directories_below_keep_their_modes(staging: Staging, tmp_path: Path) ->
     assert stat.S_IMODE((staging.root / "new/c").stat().st_mode) == 0o640
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_directories_below_keep_their_owners(staging: Staging, tmp_path: Path) -> None:
+    """Who could write to one still can, though something was copied into it."""
+    os.chown(staging.below[0] / "srv", 33, 34)
+    staging.place(files(source(tmp_path, "srv/a"), "/"))
+    made = (staging.root / "srv").stat()
+    assert (made.st_uid, made.st_gid) == (33, 34)
+    assert (staging.root / "srv/a").stat().st_uid == 0
+
+
 def test_a_directory_is_never_hidden_by_a_file(
     staging: Staging, tmp_path: Path
 ) -> None:

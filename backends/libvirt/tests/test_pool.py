@@ -2,7 +2,10 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
+import subprocess
+import tempfile
 from contextlib import suppress
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -33,6 +36,33 @@ def test_notes_are_read_back(pool: Pool) -> None:
     pool.note(path, {"content": "1"})
     pool.note(path, {"content": "2"})
     assert read(path) == {"content": "2"}
+
+
+def test_what_has_a_name_is_on_disk(
+    pool: Pool, disk_calls: list[tuple[str, Path]]
+) -> None:
+    """Contents are brought to disk before they get their name, and then the name."""
+    note = pool.build(Digest("a"))
+    pool.note(note, {})
+    with pool.workspace() as work:
+        (work / "made").mkdir()
+        pool.publish(work / "made", pool.kernel("b"))
+    assert disk_calls[0][1].parent.parent == pool.root / "work"
+    assert disk_calls[1:] == [
+        ("rename", note),
+        ("sync", note.parent),
+        ("sync", work / "made"),
+        ("rename", pool.kernel("b")),
+        ("sync", pool.kernel("b").parent),
+    ]
+    assert note.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_cannot_be_named_is_an_error(pool: Pool, tmp_path: Path) -> None:
+    """Only a directory that is there already stands for the one that was made."""
+    (tmp_path / "made").touch()
+    with pytest.raises(FileNotFoundError):
+        pool.publish(tmp_path / "made", pool.root / "gone" / "name")
 
 
 def test_a_damaged_note_is_none(pool: Pool) -> None:
@@ -86,6 +116,61 @@ def test_only_abandoned_work_is_swept(pool: Pool) -> None:
         builder.join()
     pool.prepare()
     assert list((pool.root / "work").iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
+def test_what_is_mounted_in_abandoned_work_is_not_removed(
+    pool: Pool, tmp_path: Path
+) -> None:
+    """A mount is taken away, and what it shows stays, however it is nested."""
+    (tmp_path / "kept" / "inner").mkdir(parents=True)
+    (tmp_path / "kept" / "file").touch()
+    left = pool.root / "work" / "left"
+    (left / "root").mkdir(parents=True)
+    for place in (left / "root", left / "root" / "inner"):
+        subprocess.run(["mount", "--bind", tmp_path / "kept", place], check=True)
+    assert pool.sweep() == (str(left),)
+    assert str(left) not in Path("/proc/mounts").read_text()
+    assert (tmp_path / "kept" / "file").exists()
+
+
+def test_nobody_sweeps_while_work_begins(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between a workspace and its lock no sweep can come, nor the other way round."""
+    alone: list[bool] = []
+    begin, remove = tempfile.mkdtemp, shutil.rmtree
+
+    def begun(**options: Path) -> str:
+        with pool.free("work") as free:
+            alone.append(not free)
+        return begin(**options)
+
+    def removed(path: Path, **options: bool) -> None:
+        with pool.free("work") as free:
+            alone.append(not free)
+        remove(path, **options)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", begun)
+    with pool.workspace():
+        pass
+    (pool.root / "work" / "left").mkdir()
+    monkeypatch.setattr(shutil, "rmtree", removed)
+    assert len(pool.sweep()) == 1
+    assert alone == [True, True]
+
+
+@pytest.mark.timeout(30)
+def test_a_shared_lock_lets_others_share_it(pool: Pool) -> None:
+    """Builders build beside each other; only whoever deletes is alone."""
+    with (
+        pool.lock("a", shared=True),
+        pool.lock("a", shared=True),
+        pool.free("a") as alone,
+    ):
+        assert not alone
+    with pool.free("a") as alone:
+        assert alone
 
 
 def _append_alone(root: Path) -> None:

@@ -53,6 +53,12 @@ def test_a_user_is_a_line_in_each_database() -> None:
     assert after["gshadow"].endswith("\napp:!::\n")
 
 
+def test_a_last_line_may_have_no_end() -> None:
+    """What comes after it is a line of its own, not part of it."""
+    cut = {name: text.rstrip("\n") for name, text in TEXTS.items()}
+    assert accounts.add(cut, APP) == accounts.add(TEXTS, APP)
+
+
 def test_an_equal_user_is_no_change() -> None:
     """Adding a user again, with its number or without, leaves every byte as it is."""
     after = accounts.add(TEXTS, APP)
@@ -132,7 +138,7 @@ def test_a_service_runs_as_its_user(staging: Staging) -> None:
     staging.place(Daemon(name="web", command=command, user="app"))
     script = (staging.root / "usr/lib/immutable/services/web").read_text()
     assert "export HOME=/srv/app\n" in script
-    assert "--reuid=app --regid=1001 --init-groups" in script
+    assert "--reuid=app --regid=1001 --init-groups --inh-caps=-all --" in script
     assert script.endswith("-- /srv/app/run 'a b'\n")
 
 

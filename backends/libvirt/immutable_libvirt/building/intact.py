@@ -70,6 +70,7 @@ def tree_is_intact(
 
 
 def _tree_stamps(tree: Path) -> list[int]:
+    # Also how many: with a clock that was set back, the newest may be an older one.
     ctimes = [tree.lstat().st_ctime_ns, *_ctimes_below(tree)]
     return [len(ctimes), max(ctimes)]
 
