@@ -10,7 +10,7 @@ from immutable.calling import Watch, work_on
 from immutable.deploying import admitting
 from immutable.deploying.engine import Engine
 from immutable.deploying.entering import is_leased, load
-from immutable.deploying.trials import Trial, Wish, check_possible, try_release
+from immutable.deploying.trials import Terms, Trial, check_possible, try_release
 from immutable.durations import duration
 from immutable.errors import Cancelled, Contention, InvalidInput, UnknownRelease
 from immutable.events import Judged, OnEvent
@@ -85,16 +85,16 @@ def bisect(
         Contention, Cancelled: a deployment is in progress; the caller asked to stop.
         LedgerError, BackendError: something cannot be reached.
     """
-    wish = _wish(check, size, ttl, allow_revoked)
-    work = functools.partial(_search, good=good, bad=bad, wish=wish)
+    terms = _terms(check, size, ttl, allow_revoked)
+    work = functools.partial(_search, good=good, bad=bad, terms=terms)
     return work_on(service, Watch(on_event, cancel, progress), work)
 
 
-def _wish(
+def _terms(
     check: Validator, size: int, ttl: timedelta | str, allow_revoked: str | None
-) -> Wish:
+) -> Terms:
     (judge,) = check_validators((check,))
-    return Wish(
+    return Terms(
         check=judge,
         size=check_size(size),
         ttl=duration(ttl),
@@ -102,7 +102,7 @@ def _wish(
     )
 
 
-def _search(engine: Engine, good: int, bad: int, wish: Wish) -> Bisection:
+def _search(engine: Engine, good: int, bad: int, terms: Terms) -> Bisection:
     engine, _ = load(engine)
     releases = between(_history(engine), good, bad)
     check_possible(engine)
@@ -111,7 +111,7 @@ def _search(engine: Engine, good: int, bad: int, wish: Wish) -> Bisection:
     while (middle := choose(low, high, skipped)) is not None:
         status = known.get(releases[middle].digest)
         if status is None:
-            trial = _trial(engine, releases[middle], wish)
+            trial = _trial(engine, releases[middle], terms)
             trials.append(trial)
             status = known[releases[middle].digest] = trial.verdict.status
         match status:
@@ -173,7 +173,7 @@ def _found(
     )
 
 
-def _trial(engine: Engine, release: Release, wish: Wish) -> Trial:
+def _trial(engine: Engine, release: Release, terms: Terms) -> Trial:
     """Try a release while nobody deploys, and tell what became of it."""
     if engine.stop.is_set():
         raise Cancelled("asked to stop between two trials")
@@ -181,7 +181,7 @@ def _trial(engine: Engine, release: Release, wish: Wish) -> Trial:
     admitting.check_free(state, leased=is_leased(state, engine.host))
     if state.attempt is not None:
         raise Contention("a deployer died at work", hint="recover() first")
-    trial = try_release(engine, release, wish)
+    trial = try_release(engine, release, terms)
     engine.tell(
         Judged(
             at=engine.host.now(),

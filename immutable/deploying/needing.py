@@ -6,21 +6,21 @@ from datetime import datetime
 from immutable.deploying import finding
 from immutable.deploying.engine import Engine
 from immutable.deploying.entering import load
-from immutable.images.catalogue.uses import Facts, Served, ServiceFacts, Use
+from immutable.images.catalogue.uses import RetentionFacts, Served, ServiceFacts, Use
 from immutable.ledger.goals import AdoptGoal, DeployGoal
 from immutable.ledger.records import Begun, Finished, Record, Restored
 from immutable.ledger.state import State
 from immutable.model import Image, ImageId, Outcome, Release, ReleaseNumber
 
 
-def read_facts(engines: Iterable[Engine]) -> Facts:
+def read_facts(engines: Iterable[Engine]) -> RetentionFacts:
     """Read what services need now.
 
     Raises:
         LedgerError, BackendError: something cannot be read; then nothing is known.
     """
     opened = tuple(engines)
-    return Facts(
+    return RetentionFacts(
         services=tuple(_of_service(engine) for engine in opened),
         catalogues=tuple(engine.guard.load() for engine in opened),
     )

@@ -44,7 +44,7 @@ _PATIENCE = timedelta(seconds=5)
 
 
 @attrs.frozen(kw_only=True)
-class Wish:
+class Terms:
     """What every trial of one search has in common."""
 
     check: Validator
@@ -93,7 +93,7 @@ def undecided(check: Validator, why: str) -> Verdict:
     )
 
 
-def try_release(engine: Engine, release: Release, wish: Wish) -> Trial:
+def try_release(engine: Engine, release: Release, terms: Terms) -> Trial:
     """Launch a release off production, have it judged, and take it away again.
 
     Raises:
@@ -102,12 +102,12 @@ def try_release(engine: Engine, release: Release, wish: Wish) -> Trial:
         LedgerError: the ledger cannot be read or written.
     """
     began = engine.host.now()
-    why = _unfit(engine, release, wish)
+    why = _unfit(engine, release, terms)
     if why is not None:
-        verdict = undecided(wish.check, why)
+        verdict = undecided(terms.check, why)
         took = engine.host.now() - began
         return Trial(release=release, verdict=verdict, fleet=None, took=took)
-    verdict, fleet, left = _tried(engine, release, wish)
+    verdict, fleet, left = _tried(engine, release, terms)
     return Trial(
         release=release,
         verdict=verdict,
@@ -117,12 +117,12 @@ def try_release(engine: Engine, release: Release, wish: Wish) -> Trial:
     )
 
 
-def _unfit(engine: Engine, release: Release, wish: Wish) -> str | None:
+def _unfit(engine: Engine, release: Release, terms: Terms) -> str | None:
     """Return why a release cannot be tried, None when it can."""
     image = release.image
     try:
         engine.guard.check(
-            image, service=engine.service.name, override=wish.allow_revoked
+            image, service=engine.service.name, override=terms.allow_revoked
         )
     except Refused as exc:
         return exc.message
@@ -135,13 +135,13 @@ def _unfit(engine: Engine, release: Release, wish: Wish) -> str | None:
 
 
 def _tried(
-    engine: Engine, release: Release, wish: Wish
+    engine: Engine, release: Release, terms: Terms
 ) -> tuple[Verdict, FleetName, tuple[str, ...]]:
-    trial = _Trial(engine, release, wish)
+    trial = _Trial(engine, release, terms)
     try:
         verdict = trial.run()
     except BackendError as exc:
-        verdict = undecided(wish.check, str(exc))
+        verdict = undecided(terms.check, str(exc))
     except Exception:
         trial.take_away()
         raise
@@ -151,16 +151,16 @@ def _tried(
 class _Trial:
     """One fleet, from its lease to its end."""
 
-    def __init__(self, engine: Engine, release: Release, wish: Wish) -> None:
-        self._engine, self._release, self._wish = engine, release, wish
+    def __init__(self, engine: Engine, release: Release, terms: Terms) -> None:
+        self._engine, self._release, self._terms = engine, release, terms
         self._ledger = check_possible(engine)
         self._aside = Aside(
             engine=engine,
             ledger=self._ledger,
             release=release,
-            size=wish.size,
+            size=terms.size,
             role=ROLE,
-            until=engine.host.now() + wish.ttl,
+            until=engine.host.now() + terms.ttl,
             id=DeploymentId(engine.host.unique()[:16]),
         )
         self.fleet = self._aside.name
@@ -169,16 +169,16 @@ class _Trial:
         """Launch the fleet, preview it, and return what the check says."""
         engine = self._engine
         self._aside.reserve()
-        self._aside.admit(self._wish.allow_revoked)
+        self._aside.admit(self._terms.allow_revoked)
         settle(engine, lambda view: view.attachment_of(self.fleet), self._attach)
         place = looking.read_switch(engine).attachment_of(self.fleet)
         self._aside.launch(place.place if place else None)
         ready = self._aside.wait(self._ready)
         if ready is None:
-            return undecided(self._wish.check, f"{self.fleet} was not ready in time")
+            return undecided(self._terms.check, f"{self.fleet} was not ready in time")
         if strange := self._strange(ready):
             said = f"{', '.join(strange)} run something else"
-            return undecided(self._wish.check, said)
+            return undecided(self._terms.check, said)
         settle(engine, lambda v: v.routing.preview == self.fleet, self._preview)
         return self._judged()
 
@@ -223,7 +223,7 @@ class _Trial:
         seen = looking.observe(engine, self.fleet)
         self._join(seen)
         probes = looking.ask(engine, lambda: engine.switch.health(self.fleet))
-        if not whole(probes, self._wish.size):
+        if not whole(probes, self._terms.size):
             return None
         return seen.alive if seen else ()
 
@@ -254,7 +254,7 @@ class _Trial:
             verdict = self._ask()
         if looking.read_switch(engine).routing.preview != self.fleet:
             why = "somebody else took the preview route meanwhile"
-            return undecided(self._wish.check, why)
+            return undecided(self._terms.check, why)
         return verdict
 
     def _ask(self) -> Verdict:
@@ -269,5 +269,5 @@ class _Trial:
             port=self._release.health.port,
         )
         limit = engine.service.validator_timeout
-        asked = (self._wish.check,)
+        asked = (self._terms.check,)
         return run_validators(asked, target, timeout=limit, here=engine.host)[0]

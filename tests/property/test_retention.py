@@ -16,7 +16,7 @@ from immutable.host import Never
 from immutable.images.catalogue import channelling, revoking
 from immutable.images.catalogue.retention import RetentionPolicy, retention
 from immutable.images.catalogue.state import Catalogue, Channel, Lease, Mark
-from immutable.images.catalogue.uses import Facts, Served, ServiceFacts, Use
+from immutable.images.catalogue.uses import RetentionFacts, Served, ServiceFacts, Use
 from immutable.model import Image, digest_of
 from immutable.retaining import retain
 from immutable.strategies import BlueGreen
@@ -145,7 +145,7 @@ def closed(needed, images):
 )
 def test_nothing_that_is_needed_is_in_the_plan(services, catalogues, images, policy):
     """Whatever the history: what goes is needed by nothing, and was marked long ago."""
-    facts = Facts(services=tuple(services), catalogues=tuple(catalogues))
+    facts = RetentionFacts(services=tuple(services), catalogues=tuple(catalogues))
     plan = retention(facts, images, policy, NOW)
     needed = closed(roots(services, catalogues, images, policy), images)
     for image in (*plan.delete, *plan.mark, *(w.image for w in plan.waiting)):

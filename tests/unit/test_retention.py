@@ -20,7 +20,7 @@ from immutable.images.catalogue.retention import (
 )
 from immutable.images.catalogue.shelf import Shelf
 from immutable.images.catalogue.state import EMPTY, Catalogue, Channel, Mark
-from immutable.images.catalogue.uses import Facts, Served, ServiceFacts
+from immutable.images.catalogue.uses import RetentionFacts, Served, ServiceFacts
 from immutable.model import Digest, FleetSpec, Image, ImageId, Tags, digest_of
 from immutable.retaining import retain
 from immutable.strategies import BlueGreen
@@ -84,7 +84,7 @@ def facts_of(catalogue=EMPTY, **more):
         "served": (),
         "released": frozenset({"a", "b", "c", "d"}),
     } | more
-    return Facts(services=(ServiceFacts(**settings),), catalogues=(catalogue,))
+    return RetentionFacts(services=(ServiceFacts(**settings),), catalogues=(catalogue,))
 
 
 def marked(image, at, **more):

@@ -9,7 +9,7 @@ from immutable.durations import duration, spell
 from immutable.errors import InvalidInput
 from immutable.images.brief import few
 from immutable.images.catalogue.state import Mark
-from immutable.images.catalogue.uses import Facts, ServiceFacts, Use
+from immutable.images.catalogue.uses import RetentionFacts, ServiceFacts, Use
 from immutable.model import Digest, Image, ImageId
 
 SHORTEST_GRACE = timedelta(hours=1)
@@ -57,7 +57,7 @@ class RetentionPolicy:
 
 
 @attrs.frozen(kw_only=True)
-class Kept:
+class KeptImage:
     """An image that stays, and everything that needs it."""
 
     image: Image
@@ -83,7 +83,7 @@ class RetentionPlan:
     spare: tuple[ImageId, ...] = attrs.field(repr=few)
     """Marked, and needed after all, or gone."""
     waiting: tuple[Waiting, ...] = attrs.field(repr=few)
-    kept: tuple[Kept, ...] = attrs.field(repr=few)
+    kept: tuple[KeptImage, ...] = attrs.field(repr=few)
     later: tuple[Image, ...] = attrs.field(default=(), repr=few)
     """Needed by nothing, and marked once fewer are: so many marks are kept at a time."""
 
@@ -98,7 +98,10 @@ class RetentionPlan:
 
 
 def retention(
-    facts: Facts, images: Iterable[Image], policy: RetentionPolicy, now: datetime
+    facts: RetentionFacts,
+    images: Iterable[Image],
+    policy: RetentionPolicy,
+    now: datetime,
 ) -> RetentionPlan:
     """Return which images may be deleted now, which soon, and which are kept and why.
 
@@ -130,12 +133,15 @@ def retention(
             for i in loose
             if (at := due[i.id]) is not None and i not in chosen
         ),
-        kept=tuple(Kept(image=i, why=kept[i.id]) for i in known if i.id in kept),
+        kept=tuple(KeptImage(image=i, why=kept[i.id]) for i in known if i.id in kept),
     )
 
 
 def needed(
-    facts: Facts, images: tuple[Image, ...], policy: RetentionPolicy, now: datetime
+    facts: RetentionFacts,
+    images: tuple[Image, ...],
+    policy: RetentionPolicy,
+    now: datetime,
 ) -> dict[ImageId, tuple[str, ...]]:
     """Return every image that has to stay, with everything that needs it."""
     reasons: dict[ImageId, list[str]] = {}
@@ -151,7 +157,9 @@ def needed(
     return {image: tuple(dict.fromkeys(why)) for image, why in reasons.items()}
 
 
-def _parents(facts: Facts, images: tuple[Image, ...]) -> dict[ImageId, ImageId | None]:
+def _parents(
+    facts: RetentionFacts, images: tuple[Image, ...]
+) -> dict[ImageId, ImageId | None]:
     """Return what each image was built upon, also of those that are not listed."""
     served = [each for service in facts.services for each in service.served]
     meant = [c.image for catalogue in facts.catalogues for c in catalogue.channels]
@@ -161,7 +169,9 @@ def _parents(facts: Facts, images: tuple[Image, ...]) -> dict[ImageId, ImageId |
     }
 
 
-def _uses(facts: Facts, policy: RetentionPolicy, now: datetime) -> Iterator[Use]:
+def _uses(
+    facts: RetentionFacts, policy: RetentionPolicy, now: datetime
+) -> Iterator[Use]:
     for service in facts.services:
         yield from service.uses
         yield from _window(service, policy, now)
@@ -188,7 +198,10 @@ def _window(
 
 
 def _of_themselves(
-    facts: Facts, images: tuple[Image, ...], policy: RetentionPolicy, now: datetime
+    facts: RetentionFacts,
+    images: tuple[Image, ...],
+    policy: RetentionPolicy,
+    now: datetime,
 ) -> Iterator[Use]:
     released = frozenset[ImageId]().union(*(s.released for s in facts.services))
     for image in images:
@@ -230,7 +243,7 @@ def _ripe(image: Image, mark: Mark, policy: RetentionPolicy) -> datetime:
 
 
 def _spared(
-    facts: Facts, loose: dict[ImageId, Digest], now: datetime
+    facts: RetentionFacts, loose: dict[ImageId, Digest], now: datetime
 ) -> tuple[ImageId, ...]:
     """Return what is marked and must not be: needed, gone, or other bytes by now."""
     marks = [mark for catalogue in facts.catalogues for mark in catalogue.marks]

@@ -41,7 +41,7 @@ class ServiceFacts:
 
 
 @attrs.frozen(kw_only=True)
-class Facts:
+class RetentionFacts:
     """What is known of all services that share a backend's images."""
 
     services: tuple[ServiceFacts, ...]

@@ -50,7 +50,7 @@ class Side:
 
 
 @attrs.frozen
-class Found:
+class Node:
     """A path of one side with all that is known without reading it."""
 
     path: Path
@@ -68,7 +68,7 @@ def changes(before: Side, after: Side) -> Iterator[PathChange]:
         InvalidInput: something cannot be read for another reason.
     """
     tops = (_found(before.root), _found(after.root))
-    waiting: list[tuple[str, Found | None, Found | None]] = [("/", *tops)]
+    waiting: list[tuple[str, Node | None, Node | None]] = [("/", *tops)]
     while waiting:
         path, old, new = waiting.pop()
         if change := _change(path, old, new):
@@ -81,7 +81,7 @@ def changes(before: Side, after: Side) -> Iterator[PathChange]:
         ]
 
 
-def _change(path: str, old: Found | None, new: Found | None) -> PathChange | None:
+def _change(path: str, old: Node | None, new: Node | None) -> PathChange | None:
     content = old is not None and new is not None and _has_other_content(old, new)
     change = PathChange(
         path=path,
@@ -92,7 +92,7 @@ def _change(path: str, old: Found | None, new: Found | None) -> PathChange | Non
     return change if change.what else None
 
 
-def _inside(side: Side, found: Found | None) -> dict[str, Found]:
+def _inside(side: Side, found: Node | None) -> dict[str, Node]:
     if found is None or found.facts.kind != "directory":
         return {}
     entries = {entry.name: _found(entry) for entry in unbooted.listed(found.path)}
@@ -101,7 +101,7 @@ def _inside(side: Side, found: Found | None) -> dict[str, Found]:
     return entries
 
 
-def _found(entry: Path | os.DirEntry[str]) -> Found:
+def _found(entry: Path | os.DirEntry[str]) -> Node:
     path = Path(entry)
     try:
         status = entry.stat(follow_symlinks=False)
@@ -109,7 +109,7 @@ def _found(entry: Path | os.DirEntry[str]) -> Found:
         facts = _facts(status, target, _attributes(path))
     except OSError as exc:
         raise unbooted.unreadable(path, exc) from exc
-    return Found(path, status, facts)
+    return Node(path, status, facts)
 
 
 def _target(path: Path) -> str:
@@ -148,7 +148,7 @@ def _attributes(path: Path) -> tuple[tuple[str, bytes], ...]:
         raise
 
 
-def _has_other_content(old: Found, new: Found) -> bool:
+def _has_other_content(old: Node, new: Node) -> bool:
     if not old.facts.kind == new.facts.kind == "file":
         return False
     if os.path.samestat(old.status, new.status):
