@@ -60,9 +60,10 @@ def test_what_has_a_name_is_on_disk(
 
 def test_what_cannot_be_named_is_an_error(pool: Pool, tmp_path: Path) -> None:
     """Only a directory that is there already stands for the one that was made."""
-    (tmp_path / "made").touch()
-    with pytest.raises(FileNotFoundError):
-        pool.publish(tmp_path / "made", pool.root / "gone" / "name")
+    (tmp_path / "made").mkdir()
+    pool.kernel("a").touch()
+    with pytest.raises(NotADirectoryError):
+        pool.publish(tmp_path / "made", pool.kernel("a"))
 
 
 def test_a_damaged_note_is_none(pool: Pool) -> None:
