@@ -9,6 +9,7 @@ from moto.ec2.models.instances import Reservation
 from moto.ec2.responses import EC2Response
 
 from emulators.aws.groups.model import Group, Slot
+from emulators.aws.hooks import refuse
 from emulators.aws.params import Params
 
 
@@ -25,9 +26,13 @@ def version_of(group: Group) -> dict[str, object]:
     backend = ec2_backends[group.account][group.region]
     spec = {k: v for k, v in group.template.items() if v}
     # nothing public finds a version by name or id, and by $Latest or $Default
-    version = backend._get_template_from_args(  # noqa: SLF001
-        {"Version": "$Default", **spec}
-    )
+    try:
+        version = backend._get_template_from_args(  # noqa: SLF001
+            {"Version": "$Default", **spec}
+        )
+    except LookupError as error:
+        message = "The specified launch template does not exist."
+        raise refuse("InvalidLaunchTemplateId.NotFound", message) from error
     return {
         "LaunchTemplateId": version.template.id,
         "LaunchTemplateName": version.template.name,
