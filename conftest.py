@@ -5,19 +5,23 @@ much they ran, and the totals are printed at the end: a run that quietly did not
 be seen.
 """
 
+import os
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from execnet import XSpec
 
 settings.register_profile("immutable", deadline=None, print_blob=True)
 settings.load_profile("immutable")
 
 _RAN = "how much ran"
-# One worker runs all of a group, test after test: they share what there is once, and some
-# look at all that is in it. Everything else is a group by its file.
+# One worker runs all of a group, test after test. Everything else is a group by its file.
 _GROUPS = {
-    # a pool in which images are built, but which no machine is launched from
+    # They build images, look at all that is in the tests' pool, and launch nothing.
     "pool": (
         "backends/libvirt/tests/test_booted.py",
         "backends/libvirt/tests/test_booted_alike.py",
@@ -27,7 +31,7 @@ _GROUPS = {
         "backends/libvirt/tests/test_rebuilding.py",
         "backends/libvirt/tests/test_records.py",
     ),
-    # a network and a pool of machines, which each test leaves empty
+    # They share a network, and destroy whatever they find of the tests' pool.
     "machines": (
         "backends/libvirt/tests/",
         "tests/docs/test_readme.py",
@@ -36,7 +40,9 @@ _GROUPS = {
 }
 _LONGEST_FIRST = ("machines", "pool")
 _SHARED = {"prepared": "pool", "vm_url": "machines"}
-"""What fixtures give out of what there is once."""
+"""Who may use which fixture of what there is once."""
+_CACHE = "IMMUTABLE_CACHE_DIR"
+_KEPT = "/var/tmp/immutable-tests"  # noqa: S108 - root's, and kept between runs
 
 
 @pytest.fixture
@@ -85,6 +91,13 @@ def _is_placed(item: pytest.Item, group: str) -> bool:
     if uses:
         return uses == {group}
     return group in _GROUPS or not item.get_closest_marker("vm")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(specs: list["XSpec"]) -> None:
+    """Give each worker but the first, which keeps the usual one, a pool of its own."""
+    for spec in specs[1:]:
+        spec.env[_CACHE] = f"{os.environ.get(_CACHE, _KEPT)}/{spec.id}"
 
 
 @pytest.hookimpl(optionalhook=True)
