@@ -28,6 +28,7 @@ REGION = "eu-west-1"
 KEY, SECRET = "AKIAEMULATED", "emulated"
 WAIT_S = 20.0
 _PORT = 8000
+_DELAY = "deregistration_delay.timeout_seconds"
 _NUMBERS = itertools.count(1)
 ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=60)
 
@@ -122,7 +123,11 @@ class Account:
             HealthCheckIntervalSeconds=5,
             HealthyThresholdCount=2,
         )
-        return found["TargetGroups"][0]["TargetGroupArn"]
+        arn = found["TargetGroups"][0]["TargetGroupArn"]
+        self.elbv2.modify_target_group_attributes(
+            TargetGroupArn=arn, Attributes=[{"Key": _DELAY, "Value": "60"}]
+        )
+        return arn
 
     def template(self, name: str, image: str) -> str:
         """Return the id of a new launch template."""

@@ -20,6 +20,7 @@ from moto.core.responses import ActionResult, BaseResponse, EmptyResult
 from moto.core.utils import camelcase_to_underscores, method_names_from_class
 from moto.ec2.responses import EC2Response
 from moto.elbv2.responses import ELBV2Response
+from moto.iam.responses import IamResponse
 from moto.servicequotas.responses import ServiceQuotasResponse
 
 from emulators.aws.params import Params
@@ -34,6 +35,7 @@ _RESPONSES: Mapping[str, type[BaseResponse]] = {
     "autoscaling": AutoScalingResponse,
     "ec2": EC2Response,
     "elbv2": ELBV2Response,
+    "iam": IamResponse,
     "service-quotas": ServiceQuotasResponse,
 }
 

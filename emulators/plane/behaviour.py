@@ -13,7 +13,8 @@ PORT = 8080
 class Behaviour:
     """What a machine does that was booted from an image.
 
-    Written as words: ``release=v2 port=8080 boot=2 slow=1 crash=5 fail=/api/* delay=0.1
+        Written as words: ``release=v2 port=8080 boot=2 slow=1 crash=5 halt=9 fail=/api/*
+        delay=0.1
     sick deaf print="hello"``. All times are real seconds.
     """
 
@@ -26,6 +27,8 @@ class Behaviour:
     """Seconds from running until the application listens."""
     crash: float | None = None
     """Seconds from listening until the application dies; None for never."""
+    halt: float | None = None
+    """Seconds from running until the machine powers itself off; None for never."""
     delay: float = 0.0
     """Seconds that each answer takes."""
     fail: tuple[str, ...] = ()
@@ -59,7 +62,7 @@ class Behaviour:
         """Return it as words that ``parse`` reads."""
         words = [f"release={self.release}"] if self.release else []
         words += [f"port={port}" for port in self.ports]
-        timed = {"boot": self.boot, "crash": self.crash}
+        timed = {"boot": self.boot, "crash": self.crash, "halt": self.halt}
         words += [
             f"{name}={value}" for name, value in timed.items() if value is not None
         ]
@@ -80,6 +83,7 @@ _WORDS: dict[str, _Reader] = {
     "boot": lambda b, values: attrs.evolve(b, boot=float(values[-1])),
     "slow": lambda b, values: attrs.evolve(b, slow=float(values[-1])),
     "crash": lambda b, values: attrs.evolve(b, crash=float(values[-1])),
+    "halt": lambda b, values: attrs.evolve(b, halt=float(values[-1])),
     "delay": lambda b, values: attrs.evolve(b, delay=float(values[-1])),
     "fail": lambda b, values: attrs.evolve(b, fail=tuple(values)),
     "sick": lambda b, _: attrs.evolve(b, sick=True),

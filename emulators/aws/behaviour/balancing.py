@@ -163,7 +163,7 @@ def _open_listener(
         port=port,
         nodes=settings.nodes,
         spread_s=settings.spread_s,
-        sticks="/net/" in balancer.arn,
+        sticks=balancer.type == "network",
     )
     world.listeners[arn] = listener
     world.runner.run(listener.open())

@@ -44,7 +44,8 @@ def switch_on(world: "World", instance: Instance) -> None:
 
     Source: EC2 user guide, "Instance lifecycle": *"When you launch an instance, it enters
     the pending state"*, and *"after the instance is ready for you, it enters the running
-    state"*. moto reports running at once.
+    state"*. moto reports running at once. One that powers itself
+    off is stopped or terminated: botocore, ``InstanceInitiatedShutdownBehavior``.
     """
     name = instance.image_id
     behaviour = behaviour_of(world, name, instance.ec2_backend.amis.get(name))
@@ -55,6 +56,14 @@ def switch_on(world: "World", instance: Instance) -> None:
         if instance.state == "pending":
             move(instance, "running")
             _power(world, instance, behaviour)
+            if behaviour.halt is not None:
+                world.agenda.later(behaviour.halt, halt)
+
+    def halt() -> None:
+        if instance.state == "running":
+            kind = instance.instance_initiated_shutdown_behavior
+            last = "terminated" if kind == "terminate" else "stopped"
+            switch_off(world, instance, last=last)
 
     world.agenda.later(delay, run)
 

@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
+from moto.core.exceptions import ServiceException
+
+from emulators.aws.groups.launching import version_of
 from emulators.aws.groups.model import Group, Slot
 from emulators.aws.hooks import Call, handles, refuse
 from emulators.aws.params import Params
@@ -161,7 +164,17 @@ def told(group: Group) -> dict[str, object]:
     plain |= {"Status": group.status} if group.status else {}
     if group.mixed is not None:
         return plain | {"MixedInstancesPolicy": group.mixed}
-    return plain | {"LaunchTemplate": group.template}
+    return plain | {"LaunchTemplate": _template(group)}
+
+
+def _template(group: Group) -> dict[str, object]:
+    """Return the template with id and name, and the version as it was asked for."""
+    try:
+        found = version_of(group)
+    except ServiceException:
+        # it was deleted: the group goes on to name it
+        return dict(group.template)
+    return {**found, "Version": group.template.get("Version", "$Default")}
 
 
 def _suspended(group: Group) -> list[dict[str, str]]:
