@@ -4,6 +4,7 @@
 
 import functools
 import tempfile
+from contextlib import contextmanager
 from datetime import timedelta
 from itertools import count
 
@@ -29,6 +30,15 @@ def part(
 
 images = functools.partial(part, "images")
 logs = functools.partial(part, "logs")
+
+
+@contextmanager
+def another_error(kind: type[Exception], said: str):
+    """Raise an error that the contract does not name in the place of one that it does."""
+    try:
+        yield
+    except kind as exc:
+        raise BackendError(said) from exc
 
 
 class ResolvesAliases(Over):

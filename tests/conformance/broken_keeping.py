@@ -10,9 +10,9 @@ from pathlib import Path
 
 import attrs
 from broken import Defect, Over, folder
-from broken_images import Flapping, images
+from broken_images import Flapping, another_error, images
 
-from immutable.errors import BackendError, InvalidInput
+from immutable.errors import InvalidInput
 
 
 class EmptyRoot(Over):
@@ -203,10 +203,8 @@ class AdoptsAnew(Over):
 
 class AdoptsWithAnotherError(Over):
     def adopt(self, manifest):
-        try:
+        with another_error(InvalidInput, f"{manifest} cannot be imported"):
             return self.inner.adopt(manifest)
-        except InvalidInput as exc:
-            raise BackendError(f"{manifest} cannot be imported") from exc
 
 
 UNPLACED = "records: the root of an image can be read"

@@ -6,7 +6,7 @@ from itertools import count
 
 import attrs
 from broken import Defect, Over
-from broken_images import Flapping, images
+from broken_images import Flapping, another_error, images
 
 from immutable.errors import BackendError, UnknownImage
 from immutable.images.lock import Lock
@@ -40,25 +40,27 @@ class NewestFirst(Over):
         return tuple(reversed(self.inner.list()))
 
 
-class LayersBackwards(Over):
+class Noted(Over):
+    """Notes something else of each image: a subclass says what, by the true record."""
+
     def record(self, image):
         found = self.inner.record(image)
-        return found and attrs.evolve(found, layers=found.layers[::-1])
+        return found and attrs.evolve(found, **self.instead(found))
 
 
-class AnotherImage(Over):
-    def record(self, image):
-        found = self.inner.record(image)
-        other = found and attrs.evolve(found.image, digest=another_digest())
-        return found and attrs.evolve(found, image=other)
+class LayersBackwards(Noted):
+    def instead(self, found):
+        return {"layers": found.layers[::-1]}
 
 
-class NoTimeZone(Over):
-    def record(self, image):
-        found = self.inner.record(image)
-        return found and attrs.evolve(
-            found, built_at=found.built_at.replace(tzinfo=None)
-        )
+class AnotherImage(Noted):
+    def instead(self, found):
+        return {"image": attrs.evolve(found.image, digest=another_digest())}
+
+
+class NoTimeZone(Noted):
+    def instead(self, found):
+        return {"built_at": found.built_at.replace(tzinfo=None)}
 
 
 class Orphans(Over):
@@ -66,12 +68,9 @@ class Orphans(Over):
         return attrs.evolve(self.inner.build(recipe, on_output=on_output), parent=None)
 
 
-class OrphansInRecords(Over):
-    def record(self, image):
-        found = self.inner.record(image)
-        return found and attrs.evolve(
-            found, image=attrs.evolve(found.image, parent=None)
-        )
+class OrphansInRecords(Noted):
+    def instead(self, found):
+        return {"image": attrs.evolve(found.image, parent=None)}
 
 
 class RecordsDieToo(Over):
@@ -93,10 +92,9 @@ class LocksWithoutHolding(Over):
         return attrs.evolve(image, digest=another_digest())
 
 
-class ForgetsLocks(Over):
-    def record(self, image):
-        found = self.inner.record(image)
-        return found and attrs.evolve(found, lock=Lock())
+class ForgetsLocks(Noted):
+    def instead(self, found):
+        return {"lock": Lock()}
 
 
 class BuildsToLock(Over):
@@ -127,10 +125,8 @@ class ForgetsLayers(Over):
 
 class RecipesOfNobody(Over):
     def recipe(self, image, into):
-        try:
+        with another_error(UnknownImage, f"no record of {image}"):
             return self.inner.recipe(image, into)
-        except UnknownImage as exc:
-            raise BackendError(f"no record of {image}") from exc
 
 
 class RebuildsSomethingElse(Over):
@@ -177,10 +173,8 @@ class NoWayBack(Over):
 
 class UnknownIsMissing(Over):
     def rebuild(self, image, *, on_output):
-        try:
+        with another_error(UnknownImage, f"no record of {image}"):
             return self.inner.rebuild(image, on_output=on_output)
-        except UnknownImage as exc:
-            raise BackendError(f"no record of {image}") from exc
 
 
 class RecordsInTheObject(Over):

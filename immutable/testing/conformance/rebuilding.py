@@ -85,14 +85,12 @@ def rebuilds(t: Trial) -> None:
     """Lose the recipe's files, and build the image again while it is there."""
     with workshop(t) as shop:
         image = shop.build()
-        record = shop.records.record(image.id)
+        record = shop.record(image)
         shop.lose_files()
         again = shop.rebuild(image)
         t.expect(again.digest == image.digest, f"digest {image.digest}", again)
-        found = t.backend.images.find(image.id)
-        t.expect(found == image, f"{image}", found)
-        known = shop.records.record(image.id)
-        t.expect(known == record, f"{record}", known)
+        shop.expect_there(image)
+        shop.expect_record(record)
 
 
 @case(
@@ -147,8 +145,7 @@ def keeps(t: Trial) -> None:
         image = shop.build()
         for document in (_LONG, _SHORT, _SHORT):
             shop.records.keep(image.id, _BILL, document)
-            kept = shop.records.kept(image.id, _BILL)
-            t.expect(kept == document, f"{document!r}", kept)
+            shop.expect_kept(image, _BILL, document)
 
 
 @case(
@@ -197,8 +194,7 @@ def outlives_the_image(t: Trial) -> None:
         image = shop.build()
         shop.records.keep(image.id, _BILL, _LONG)
         t.backend.images.delete(image.id)
-        kept = shop.records.kept(image.id, _BILL)
-        t.expect(kept == _LONG, f"{_LONG!r}", kept)
+        shop.expect_kept(image, _BILL, _LONG)
 
 
 @case(
@@ -212,14 +208,12 @@ def outlives_the_process(t: Trial) -> None:
     """Keep a document, delete the image, and look as another process would."""
     with workshop(t) as shop:
         image = shop.build()
-        record = shop.records.record(image.id)
+        record = shop.record(image)
         shop.records.keep(image.id, _BILL, _LONG)
         t.backend.images.delete(image.id)
         shop.reopen()
-        known = shop.records.record(image.id)
-        t.expect(known == record, f"{record}", known)
-        kept = shop.records.kept(image.id, _BILL)
-        t.expect(kept == _LONG, f"{_LONG!r}", kept)
+        shop.expect_record(record)
+        shop.expect_kept(image, _BILL, _LONG)
 
 
 @case(
@@ -265,18 +259,14 @@ def sweeps_carefully(t: Trial) -> None:
     with workshop(t) as shop:
         recipe = shop.recipe()
         image, gone = shop.build(recipe), shop.build()
-        record = shop.records.record(gone.id)
+        record = shop.record(gone)
         shop.records.keep(gone.id, _BILL, _LONG)
         t.backend.images.delete(gone.id)
         shop.records.sweep()
-        found = t.backend.images.find(image.id)
-        t.expect(found == image, f"{image}", found)
-        text = shop.content(image, recipe)
-        t.expect(text == text_of(recipe), text_of(recipe), text)
-        known = shop.records.record(gone.id)
-        t.expect(known == record, f"{record}", known)
-        kept = shop.records.kept(gone.id, _BILL)
-        t.expect(kept == _LONG, f"{_LONG!r}", kept)
+        shop.expect_there(image)
+        shop.expect_content(image, recipe)
+        shop.expect_record(record)
+        shop.expect_kept(gone, _BILL, _LONG)
 
 
 @case(
@@ -299,5 +289,4 @@ def sweeps_beside(t: Trial) -> None:
         names = [name for future in swept for name in future.result()]
         found = t.backend.images.find(image.id)
         t.expect(found == image, f"{image}, and {names} are not of it", found)
-        text = shop.content(image, recipe)
-        t.expect(text == text_of(recipe), text_of(recipe), text)
+        shop.expect_content(image, recipe)

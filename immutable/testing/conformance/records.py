@@ -7,15 +7,12 @@ import attrs
 from immutable.errors import UnknownImage, Unsupported
 from immutable.images.lock import Lock
 from immutable.images.recipe import Recipe
-from immutable.images.record import ImageRecord
 from immutable.model import ImageId
 from immutable.testing.conformance.case import Part
 from immutable.testing.conformance.suite import case, lacks
 from immutable.testing.conformance.trial import Trial
 from immutable.testing.conformance.workshop import (
-    Workshop,
     own_file,
-    text_of,
     unknown,
     with_records,
     workshop,
@@ -66,7 +63,7 @@ def records(t: Trial) -> None:
     with workshop(t) as shop:
         recipe = shop.recipe()
         image = shop.build(recipe)
-        record = _known(t, shop, image.id)
+        record = shop.record(image)
         found = t.backend.images.find(image.id)
         t.expect(record.image == found, f"{found}", record.image)
         t.expect(record.origin == recipe.origin, f"{recipe.origin}", record.origin)
@@ -95,7 +92,7 @@ def knows_its_parent(t: Trial) -> None:
         above = shop.build(upon)
         t.expect(above.recipe == upon.digest, upon.digest, above.recipe)
         t.expect(above.parent == below.id, f"parent {below.id}", above.parent)
-        known = _known(t, shop, above.id).image.parent
+        known = shop.record(above).image.parent
         t.expect(known == below.id, f"parent {below.id} in the record", known)
 
 
@@ -109,10 +106,9 @@ def remembers(t: Trial) -> None:
     """Delete an image, and look its record up here and as another process would."""
     with workshop(t) as shop:
         image = shop.build()
-        record = _known(t, shop, image.id)
+        record = shop.record(image)
         t.backend.images.delete(image.id)
-        again = shop.records.record(image.id)
-        t.expect(again == record, f"{record}", again)
+        shop.expect_record(record)
 
 
 @case(
@@ -141,9 +137,9 @@ def holds_locks(t: Trial) -> None:
     """Lock a recipe, and build it twice."""
     with workshop(t) as shop:
         recipe = shop.recipe()
-        lock = _lock(shop, recipe)
+        lock = shop.lock(recipe)
         first = shop.build(recipe.locked(lock))
-        known = _known(t, shop, first.id).lock
+        known = shop.record(first).lock
         t.expect(known == lock, f"{lock}", known)
         t.backend.images.delete(first.id)
         again = shop.build(recipe.locked(lock))
@@ -161,7 +157,7 @@ def locks_only(t: Trial) -> None:
     """Lock a recipe: no image is there that was not there before."""
     with workshop(t) as shop:
         before = {image.id for image in shop.records.list()}
-        _lock(shop, shop.recipe())
+        shop.lock(shop.recipe())
         new = [image for image in shop.records.list() if image.id not in before]
         t.expect(not new, "no new image", new)
 
@@ -177,9 +173,9 @@ def keeps_locks(t: Trial) -> None:
     """Lock what is locked, with pins that say that they were found elsewhere."""
     with workshop(t) as shop:
         recipe = shop.recipe()
-        lock = _lock(shop, recipe)
+        lock = shop.lock(recipe)
         moved = _found_elsewhere(lock)
-        again = _lock(shop, recipe.locked(moved))
+        again = shop.lock(recipe.locked(moved))
         t.expect(again == moved, f"{moved}", again)
 
 
@@ -194,8 +190,7 @@ def shows_the_root(t: Trial) -> None:
     with workshop(t) as shop:
         recipe = shop.recipe()
         image = shop.build(recipe)
-        text = shop.content(image, recipe)
-        t.expect(text == text_of(recipe), text_of(recipe), text)
+        shop.expect_content(image, recipe)
 
 
 @case(
@@ -232,10 +227,8 @@ def protects_the_root(t: Trial) -> None:
         image = shop.build(recipe)
         with shop.records.root(image.id) as root:
             _try_to_change(root / own_file(recipe).target.relative_to("/"))
-        text = shop.content(image, recipe)
-        t.expect(text == text_of(recipe), text_of(recipe), text)
-        found = t.backend.images.find(image.id)
-        t.expect(found == image, f"{image}", found)
+        shop.expect_content(image, recipe)
+        shop.expect_there(image)
 
 
 @case(
@@ -272,17 +265,6 @@ def refuses_to_lock(t: Trial) -> None:
         what="a lock",
     )
     t.expect("keeps_records" in error.message, "the capability's name", error.message)
-
-
-def _known(t: Trial, shop: Workshop, image: ImageId) -> ImageRecord:
-    record = shop.records.record(image)
-    if record is None:
-        t.fail(f"the record of {image}", record)
-    return record
-
-
-def _lock(shop: Workshop, recipe: Recipe) -> Lock:
-    return shop.records.lock(recipe, on_output=lambda _line: None)
 
 
 def _found_elsewhere(lock: Lock) -> Lock:

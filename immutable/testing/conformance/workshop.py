@@ -9,7 +9,9 @@ from pathlib import Path
 from immutable.images import unbooted
 from immutable.images.finding import recorder
 from immutable.images.layers import Files
+from immutable.images.lock import Lock
 from immutable.images.recipe import Recipe
+from immutable.images.record import ImageRecord, Kept
 from immutable.model import Image, ImageId
 from immutable.records import ImageRecords
 from immutable.testing.conformance.suite import (
@@ -75,6 +77,37 @@ class Workshop:
         """Return what the image's root has of the recipe's own file."""
         with self.records.root(image.id) as root:
             return unbooted.read(root, str(own_file(recipe).target))
+
+    def record(self, image: Image) -> ImageRecord:
+        """Return the record of an image, and expect that there is one."""
+        found = self.records.record(image.id)
+        if found is None:
+            self._t.fail(f"the record of {image.id}", found)
+        return found
+
+    def lock(self, recipe: Recipe) -> Lock:
+        """Return what a build of a recipe would use."""
+        return self.records.lock(recipe, on_output=lambda _line: None)
+
+    def expect_there(self, image: Image) -> None:
+        """Expect an image to be found as it was built."""
+        found = self._t.backend.images.find(image.id)
+        self._t.expect(found == image, f"{image}", found)
+
+    def expect_content(self, image: Image, recipe: Recipe) -> None:
+        """Expect the recipe's own file in the image's root."""
+        text = self.content(image, recipe)
+        self._t.expect(text == text_of(recipe), text_of(recipe), text)
+
+    def expect_record(self, record: ImageRecord) -> None:
+        """Expect a record to be as it was."""
+        known = self.records.record(record.image.id)
+        self._t.expect(known == record, f"{record}", known)
+
+    def expect_kept(self, image: Image, name: Kept, document: bytes) -> None:
+        """Expect a document to be kept, as it is."""
+        kept = self.records.kept(image.id, name)
+        self._t.expect(kept == document, f"{document!r}", kept)
 
     def lose_files(self) -> None:
         """Lose the local files of all recipes."""
