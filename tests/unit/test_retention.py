@@ -122,6 +122,9 @@ def test_so_many_are_marked_that_a_snapshot_holds_them(lab):
     after = shelf.change(lambda _: Marked(images=chosen))
     full = retention(facts_of(after, released=all_), images, POLICY, NOW)
     assert (full.mark, full.later) == ((), found.later)
+    # what died between two catalogues is finished, full as the first one is
+    both = attrs.evolve(facts_of(released=all_), catalogues=(after, EMPTY))
+    assert retention(both, images, POLICY, NOW).mark == found.mark
     (last,) = shelf.history()
     assert encode(attrs.evolve(last, entry=Snapshot(catalogue=after)))
 

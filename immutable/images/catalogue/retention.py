@@ -116,8 +116,7 @@ def retention(
     loose = [image for image in known if image.id not in kept]
     marks = [{mark.image: mark for mark in c.marks} for c in facts.catalogues]
     due = {image.id: _due(image, _marks(marks, image), policy) for image in loose}
-    fresh = tuple(i for i in loose if due[i.id] is None)
-    room = max(MARKS_KEPT - max(map(len, marks), default=0), 0)
+    mark, later = _in_room([i for i in loose if due[i.id] is None], marks)
     ripe = sorted(
         (i for i in loose if (at := due[i.id]) is not None and at <= now),
         key=lambda image: (due[image.id], image.id),
@@ -125,8 +124,8 @@ def retention(
     chosen = ripe[: policy.most]
     return RetentionPlan(
         delete=tuple(chosen),
-        mark=fresh[:room],
-        later=fresh[room:],
+        mark=mark,
+        later=later,
         spare=_spared(facts, {i.id: i.digest for i in loose}, now),
         waiting=tuple(
             Waiting(image=i, until=max(at, now))
@@ -135,6 +134,24 @@ def retention(
         ),
         kept=tuple(KeptImage(image=i, why=kept[i.id]) for i in known if i.id in kept),
     )
+
+
+def _in_room(
+    images: list[Image], marks: list[dict[ImageId, Mark]]
+) -> tuple[tuple[Image, ...], tuple[Image, ...]]:
+    """Return the images that every catalogue can mark, and those for later.
+
+    What one catalogue has marked needs no room there: the others can catch up with it.
+    """
+    left = [MARKS_KEPT - len(known) for known in marks]
+    mark, later = list[Image](), list[Image]()
+    for image in images:
+        lacking = [at for at, known in enumerate(marks) if image.id not in known]
+        has_room = all(left[at] > 0 for at in lacking)
+        (mark if has_room else later).append(image)
+        for at in lacking if has_room else ():
+            left[at] -= 1
+    return tuple(mark), tuple(later)
 
 
 def needed(
