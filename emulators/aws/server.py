@@ -21,7 +21,7 @@ from emulators.aws.counting import Calls
 from emulators.aws.gate import Gate
 from emulators.aws.handlers import HANDLERS, TICKS
 from emulators.aws.hooks import install
-from emulators.aws.refusals import Answer
+from emulators.aws.refusals import Answer, Refusal
 from emulators.aws.settings import Settings
 from emulators.aws.warm import warm
 from emulators.aws.world import World
@@ -29,7 +29,7 @@ from emulators.aws.world import World
 Start = Callable[..., object]
 _ERROR = re.compile(rb"<Code>([^<]+)</Code>|\"__type\":\s*\"(?:[^\"#]*#)?([^\"]+)\"")
 _TICK_S = 0.02
-_SERVER_ERROR = 500
+_SERVER_ERROR, _UNKNOWN = 500, 501
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -72,7 +72,13 @@ class Front:
         refusal = self.gate.refusal(settings, asked)
         if refusal:
             return refusal.told(asked.service)
-        return self.world.lag.answer(settings, asked, environ, self._ask)
+        try:
+            return self.world.lag.answer(settings, asked, environ, self._ask)
+        except Exception as error:  # noqa: BLE001 - whatever it is, a test is to see it
+            self.world.bugs.append(f"{asked.name}: {traceback.format_exc()}")
+            said = f"{asked.name}: {error!r}"
+            bug = Refusal(code="EmulatorBug", message=said, status=_UNKNOWN)
+            return bug.told(asked.service)
 
     def _ask(self, environ: requests.Environ) -> Answer:
         told: list[tuple[str, list[tuple[str, str]]]] = []

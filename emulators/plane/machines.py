@@ -54,12 +54,16 @@ class Machine:
         return self.address, self.ports.get(port, port)
 
     async def _live(self) -> None:
-        # a crash of the emulator's own must not look like one of the machine
         await asyncio.sleep(self.behaviour.slow)
         if self.behaviour.deaf:
             return
-        for port in self.behaviour.ports:
-            await self._listen(port)
+        try:
+            for port in self.behaviour.ports:
+                await self._listen(port)
+        except OSError as error:
+            # the emulator's own trouble: nothing else would tell it from a deaf image
+            self.console.append(f"cannot listen: {error}")
+            return
         self.console.append(f"release {self.release} listens")
         if self.behaviour.crash is not None:
             await asyncio.sleep(self.behaviour.crash)
