@@ -1,19 +1,20 @@
 """Unbooted roots, small and made by hand."""
 
 import contextlib
+import functools
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
+from typing import TYPE_CHECKING
 
 from immutable.images.packages import STATUS
 
+if TYPE_CHECKING:
+    from cyclonedx.validation.json import JsonStrictValidator
+
 OS_RELEASE = 'NAME="Debian GNU/Linux"\nVERSION_ID="12"\nID=debian\n'
 _NOBODY = 65534
-_VALIDATOR = JsonStrictValidator(SchemaVersion.V1_6)
 
 
 def put(root: Path, path: str, text: str = "", *, mode: int = 0o644) -> Path:
@@ -71,5 +72,14 @@ def as_nobody() -> Iterator[Path]:
 
 def faults_of(bill: bytes) -> str | None:
     """Return what the official CycloneDX 1.6 schema has against a bill; None: nothing."""
-    error = _VALIDATOR.validate_str(bill.decode())
+    error = _validator().validate_str(bill.decode())
     return None if error is None else str(error)
+
+
+@functools.cache
+def _validator() -> "JsonStrictValidator":
+    # late: seconds of work, in every worker, which one of them needs
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    return JsonStrictValidator(SchemaVersion.V1_6)
