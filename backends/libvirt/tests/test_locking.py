@@ -1,6 +1,7 @@
 """What is locked is what is installed: nothing is looked up anew, and nothing else comes."""
 
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -186,6 +187,25 @@ def test_pins_lead_nowhere_else(
     bad = changed(lock, HELLO.keys()[1], sha256="0" * 64, **fields)
     with pytest.raises(BuildFailed, match="a package cannot have"):
         prepared.build(HELLO.locked(bad), on_output=print)
+
+
+@pytest.mark.vm
+def test_pins_are_no_options_either(
+    prepared: LibvirtImages, lock: Lock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor while apt is asked what is upon them: no program has been given one by then."""
+    bad = changed(lock, HELLO.keys()[1], sha256="0" * 64, name="-oDir::Etc=/tmp")
+    words: list[str] = []
+    start = subprocess.run
+
+    def started(argv: list[str | Path], **options: object) -> object:
+        words.extend(map(str, argv))
+        return start(argv, **options)
+
+    monkeypatch.setattr(subprocess, "run", started)
+    with pytest.raises(BuildFailed, match="a package cannot have"):
+        lock_of(prepared, HELLO.packages("tree").locked(bad))
+    assert not [word for word in words if word.startswith("-oDir")]
 
 
 @pytest.mark.vm

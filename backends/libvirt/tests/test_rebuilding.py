@@ -93,6 +93,20 @@ def test_what_came_out_otherwise_is_named(copied: LibvirtImages) -> None:
 
 @pytest.mark.vm
 @pytest.mark.matrix
+def test_what_stands_on_it_is_otherwise_too(copied: LibvirtImages) -> None:
+    """The parent's difference is the answer, and nothing is built upon another parent."""
+    random = BASE.run("cat /proc/sys/kernel/random/uuid >/etc/a")
+    parent = copied.build(random, on_output=print)
+    image = copied.build(Recipe.on(parent).run("true"), on_output=print)
+    rebuilt = copied.rebuild(image.id, on_output=print)
+    assert not rebuilt.is_identical
+    assert rebuilt.record.image == image
+    [difference] = rebuilt.differences
+    assert difference.paths == ("/etc/a",)
+
+
+@pytest.mark.vm
+@pytest.mark.matrix
 @pytest.mark.parametrize("base", ["debian:12", "debian:13"])
 def test_packages_are_rebuilt(
     tmp_path: Path, source: Path, unreachable: Cut, base: str
