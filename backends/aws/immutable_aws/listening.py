@@ -1,0 +1,139 @@
+"""The listener that a switch is at, and its load balancer: looked up once, then kept."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import attrs
+
+from immutable.errors import BackendError, InvalidInput, Unsupported
+from immutable.model import ServiceName
+from immutable_aws.errors import NAME, said
+from immutable_aws.session import Aws
+from immutable_aws.switch_config import ListenerConfig
+
+if TYPE_CHECKING:
+    from mypy_boto3_elbv2.type_defs import ListenerTypeDef, LoadBalancerTypeDef
+
+LATE = timedelta(minutes=6)
+"""A signed request dies five minutes after its time stamp; one is for clocks that differ.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html"""
+HTTP = frozenset({"HTTP", "HTTPS"})
+_GONE = {"ListenerNotFound", "LoadBalancerNotFound"}
+
+
+@attrs.frozen(kw_only=True)
+class Listening:
+    """What of a listener and its load balancer never changes."""
+
+    arn: str
+    load_balancer: str
+    """Its ARN."""
+    host: str
+    """The load balancer's name in the DNS."""
+    port: int
+    protocol: str
+    vpc: str
+
+
+class Listener:
+    """Finds a service's listener by what its config says. Finding it costs two calls."""
+
+    def __init__(
+        self, aws: Aws, config: ListenerConfig, service: ServiceName, *, port: int
+    ) -> None:
+        """Keep what to look for; ``port`` is the service's."""
+        self._aws = aws
+        self._config = config
+        self._name = config.load_balancer or service
+        self._port = port
+        self._found: Listening | None = None
+
+    def find(self) -> Listening:
+        """Return the listener.
+
+        Raises:
+            InvalidInput: there is none, or the config fits several.
+        """
+        if self._found is None:
+            try:
+                self._found = self._by_arn() if self._config.listener else self._named()
+            except BackendError as exc:
+                if said(exc) not in _GONE:
+                    raise
+                hint = "make it first, or correct load_balancer= or listener="
+                raise InvalidInput(exc.message, hint=hint, backend=NAME) from exc
+        return self._found
+
+    def _by_arn(self) -> Listening:
+        arn = self._config.listener or ""
+        rows = self._aws.read(
+            "elbv2.DescribeListeners",
+            arn,
+            lambda: self._aws.reads.elbv2.describe_listeners(ListenerArns=[arn]),
+        )["Listeners"]
+        above = self._aws.read(
+            "elbv2.DescribeLoadBalancers",
+            arn,
+            lambda: self._aws.reads.elbv2.describe_load_balancers(
+                LoadBalancerArns=[rows[0]["LoadBalancerArn"]]
+            ),
+        )["LoadBalancers"]
+        return _listening(rows[0], above[0])
+
+    def _named(self) -> Listening:
+        above = self._aws.read(
+            "elbv2.DescribeLoadBalancers",
+            self._name,
+            lambda: self._aws.reads.elbv2.describe_load_balancers(Names=[self._name]),
+        )["LoadBalancers"][0]
+        pages = self._aws.reads.elbv2.get_paginator("describe_listeners")
+        rows = self._aws.read(
+            "elbv2.DescribeListeners",
+            self._name,
+            lambda: list(
+                pages.paginate(LoadBalancerArn=above["LoadBalancerArn"]).search(
+                    "Listeners"
+                )
+            ),
+        )
+        return _listening(self._choose(rows), above)
+
+    def _choose(self, rows: "list[ListenerTypeDef]") -> "ListenerTypeDef":
+        wanted = self._config.listen
+        if wanted is None and len(rows) == 1:
+            return rows[0]
+        found = [row for row in rows if row["Port"] == (wanted or self._port)]
+        if found:
+            return found[0]
+        ports = ", ".join(str(row["Port"]) for row in rows) or "none"
+        raise InvalidInput(
+            f"load balancer {self._name} has no listener at {wanted or self._port}",
+            hint=f"say listen=PORT; it listens at: {ports}",
+            backend=NAME,
+        )
+
+
+def _listening(row: "ListenerTypeDef", above: "LoadBalancerTypeDef") -> Listening:
+    return Listening(
+        arn=row["ListenerArn"],
+        load_balancer=above["LoadBalancerArn"],
+        host=above["DNSName"],
+        port=row["Port"],
+        protocol=row["Protocol"],
+        vpc=above["VpcId"],
+    )
+
+
+def check_http(found: Listening) -> None:
+    """Refuse a listener that has no rules.
+
+    Raises:
+        Unsupported: it is no Application Load Balancer's.
+    """
+    if found.protocol not in HTTP:
+        raise Unsupported(
+            f"the listener speaks {found.protocol}, and alb:// needs rules of HTTP",
+            hint="use nlb://, which is weaker: docs/reference/aws.md",
+            resource=found.arn,
+            backend=NAME,
+        )

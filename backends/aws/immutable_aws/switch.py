@@ -1,0 +1,343 @@
+"""The switch: `immutable.protocols.Switch` on the rules of an Application Load Balancer.
+
+AWS compares nothing when a listener or rule is modified. But no two rules have the same
+priority: each routing is a new rule, whose priority is the fencing token; see `slots`.
+
+What it costs: `read` one call for 400 rules, one more where there are rules that this
+object has not seen, and one for each attached fleet whose members were not looked at within
+half of ``staleness``. `write` two: the rule, and one look whether it landed on top.
+
+How it fails open, and what is done about it: a target group without one healthy target gets
+requests all the same, so that a fleet gets traffic only when `health` says so of each
+member. Requests with an unknown nonce do not reach production: the guard answers them.
+
+Seen on an emulator, never on AWS itself: how long AWS takes to show or to obey a change is
+not documented; the config says what is assumed.
+"""
+
+import secrets
+from datetime import timedelta
+
+from immutable import host
+from immutable.capabilities import SwitchCapabilities
+from immutable.errors import BackendError, Conflict, NotEnough, Unavailable
+from immutable.model import (
+    Endpoint,
+    FleetName,
+    HealthCheck,
+    LedgerId,
+    Member,
+    Probe,
+    Routing,
+    ServiceName,
+    SwitchView,
+    Version,
+)
+from immutable.urls import Url
+from immutable_aws import writing
+from immutable_aws.errors import NAME
+from immutable_aws.joining import Joining
+from immutable_aws.landing import see_served
+from immutable_aws.listening import LATE, Listener
+from immutable_aws.rulebook import Rulebook
+from immutable_aws.rules import NewRule
+from immutable_aws.session import Aws, aws_of
+from immutable_aws.slots import Reading
+from immutable_aws.switch_config import AlbConfig
+from immutable_aws.writing import moved
+
+_NONCE_BYTES = 16
+_ROOM = 5
+"""So many rules a deployment adds at most: places, a guard, and a few slots."""
+
+
+def open_switch(url: Url, *, service: ServiceName, port: int) -> "AlbSwitch":
+    """Return the service's switch. Nothing is read or made.
+
+    Args:
+        url: ``alb://region`` with options; see `AlbConfig`.
+        service: whose traffic it moves.
+        port: where the instances listen.
+
+    Raises:
+        InvalidInput: the URL is malformed.
+    """
+    return AlbSwitch(service=service, port=port, config=AlbConfig.parse(url))
+
+
+class AlbSwitch:
+    """One service's band of priorities of one listener.
+
+    Safe to use from several threads and processes at once. Places (target groups) are not
+    compared: AWS refuses to delete one that a rule names, and to name one that is gone.
+    """
+
+    def __init__(
+        self,
+        *,
+        service: ServiceName,
+        port: int,
+        config: AlbConfig,
+        aws: Aws | None = None,
+    ) -> None:
+        """Prepare; ``aws`` only where the clients are not those of the config's place."""
+        at = config.listening
+        aws = aws or aws_of(at.place)
+        self._config = config
+        self._service = service
+        self._listener = Listener(aws, at, service, port=port)
+        self._rules = Rulebook(aws, self._listener, config.layout(service))
+        self._places = Joining(aws, at, service, port=port)
+        self._last: Reading | None = None
+
+    @property
+    def capabilities(self) -> SwitchCapabilities:
+        """Return what this switch can do."""
+        at = self._config.listening
+        return SwitchCapabilities(
+            fencing="slot",
+            weighted=True,
+            preview=True,
+            counts_sessions=False,
+            settle=at.settle,
+            staleness=at.staleness,
+            late=LATE,
+        )
+
+    def preflight(self) -> None:
+        """Check that the listener is there, and that its band is this service's.
+
+        Raises:
+            InvalidInput: there is no such listener.
+            Unsupported: it has no rules.
+            Taken: a rule in the band is somebody else's.
+            NotEnough: the load balancer has no room for more rules.
+        """
+        reading = self._look()
+        reading.check()
+        most = self._rules.most(reading.total + _ROOM)
+        if reading.total + _ROOM > most:
+            raise NotEnough(
+                f"the listener has {reading.total} of {most} rules",
+                hint="delete rules, or have rules-per-application-load-balancer raised",
+                operation="switch.preflight",
+                resource=self._service,
+                backend=NAME,
+            )
+
+    def endpoints(self) -> tuple[Endpoint, Endpoint]:
+        """Return where clients connect: production first, then the preview route.
+
+        The preview's header is the nonce of the fleet that is previewed, as this object has
+        last read or written; where none is, it is one that the guard answers.
+        """
+        found = self._listener.find()
+        named = tuple(("Host", h) for h in self._config.hosts[:1] if "*" not in h)
+        opens = (self._last or self._look()).preview_header
+        return (
+            Endpoint(host=found.host, port=found.port, headers=named),
+            Endpoint(host=found.host, port=found.port, headers=(*named, opens)),
+        )
+
+    def read(self) -> SwitchView:
+        """Return routing, attachments, owner and version.
+
+        Every fleet that one of our rules names is attached.
+
+        Raises:
+            Taken: a rule in the band is somebody else's.
+        """
+        reading = self._look()
+        reading.check()
+        return SwitchView(
+            routing=reading.routing,
+            version=reading.version,
+            attachments=self._places.attachments(reading.groups),
+            owner=reading.owner,
+        )
+
+    def attach(
+        self,
+        fleet: FleetName,
+        *,
+        health: HealthCheck,
+        owner: LedgerId,
+        expected: Version,
+    ) -> Version:
+        """Give a fleet a target group, which is probed and reached by who knows its nonce.
+
+        The version is not compared: the same is returned. The rule is made last, so that
+        what is seen to have a place has all of it.
+
+        Raises:
+            NotEnough: no place is free.
+            Taken: a group of this name, or a rule in the band, is somebody else's.
+            Unavailable: somebody else took the same place; to be repeated.
+        """
+        reading = self._last or self._look()
+        reading.check()
+        if reading.place_of(fleet):
+            return expected
+        group = reading.groups.get(fleet) or self._places.make(
+            fleet,
+            health=health,
+            owner=owner,
+            vpc=self._listener.find().vpc,
+            protocol="HTTP",
+        )
+        if reading.guard is None:
+            self._make_guard(writing.guard_rule(reading.layout, owner=owner))
+        nonce = secrets.token_hex(_NONCE_BYTES)
+        self._make_place(
+            writing.place_rule(reading, fleet, group, owner=owner, nonce=nonce)
+        )
+        return expected
+
+    def join(
+        self, fleet: FleetName, members: tuple[Member, ...], *, drain: timedelta
+    ) -> None:
+        """Make the group's targets exactly these; probing of new ones begins.
+
+        A member that leaves gets no new requests, and is waited for as long as it has
+        some. Where launching registers members this has little to do.
+
+        Raises:
+            Conflict: the fleet has no place here (any more).
+        """
+        self._places.join(fleet, self._group_of(fleet), members, drain=drain)
+
+    def health(self, fleet: FleetName) -> tuple[Probe, ...]:
+        """Return one probe for each member, as the load balancer sees it now."""
+        return self._places.health(self._group_of(fleet))
+
+    def write(self, routing: Routing, *, owner: LedgerId, expected: Version) -> Version:
+        """Make the rule in the slot after the expected one, and see that it is on top.
+
+        A write that comes late lands below newer rules and moves nothing.
+
+        Raises:
+            Conflict: the version is no longer ``expected``, or a fleet has no place.
+            Unsupported: more than five fleets with weight.
+            NotEnough: the band is used up; see `renumber`.
+            Ambiguous: it may or may not be served; read to know.
+        """
+        new = writing.next_rule(
+            self._expected(routing, expected),
+            routing,
+            owner=owner,
+            expected=expected,
+            write=host.current().unique(),
+            now=host.current().now(),
+        )
+        mine = self._rules.make(new, "switch.write")
+        staleness = self._config.listening.staleness
+        self._clear_away(see_served(self._look, mine, staleness=staleness))
+        return Version(str(self._rules.layout.band.number(mine)))
+
+    def sessions(self, fleet: FleetName) -> int | None:
+        """Return None: AWS does not say in time how many requests a fleet is serving."""
+        del fleet
+        return None
+
+    def detach(
+        self, fleet: FleetName, *, owner: LedgerId, expected: Version
+    ) -> Version:
+        """Delete older rules that name the fleet, its place, and its target group.
+
+        What an old reading says does no harm: AWS does not delete a group that a rule
+        names, and the rule that serves is never deleted here. The version stays.
+
+        Raises:
+            Conflict: the fleet has traffic, or is previewed.
+        """
+        del owner
+        reading = self._look()
+        reading.check()
+        leaving = writing.leaving(reading, fleet)
+        group = reading.groups.get(fleet) or self._places.find(fleet)
+        self._last = None
+        for rule in leaving:
+            self._rules.delete(rule)
+        if group is not None:
+            self._places.delete(group)
+        return expected
+
+    def renumber(self) -> Version:
+        """Begin the band anew, and return the version: for when all slots were used.
+
+        Nobody may be at work on the service, or have been within the last ten minutes.
+
+        Raises:
+            Conflict: the switch was written lately.
+        """
+        reading = self._look()
+        reading.check()
+        top = writing.renumbering(reading, now=host.current().now(), late=LATE)
+        for rule in reversed(reading.slots[1:]):
+            self._rules.delete(rule)
+        if top is not None:
+            self._rules.move(top, reading.layout.band.slot(1))
+        return self._look().version
+
+    def shut_down(self) -> None:
+        """Delete the rules that stay when nothing is attached, and forget the version.
+
+        Afterwards the switch reads as never set up. Nobody may be at work on the service,
+        or have been within the last ten minutes.
+
+        Raises:
+            Conflict: fleets are attached, or the switch was written lately.
+        """
+        reading = self._look()
+        if reading.groups:
+            what = f"{', '.join(reading.groups)} attached: retire them first"
+            raise moved("switch.shut_down", self._service, what)
+        writing.renumbering(reading, now=host.current().now(), late=LATE)
+        guard = (reading.guard,) if reading.guard else ()
+        self._last = None
+        for rule in (*guard, *reversed(reading.slots)):
+            self._rules.delete(rule)
+
+    def _look(self) -> Reading:
+        self._last = reading = self._rules.read()
+        return reading
+
+    def _expected(self, routing: Routing, expected: Version) -> Reading:
+        """Return the reading that the writer decided upon, where this object made it."""
+        last = self._last
+        named = {fleet for fleet, _ in routing.weights} | {routing.preview} - {None}
+        if last is None or last.version != expected or not named <= set(last.groups):
+            return self._look()
+        return last
+
+    def _group_of(self, fleet: FleetName) -> str | None:
+        known = self._last.groups.get(fleet) if self._last else None
+        return known or self._look().groups.get(fleet)
+
+    def _clear_away(self, reading: Reading) -> None:
+        """Delete old rules where many have gathered: no detach has done so for long.
+
+        The write has been served: what is left over is for the next one.
+        """
+        for rule in writing.surplus(reading):
+            try:
+                self._rules.delete(rule)
+            except BackendError:
+                return
+
+    def _make_guard(self, new: NewRule) -> None:
+        try:
+            self._rules.make(new, "switch.attach")
+        except Conflict:
+            # somebody else made it: the guard is the same for all
+            return
+
+    def _make_place(self, new: NewRule) -> None:
+        self._last = None
+        try:
+            self._rules.make(new, "switch.attach")
+        except Conflict as exc:
+            what = f"priority {new.priority}, or the target group, was taken meanwhile"
+            raise Unavailable(
+                what, hint="attach again", retryable=True, backend=NAME
+            ) from exc

@@ -1,0 +1,466 @@
+"""The switch on an emulated load balancer: what is sent, how often, and what it comes to."""
+
+import urllib.error
+import urllib.request
+from datetime import timedelta
+
+import pytest
+from estates import found
+
+from immutable.errors import (
+    Conflict,
+    InvalidInput,
+    NotEnough,
+    Taken,
+    Unsupported,
+)
+from immutable.model import (
+    FleetName,
+    Health,
+    HealthCheck,
+    LedgerId,
+    Routing,
+    ServiceName,
+    Version,
+)
+from immutable.urls import Url
+from immutable_aws.switch import open_switch
+
+SERVICE, LEDGER = ServiceName("shop"), LedgerId("6f3c")
+BLUE, GREEN = FleetName("shop-v1-aaaaaa"), FleetName("shop-v2-bbbbbb")
+CHECK = HealthCheck(port=8080, path="/health")
+DEFAULTS = {"preview_from": "127.0.0.0/8", "propagation": "0s", "staleness": "0s"}
+
+
+@pytest.fixture
+def ground(emulator, monkeypatch):
+    """Return an account with a load balancer and one listener."""
+    return found(emulator, monkeypatch)
+
+
+@pytest.fixture
+def switch(ground):
+    """Return what opens switches of that listener."""
+
+    def opened(options="", service=SERVICE):
+        given = dict(pair.split("=", 1) for pair in options.split("&") if pair)
+        words = "&".join(f"{k}={v}" for k, v in (DEFAULTS | given).items())
+        url = f"alb://{ground.region}?listener={ground.listener}&{words}"
+        return open_switch(Url.parse(url), service=service, port=8080)
+
+    return opened
+
+
+def attach(switch, *fleets):
+    """Give fleets places."""
+    for fleet in fleets:
+        switch.attach(fleet, health=CHECK, owner=LEDGER, expected=switch.read().version)
+
+
+def write(switch, routing):
+    """Write upon what is read now."""
+    return switch.write(routing, owner=LEDGER, expected=switch.read().version)
+
+
+def sent(ground, act):
+    """Return what is called during an act, and how often."""
+    ground.emulator.calls(clear=True)
+    act()
+    counts = ground.emulator.calls().counts
+    return {name.removeprefix("elbv2:"): n for name, n in counts.items()}
+
+
+def tags_of(ground, arn):
+    """Return a resource's tags."""
+    rows = ground.elbv2.describe_tags(ResourceArns=[arn])["TagDescriptions"]
+    return {tag["Key"]: tag["Value"] for tag in rows[0]["Tags"]}
+
+
+def get(endpoint, **headers):
+    """Return the status of a request."""
+    given = dict(endpoint.headers) | headers
+    request = urllib.request.Request(endpoint.url + "/", headers=given)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_a_reading_costs_one_call_and_more_only_for_what_is_new(ground, switch):
+    """Rules in one page, tags once, and one look at the members of each fleet."""
+    attach(switch(), BLUE, GREEN)
+    one = switch()
+    first = sent(ground, one.read)
+    assert first == {
+        "DescribeListeners": 1,
+        "DescribeLoadBalancers": 1,
+        "DescribeRules": 1,
+        "DescribeTags": 1,
+        "DescribeTargetHealth": 2,
+    }
+    assert sent(ground, one.read) == {"DescribeRules": 1, "DescribeTargetHealth": 2}
+
+
+def test_members_seen_lately_are_not_looked_at_again(ground, switch):
+    """Half of what is declared as staleness is for our own memory."""
+    one = switch("staleness=1h")
+    attach(one, BLUE)
+    one.read()
+    assert sent(ground, one.read) == {"DescribeRules": 1}
+    assert sent(ground, lambda: one.health(BLUE)) == {"DescribeTargetHealth": 1}
+    assert one.capabilities.staleness == timedelta(hours=1)
+
+
+def test_a_write_costs_two_calls(ground, switch):
+    """The rule, and one look whether it landed on top; its tags are known."""
+    one = switch()
+    attach(one, BLUE)
+    version = one.read().version
+    routing = Routing(weights={BLUE: 100})
+    costs = sent(ground, lambda: one.write(routing, owner=LEDGER, expected=version))
+    assert costs == {"CreateRule": 1, "DescribeRules": 1}
+
+
+def test_a_place_is_tagged_probed_and_drained_as_told(ground, switch):
+    """Group and rules carry our tags, and the deregistration delay is that of the URL."""
+    one = switch("drain=7s")
+    costs = sent(ground, lambda: attach(one, BLUE))
+    changes = {name: n for name, n in costs.items() if not name.startswith("Describe")}
+    assert changes == {
+        "CreateTargetGroup": 1,
+        "ModifyTargetGroupAttributes": 1,
+        "CreateRule": 2,
+    }
+    place = one.read().attachment_of(BLUE).place
+    wanted = {"immutable-service": "shop", "immutable-ledger": "6f3c"}
+    for arn in (place, *(rule["RuleArn"] for rule in ground.rules())):
+        assert wanted.items() <= tags_of(ground, arn).items()
+    attributes = ground.elbv2.describe_target_group_attributes(TargetGroupArn=place)
+    delays = {a["Key"]: a["Value"] for a in attributes["Attributes"]}
+    assert delays["deregistration_delay.timeout_seconds"] == "7"
+    assert one.capabilities.settle == timedelta(seconds=7)
+
+
+def test_attaching_again_changes_nothing(ground, switch):
+    """Neither through the same object nor through another."""
+    one = switch()
+    attach(one, BLUE)
+    for again in (one, switch()):
+        costs = sent(ground, lambda again=again: attach(again, BLUE))
+        assert all(name.startswith("Describe") for name in costs)
+
+
+def test_a_group_that_a_dead_attacher_left_is_taken_over(ground, switch):
+    """A group with our tags and the wanted settings gets its rule."""
+    one = switch()
+    attach(one, BLUE)
+    place = one.read().attachment_of(BLUE).place
+    for rule in ground.rules():
+        ground.elbv2.delete_rule(RuleArn=rule["RuleArn"])
+    two = switch()
+    attach(two, BLUE)
+    assert two.read().attachment_of(BLUE).place == place
+
+
+def test_a_group_of_somebody_else_is_not_taken_over(ground, switch):
+    """A group of the same name with other settings is refused, and left alone."""
+    made = ground.elbv2.create_target_group(
+        Name=BLUE, Protocol="HTTP", Port=1234, VpcId=ground.network
+    )["TargetGroups"][0]["TargetGroupArn"]
+    one = switch()
+    with pytest.raises(Taken, match="target group"):
+        attach(one, BLUE)
+    one.detach(BLUE, owner=LEDGER, expected=Version("0"))
+    assert BLUE in ground.groups()
+    assert tags_of(ground, made) == {}
+
+
+def test_who_writes_upon_an_old_version_loses_at_the_slot(ground, switch):
+    """The second of two finds the priority in use: AWS itself refuses it."""
+    one, two = switch(), switch()
+    attach(one, BLUE, GREEN)
+    version = two.read().version
+    write(one, Routing(weights={BLUE: 100}))
+    ground.emulator.calls(clear=True)
+    with pytest.raises(Conflict):
+        two.write(Routing(weights={GREEN: 100}), owner=LEDGER, expected=version)
+    assert ground.emulator.calls().errors == {"elbv2:CreateRule PriorityInUse": 1}
+    assert one.read().routing == Routing(weights={BLUE: 100})
+
+
+def test_a_write_that_comes_very_late_lands_below_and_is_a_conflict(ground, switch):
+    """Where its slot has been cleared away meanwhile, newer rules still serve."""
+    one, late = switch(), switch()
+    attach(one, BLUE, GREEN)
+    version = late.read().version
+    for _ in range(3):
+        write(one, Routing(weights={BLUE: 100}))
+    attach(one, FleetName("shop-v9-cccccc"))
+    one.detach(FleetName("shop-v9-cccccc"), owner=LEDGER, expected=Version("3"))
+    with pytest.raises(Conflict, match="below"):
+        late.write(Routing(weights={GREEN: 100}), owner=LEDGER, expected=version)
+    assert one.read().routing == Routing(weights={BLUE: 100})
+    assert one.read().version == "3"
+
+
+def test_a_group_that_is_gone_gets_no_traffic(ground, switch):
+    """A write upon a reading that still shows a place is refused by AWS."""
+    one, two = switch(), switch()
+    attach(one, BLUE)
+    version = two.read().version
+    one.detach(BLUE, owner=LEDGER, expected=version)
+    with pytest.raises(Conflict, match="no place"):
+        two.write(Routing(weights={BLUE: 100}), owner=LEDGER, expected=version)
+
+
+def test_detaching_leaves_nothing_of_a_fleet(ground, switch):
+    """Older rules, its place, the group: only the rule that serves stays, and its guard."""
+    one = switch()
+    attach(one, BLUE, GREEN)
+    for fleet in (BLUE, GREEN):
+        write(one, Routing(weights={fleet: 100}))
+    one.detach(BLUE, owner=LEDGER, expected=Version("2"))
+    assert ground.groups() == {GREEN}
+    assert len(ground.rules()) == 3
+    assert [a.fleet for a in one.read().attachments] == [GREEN]
+
+
+def test_a_first_deployment_that_failed_leaves_nothing(ground, switch):
+    """After the last place there is neither rule nor group."""
+    one = switch()
+    attach(one, BLUE)
+    one.detach(BLUE, owner=LEDGER, expected=Version("0"))
+    assert (ground.rules(), ground.groups()) == ([], set())
+
+
+def test_a_group_without_rules_is_found_by_its_name(ground, switch):
+    """What a dead deployer left between the last rule and the group is taken away."""
+    one = switch()
+    attach(one, BLUE)
+    for rule in ground.rules():
+        ground.elbv2.delete_rule(RuleArn=rule["RuleArn"])
+    switch().detach(BLUE, owner=LEDGER, expected=Version("0"))
+    assert ground.groups() == set()
+
+
+def test_what_serves_is_not_detached(ground, switch):
+    """It is refused before anything is deleted."""
+    one = switch()
+    attach(one, BLUE)
+    write(one, Routing(weights={BLUE: 100}))
+    before = ground.rules()
+
+    def refused():
+        with pytest.raises(Conflict):
+            one.detach(BLUE, owner=LEDGER, expected=Version("1"))
+
+    assert not [n for n in sent(ground, refused) if n.startswith("Delete")]
+    assert ground.rules() == before
+
+
+def test_aws_guards_what_an_old_reading_would_delete(ground, switch, monkeypatch):
+    """Upon a reading from before the write the group stays, and the fleet serves."""
+    one, two = switch(), switch()
+    attach(one, BLUE)
+    old = two._rules.read()
+    write(one, Routing(weights={BLUE: 100}))
+    monkeypatch.setattr(two._rules, "read", lambda: old)
+    with pytest.raises(Conflict, match="still named"):
+        two.detach(BLUE, owner=LEDGER, expected=Version("0"))
+    view = one.read()
+    assert view.routing == Routing(weights={BLUE: 100})
+    assert view.attachment_of(BLUE) is not None
+
+
+def test_a_preview_is_for_those_who_know_the_nonce(ground, switch):
+    """Strangers, and those with a wrong nonce, see neither it nor production by it."""
+    one = switch()
+    attach(one, BLUE)
+    members = ground.servers(1)
+    one.join(BLUE, members, drain=timedelta())
+    wait_ready(one, BLUE)
+    production, nobody = one.endpoints()
+    assert (get(production), get(nobody)) == (404, 503)
+    write(one, Routing(preview=BLUE))
+    _, preview = one.endpoints()
+    assert (get(production), get(preview)) == (503, 200)
+    header, nonce = preview.headers[0]
+    assert len(nonce.removeprefix("shop.")) == 32
+    assert nonce not in repr(one.endpoints())
+    assert get(production, **{header: nonce[:-1] + "x"}) == 503
+
+
+def test_a_preview_is_not_for_other_networks(ground, switch):
+    """The right nonce from elsewhere is answered by the guard."""
+    one = switch("preview_from=10.0.0.0/8")
+    attach(one, BLUE)
+    one.join(BLUE, ground.servers(1), drain=timedelta())
+    wait_ready(one, BLUE)
+    write(one, Routing(preview=BLUE))
+    assert get(one.endpoints()[1]) == 503
+
+
+def wait_ready(switch, fleet):
+    """Look until a fleet's members are ready."""
+    for _ in range(2000):
+        if all(p.health is Health.READY for p in switch.health(fleet)):
+            return
+    raise AssertionError(switch.health(fleet))
+
+
+def test_requests_go_where_the_weights_say(ground, switch):
+    """Traffic follows the routing, and an empty one is answered with 503."""
+    one = switch()
+    attach(one, BLUE)
+    one.join(BLUE, ground.servers(1), drain=timedelta())
+    wait_ready(one, BLUE)
+    production, _ = one.endpoints()
+    for routing, status in ((Routing(weights={BLUE: 100}), 200), (Routing(), 503)):
+        write(one, routing)
+        assert get(production) == status
+
+
+def test_members_leave_with_the_drain_that_they_are_given(ground, switch):
+    """The delay of the group becomes that of the call before anybody leaves."""
+    one = switch("drain=30s")
+    attach(one, BLUE)
+    both = ground.servers(2)
+    one.join(BLUE, both, drain=timedelta(seconds=30))
+
+    def leave():
+        one.join(BLUE, both[:1], drain=timedelta(seconds=5))
+
+    costs = sent(ground, leave)
+    assert costs["ModifyTargetGroupAttributes"] == costs["DeregisterTargets"] == 1
+    assert one.read().attachment_of(BLUE).members == both[:1]
+    assert one.sessions(BLUE) is None
+
+
+def test_joining_the_same_again_changes_nothing(ground, switch):
+    """One look is enough where everybody is there already."""
+    one = switch()
+    attach(one, BLUE)
+    both = ground.servers(2)
+    one.join(BLUE, both, drain=timedelta())
+    costs = sent(ground, lambda: one.join(BLUE, both, drain=timedelta()))
+    assert costs == {"DescribeTargetHealth": 1}
+
+
+def test_two_services_share_a_listener_by_bands_and_paths(ground, switch):
+    """Each sees only its own rules, and gets only its own requests."""
+    shop = switch("band=1000-9999&paths=/shop/*")
+    blog = switch("band=10000-19999&paths=/blog/*", service=ServiceName("blog"))
+    attach(shop, BLUE)
+    write(shop, Routing(weights={BLUE: 100}))
+    assert blog.read().routing == Routing()
+    assert blog.read().attachments == ()
+    write(blog, Routing())
+    assert shop.read().routing == Routing(weights={BLUE: 100})
+
+
+def test_a_band_that_two_services_share_is_refused(ground, switch):
+    """The second is told so before it has done anything."""
+    write(switch(), Routing())
+    with pytest.raises(Taken, match="band"):
+        switch(service=ServiceName("blog")).preflight()
+
+
+def test_hosts_are_in_the_endpoints_of_a_service(ground, switch):
+    """A client must say the host, or the rule does not take its request."""
+    one = switch("hosts=Shop.example.com")
+    for endpoint in one.endpoints():
+        assert ("Host", "shop.example.com") in endpoint.headers
+    write(one, Routing())
+    conditions = ground.rules()[0]["Conditions"]
+    assert [c["Field"] for c in conditions] == ["host-header"]
+
+
+def test_there_is_no_listener(ground):
+    """A wrong name or ARN is refused, saying what to correct."""
+    gone = ground.listener[:-4] + "0000"
+    for option in ("load_balancer=nowhere", f"listener={gone}"):
+        url = Url.parse(f"alb://{ground.region}?{option}")
+        one = open_switch(url, service=SERVICE, port=8080)
+        with pytest.raises(InvalidInput) as caught:
+            one.preflight()
+        assert "load_balancer=" in caught.value.hint
+
+
+def test_the_listener_is_found_by_name_and_port(ground):
+    """The only listener, or the one that is said; of several none is guessed."""
+    url = f"alb://{ground.region}?load_balancer=web"
+
+    def opened(options=""):
+        return open_switch(Url.parse(url + options), service=SERVICE, port=9)
+
+    assert opened().endpoints()[0].port == 8000
+    ground.listener_at(1)
+    assert opened("&listen=8001").endpoints()[0].port == 8001
+    with pytest.raises(InvalidInput) as caught:
+        opened().endpoints()
+    assert "8000, 8001" in caught.value.hint
+
+
+def test_a_network_load_balancer_has_no_rules(emulator, monkeypatch):
+    """It is refused, naming the weaker scheme."""
+    ground = found(emulator, monkeypatch, kind="network")
+    url = Url.parse(f"alb://{ground.region}?listener={ground.listener}")
+    with pytest.raises(Unsupported) as caught:
+        open_switch(url, service=SERVICE, port=8080).preflight()
+    assert "nlb://" in caught.value.hint
+
+
+def test_a_full_load_balancer_is_seen_before_anything_is_done(ground, switch):
+    """Where hardly any rule may be added, a deployment does not begin."""
+    for number in range(97):
+        ground.elbv2.create_rule(
+            ListenerArn=ground.listener,
+            Priority=41_000 + number,
+            Conditions=[{"Field": "path-pattern", "Values": [f"/{number}"]}],
+            Actions=[
+                {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}
+            ],
+        )
+    with pytest.raises(NotEnough, match="97 of 100"):
+        switch().preflight()
+
+
+def age(ground):
+    """Make all rules as old as no call in flight can be."""
+    for rule in ground.rules():
+        ground.elbv2.add_tags(
+            ResourceArns=[rule["RuleArn"]],
+            Tags=[{"Key": "immutable-written", "Value": "0"}],
+        )
+
+
+def test_a_band_is_begun_anew_in_quiet(ground, switch):
+    """What serves goes on serving, from the first slot; before, it is refused."""
+    one = switch()
+    attach(one, BLUE)
+    for _ in range(3):
+        write(one, Routing(weights={BLUE: 100}))
+    with pytest.raises(Conflict, match="a short while ago"):
+        one.renumber()
+    age(ground)
+    assert switch().renumber() == "1"
+    view = one.read()
+    assert view.routing == Routing(weights={BLUE: 100})
+    assert write(one, Routing()) == "2"
+
+
+def test_what_stays_of_a_service_can_be_taken_away(ground, switch):
+    """The last rule keeps the version until somebody says that nobody needs it."""
+    one = switch()
+    attach(one, BLUE)
+    write(one, Routing(weights={BLUE: 100}))
+    write(one, Routing())
+    age(ground)
+    with pytest.raises(Conflict, match=BLUE):
+        switch().shut_down()
+    one.detach(BLUE, owner=LEDGER, expected=Version("2"))
+    switch().shut_down()
+    assert ground.rules() == []
+    view = switch().read()
+    assert (view.version, view.owner) == ("0", None)
