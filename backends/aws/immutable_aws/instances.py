@@ -6,7 +6,7 @@ Auto Scaling names its group on every instance that it launches, by the reserved
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -107,11 +107,11 @@ def instances_of(aws: Aws) -> Instances:
 
 
 def _facts(row: "InstanceTypeDef") -> Facts:
-    image = row.get("ImageId")
+    image, launched = row.get("ImageId"), row.get("LaunchTime")
     return Facts(
         address=row.get("PrivateIpAddress"),
         image=ImageId(image) if image else None,
-        launched_at=row.get("LaunchTime"),
+        launched_at=launched.astimezone(UTC) if launched else None,
         state=row.get("State", {}).get("Name", ""),
         tags=tuple((tag["Key"], tag["Value"]) for tag in row.get("Tags", [])),
     )

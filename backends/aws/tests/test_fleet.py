@@ -1,6 +1,7 @@
 """Fleets on Auto Scaling: what is asked for, how often, and what is seen of it."""
 
 import base64
+from datetime import timedelta
 
 import attrs
 import pytest
@@ -25,6 +26,7 @@ from immutable_aws.config import AwsConfig, Spot
 from immutable_aws.fleet import AwsFleets
 from immutable_aws.session import aws_of
 
+pytestmark = pytest.mark.usefixtures("hurried")
 SERVICE, LEDGER = ServiceName("shop"), LedgerId("6f3c")
 NAME = FleetName("shop-v1-3f9a1c")
 TOKEN = Token("0123456789abcdef" * 2)
@@ -75,6 +77,11 @@ def group_of(estate, name=NAME):
     return found[0] if found else None
 
 
+def ids_of(fleets, name=NAME):
+    """Return the ids of a fleet's living instances, in order."""
+    return [i.id for i in fleets.observe(name).alive]
+
+
 def test_a_launch_pins_everything_and_marks_everything(estate, fleets):
     """Image, version, metadata service, tags and user data are what was asked for."""
     spec = spec_of(estate)
@@ -119,7 +126,7 @@ def test_a_launched_fleet_is_frozen_and_seen(estate, fleets):
         assert instance.document == spec.document
         assert instance.image == estate.image
         assert instance.address
-        assert instance.launched_at
+        assert instance.launched_at.utcoffset() == timedelta()
 
 
 def test_looking_at_a_fleet_is_one_call_when_nothing_is_new(estate, fleets):
@@ -156,10 +163,12 @@ def test_the_same_launch_again_changes_nothing(estate, fleets):
     """The group, the template and the instances are those of the first time."""
     spec = spec_of(estate)
     fleets.launch(spec, token=TOKEN)
-    before = fleets.observe(NAME)
+    before = ids_of(fleets)
     fleets.launch(spec, token=TOKEN)
     fleets.launch(spec, token=Token("1" * 32))
-    assert fleets.observe(NAME) == before
+    assert ids_of(fleets) == before
+    assert len(before) == 2
+    assert len(estate.ec2.describe_launch_templates()["LaunchTemplates"]) == 1
 
 
 def test_a_launch_of_more_completes_the_fleet(estate, fleets):
