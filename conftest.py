@@ -76,12 +76,16 @@ def _group(nodeid: str) -> str:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the groups that take longest; refuse what is in none and should be."""
-    for item in items:
-        if not _is_placed(item, _group(item.nodeid)):
-            raise pytest.UsageError(f"{item.nodeid}: name its file in conftest.py")
+    """Begin with the groups that take longest."""
     order = {name: place for place, name in enumerate(_LONGEST_FIRST)}
     items.sort(key=lambda item: order.get(_group(item.nodeid), len(order)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Refuse to run beside others what is in none of their groups, and should be."""
+    if not _is_placed(item, _group(item.nodeid)):
+        pytest.fail("the root conftest.py has to name its file", pytrace=False)
 
 
 def _is_placed(item: pytest.Item, group: str) -> bool:
