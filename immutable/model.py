@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
-from typing import NewType
+from typing import Literal, NewType
 
 import attrs
 
@@ -61,17 +61,27 @@ class HealthCheck:
 
 @attrs.frozen(kw_only=True)
 class Endpoint:
-    """Where a client connects, and the headers that make the switch choose this route."""
+    """Where a client connects, and the headers that make the switch choose this route.
+
+    With ``https`` the certificate must be good for the ``Host`` in the headers, where they
+    have one, and else for ``host``.
+    """
 
     host: str
     port: int
     headers: tuple[tuple[str, str], ...] = ()
+    scheme: Literal["http", "https"] = "http"
+
+    @property
+    def authority(self) -> str:
+        """Return host and port, as an URL and a ``Host`` header have them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
 
     @property
     def url(self) -> str:
-        """Return the endpoint as an ``http://`` URL without a trailing slash."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        """Return the endpoint as an URL without a trailing slash."""
+        return f"{self.scheme}://{self.authority}"
 
 
 @attrs.frozen(kw_only=True)

@@ -7,7 +7,7 @@ a second holds its client for ever. Here each wait gets only what is left of the
 import ipaddress
 import socket
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -31,6 +31,17 @@ class Unacceptable(Exception):
     """The peer is one that no validator may talk to, or says more than it may."""
 
 
+class Bounded(Protocol):
+    """A connection with one deadline (`time.monotonic`) for all that it receives."""
+
+    deadline: float
+    allowance_bytes: int
+
+    def settimeout(self, value: float | None, /) -> None:
+        """Set how long the next wait may take."""
+        ...
+
+
 class Connection(socket.socket):
     """A connected socket whose every wait ends at ``deadline`` (`time.monotonic`)."""
 
@@ -47,10 +58,7 @@ class Connection(socket.socket):
             TimeoutError: the deadline has passed.
             Unacceptable: the allowance is used up.
         """
-        if self.allowance_bytes <= 0:
-            raise Unacceptable("the answer is too large")
-        self.settimeout(_remaining(self.deadline))
-        wanted = min(nbytes or memoryview(buffer).nbytes, _PIECE_BYTES)
+        wanted = next_piece(self, nbytes or memoryview(buffer).nbytes)
         received = super().recv_into(buffer, wanted, flags)
         self.allowance_bytes -= received
         return received
@@ -75,7 +83,7 @@ def connect(host: str, port: int, *, deadline: float) -> Connection:
         connection = Connection(family, kind, protocol)
         try:
             connection.deadline = deadline
-            connection.settimeout(_remaining(deadline))
+            connection.settimeout(remaining(deadline))
             connection.connect(address)
         except OSError as exc:
             connection.close()
@@ -93,7 +101,25 @@ def _check(text: str) -> None:
         raise Unacceptable(f"{text} is a metadata service, not a fleet")
 
 
-def _remaining(deadline: float) -> float:
+def next_piece(connection: Bounded, wanted: int) -> int:
+    """Return how much to receive next; it will be waited for no longer than allowed.
+
+    Raises:
+        TimeoutError: the deadline has passed.
+        Unacceptable: the allowance is used up.
+    """
+    if connection.allowance_bytes <= 0:
+        raise Unacceptable("the answer is too large")
+    connection.settimeout(remaining(connection.deadline))
+    return min(wanted, _PIECE_BYTES)
+
+
+def remaining(deadline: float) -> float:
+    """Return the seconds until a deadline.
+
+    Raises:
+        TimeoutError: it has passed.
+    """
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError("timed out")

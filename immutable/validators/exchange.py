@@ -1,7 +1,8 @@
 """One GET over one fresh connection: bounded in time and size, followed nowhere.
 
-No proxy, no redirect, no TLS, no reuse. Whatever goes wrong ends as `NoAnswer` (nothing
-was learned about the fleet) or `BadAnswer` (it did answer, and this is wrong).
+No proxy, no redirect, no reuse; certificates are always checked. Whatever goes wrong ends
+as `NoAnswer` (nothing was learned about the fleet) or `BadAnswer` (it did answer, and this
+is wrong).
 """
 
 import contextlib
@@ -9,10 +10,15 @@ import http.client
 import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from immutable.model import Endpoint
 from immutable.validators.connection import Connection, Unacceptable, connect
 from immutable.validators.evidence import excerpt
+
+if TYPE_CHECKING:
+    from immutable.validators.tls import TlsConnection
 
 BODY_LIMIT_BYTES = 64 * 1024
 _HEAD_LIMIT_BYTES = 32 * 1024
@@ -76,20 +82,40 @@ def get(
     """
     deadline = time.monotonic() + timeout.total_seconds()
     try:
-        with connect(endpoint.host, endpoint.port, deadline=deadline) as connection:
-            request = _headers(endpoint, headers)
-            with contextlib.closing(_ask(connection, path, request)) as response:
-                connection.allowance_bytes = _WIRE_LIMIT_BYTES
-                yield Answer(response)
+        request = _headers(endpoint, headers)
+        with (
+            _connected(endpoint, request, deadline) as connection,
+            contextlib.closing(_ask(connection, path, request)) as response,
+        ):
+            connection.allowance_bytes = _WIRE_LIMIT_BYTES
+            yield Answer(response)
     except (OSError, http.client.IncompleteRead) as exc:
         raise NoAnswer(_reason(exc)) from exc
     except (http.client.HTTPException, Unacceptable) as exc:
         raise BadAnswer(_reason(exc)) from exc
 
 
+def _connected(
+    endpoint: Endpoint, headers: Mapping[str, str], deadline: float
+) -> "Connection | TlsConnection":
+    plain = connect(endpoint.host, endpoint.port, deadline=deadline)
+    if endpoint.scheme == "http":
+        return plain
+    # loading it takes longer than all else here, and most fleets are asked without
+    from immutable.validators.tls import secured
+
+    named = next(v for n, v in headers.items() if n.lower() == "host")
+    host = (
+        endpoint.host
+        if named == endpoint.authority
+        else urlsplit(f"//{named}").hostname
+    )
+    return secured(plain, name=host or endpoint.host)
+
+
 def _headers(endpoint: Endpoint, more: Mapping[str, str]) -> dict[str, str]:
     defaults = {
-        "Host": endpoint.url.removeprefix("http://"),
+        "Host": endpoint.authority,
         "User-Agent": "immutable",
         # Text is compared, so it must not come compressed.
         "Accept-Encoding": "identity",
@@ -102,7 +128,7 @@ def _headers(endpoint: Endpoint, more: Mapping[str, str]) -> dict[str, str]:
 
 
 def _ask(
-    connection: Connection, path: str, headers: Mapping[str, str]
+    connection: "Connection | TlsConnection", path: str, headers: Mapping[str, str]
 ) -> http.client.HTTPResponse:
     connection.allowance_bytes = _HEAD_LIMIT_BYTES
     client = http.client.HTTPConnection("fleet")
