@@ -9,17 +9,15 @@ what is below the prefix, no public access. Encryption is the bucket's own defau
 
 import os
 import re
-from datetime import timedelta
 from functools import partial
 from urllib.parse import unquote
 
 import attrs
 
 from immutable import host
-from immutable.errors import InvalidInput, NotALedger, SequenceTaken, Unavailable
+from immutable.errors import InvalidInput, NotALedger, SequenceTaken
 from immutable.model import ServiceName
 from immutable.urls import Url
-from immutable.workers import Raised, Returned
 from immutable_aws import ledger_advice
 from immutable_aws.config import place_of
 from immutable_aws.ledger_bucket import Bucket, Entry, Page
@@ -33,11 +31,9 @@ from immutable_aws.ledger_keys import (
 from immutable_aws.ledger_memory import Memory
 from immutable_aws.ledger_probe import require_conditions
 from immutable_aws.ledger_writing import store
+from immutable_aws.parallel import beside
 from immutable_aws.session import Place
 
-_AT_ONCE = 8
-"""So many objects are read beside each other: as many connections as botocore keeps."""
-_WITHIN = timedelta(minutes=2)
 _SPARE = 16
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 # They are not listed in the order of their keys: ListObjectsV2, "Sorting order".
@@ -184,25 +180,9 @@ class S3Store:
 
     def _contents(self, found: dict[int, Entry]) -> _Rows:
         """Return the records of a listing, read beside each other."""
-        entries = list(found.items())
-        rows: list[tuple[int, bytes]] = []
-        for at in range(0, len(entries), _AT_ONCE):
-            rows += self._some(entries[at : at + _AT_ONCE])
-        return tuple(rows)
-
-    def _some(self, entries: list[tuple[int, Entry]]) -> list[tuple[int, bytes]]:
-        calls = [partial(self._content, entry) for _, entry in entries]
-        if len(calls) == 1:
-            return [(entries[0][0], calls[0]())]
-        rows: list[tuple[int, bytes]] = []
-        answers = host.current().run(calls, within=_WITHIN)
-        for (number, _), answer in zip(entries, answers, strict=True):
-            if isinstance(answer, Raised):
-                raise answer.error
-            if not isinstance(answer, Returned):
-                raise Unavailable(f"{self._address} is silent", retryable=True)
-            rows.append((number, answer.value))
-        return rows
+        calls = [partial(self._content, entry) for entry in found.values()]
+        contents = beside(calls, what=self._address)
+        return tuple(zip(found, contents, strict=True))
 
     def _content(self, entry: Entry) -> bytes:
         data = self._memory.content(entry)

@@ -5,6 +5,7 @@ is atomic at AWS is so here, and each can be spoiled before or after it has its 
 """
 
 import itertools
+import json
 import logging
 import re
 import socket
@@ -140,6 +141,8 @@ def _refuse(spoilt: Spoilt, request: Request, start_response: Any) -> list[bytes
     text = f"<Error><Code>{spoilt.code}</Code><Message>not now</Message></Error>"
     if b"Action=" in request.body:
         text = f"<ErrorResponse>{text}</ErrorResponse>"
+    if "x-amz-target" in request.headers:
+        text = json.dumps({"__type": spoilt.code, "message": "not now"})
     start_response(f"{spoilt.status} Spoilt", [("Content-Type", "application/xml")])
     return [text.encode()]
 
@@ -166,7 +169,11 @@ def wire(server: tuple[str, Wire], monkeypatch: pytest.MonkeyPatch) -> Iterator[
     from moto.moto_api._internal.models import moto_api_backend
 
     url, found = server
-    settings = _SETTINGS | {"AWS_ENDPOINT_URL": url}
+    settings = _SETTINGS | {
+        "AWS_ENDPOINT_URL": url,
+        # a thousand images that nobody asked for take seconds
+        "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
+    }
     for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
     for name, value in settings.items():
@@ -233,6 +240,10 @@ class Estate:
             HealthCheckTimeoutSeconds=2,
             HealthyThresholdCount=2,
         )["TargetGroups"][0]["TargetGroupArn"]
+        self.elbv2.modify_target_group_attributes(
+            TargetGroupArn=group,
+            Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": "5"}],
+        )
         self.elbv2.create_rule(
             ListenerArn=self.listener,
             Priority=priority,
