@@ -7,7 +7,6 @@ from pathlib import Path
 import attrs
 
 from immutable.errors import UnknownImage
-from immutable.images.lock import BOOT
 from immutable.images.origins import Existing
 from immutable.images.record import Difference, ImageRecord, Rebuilt
 from immutable.model import Digest, Image, ImageId
@@ -84,7 +83,8 @@ class Rebuilding:
         sources = self.directory / f"sources-{record.image.id}"
         sources.mkdir()
         recipe = recipe_from(record, self.workshop.archive, sources)
-        made = self.aside.making(recipe, record.lock.find(BOOT)).make()
+        # what is below says nothing of booting: the record's own lock does
+        made = self.aside.making(recipe, None).make()
         pool = self.aside.pool
         pool.note(pool.image(made.manifest.id), made.manifest.to_document())
         return made
