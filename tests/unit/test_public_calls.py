@@ -90,10 +90,10 @@ def test_a_service_that_cannot_work_is_refused(change, words):
 
 def test_an_unknown_scheme_says_what_is_installed():
     """The error names the scheme, what is installed, and a quoted install command."""
-    service = immutable.Service("shop", backend="aws://eu-west-1", ports=80)
+    service = immutable.Service("shop", backend="libcloud://somewhere", ports=80)
     with pytest.raises(errors.UnknownScheme) as caught:
         immutable.status(service)
-    assert "pip install 'immutable-deploy[aws]'" in str(caught.value)
+    assert "pip install 'immutable-deploy[libcloud]'" in str(caught.value)
 
 
 def test_a_secret_in_a_url_is_refused():
