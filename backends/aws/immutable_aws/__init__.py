@@ -9,11 +9,22 @@ from importlib import import_module
 _HOMES = {
     "AwsBackend": "immutable_aws.backend",
     "AwsConfig": "immutable_aws.config",
+    "S3Store": "immutable_aws.ledger",
     "Spot": "immutable_aws.config",
+    "no_more_5xx_than": "immutable_aws.judging",
     "open_backend": "immutable_aws.backend",
+    "with_agent": "immutable_aws.agent",
 }
 
-__all__ = ["AwsBackend", "AwsConfig", "Spot", "open_backend"]
+__all__ = [
+    "AwsBackend",
+    "AwsConfig",
+    "S3Store",
+    "Spot",
+    "no_more_5xx_than",
+    "open_backend",
+    "with_agent",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -1,0 +1,122 @@
+"""Validators that judge a fleet by what its load balancer has measured of it.
+
+They pass only what was measured: without data, or with too little, they are undecided, and
+are asked again until their time is over.
+"""
+
+from datetime import timedelta
+
+import attrs
+
+from immutable.durations import duration, spell
+from immutable.errors import ImmutableError, InvalidInput
+from immutable.model import Target, Verdict, VerdictStatus
+from immutable.urls import Url
+from immutable.validators.evidence import excerpt
+from immutable_aws import metrics
+from immutable_aws.config import place_of
+from immutable_aws.errors import said
+from immutable_aws.metrics import Balanced
+from immutable_aws.session import Place, aws_of
+
+_WHOLE = 100
+_EXCERPT_LIMIT = 200
+
+
+@attrs.frozen(kw_only=True)
+class FewErrors:
+    """Passes a fleet of whose requests at most so many percent failed."""
+
+    place: Place
+    percent: float
+    over: timedelta
+    requests: int
+
+    @property
+    def name(self) -> str:
+        """Return how verdicts are labelled."""
+        return f"no_more_5xx_than({self.percent:g})"
+
+    def __call__(self, target: Target) -> Verdict:
+        """Judge a fleet by its own target group.
+
+        Its errors are answers of 5xx and connections that could not be made. So many that
+        the fleet cannot pass any more fail it before there were enough requests.
+        """
+        if not target.live:
+            return self._undecided("it has no traffic of production yet")
+        try:
+            return self._judged(target)
+        except ImmutableError as exc:
+            reason = "it has no target group" if _is_absent(exc) else str(exc)
+            return self._undecided(excerpt(reason, limit=_EXCERPT_LIMIT))
+
+    def _judged(self, target: Target) -> Verdict:
+        aws = aws_of(self.place)
+        found = metrics.balanced(aws, target.fleet)
+        if found is None:
+            return self._undecided("no load balancer has its target group")
+        return self._verdict(*self._counted(found))
+
+    def _counted(self, found: Balanced) -> tuple[bool, int, int]:
+        """Return whether all data came, how many requests there were, and failures."""
+        wanted = (found.requests, found.errors, found.refusals)
+        series = metrics.read(aws_of(self.place), wanted, over=self.over)
+        asked, *failed = series
+        whole = all(one.complete for one in series)
+        return whole, int(asked.total), int(sum(one.total for one in failed))
+
+    def _verdict(self, whole: bool, asked: int, failed: int) -> Verdict:  # noqa: FBT001 - as counted
+        evidence = f"{failed} of {asked} requests failed in {spell(self.over)}"
+        if _WHOLE * failed > self.percent * max(asked, self.requests):
+            return self._said(VerdictStatus.FAILED, evidence)
+        if not whole:
+            return self._undecided(f"{evidence}, but CloudWatch has not told all")
+        if asked < self.requests:
+            return self._undecided(f"{evidence}; {self.requests} are needed to judge")
+        return self._said(VerdictStatus.PASSED, evidence)
+
+    def _undecided(self, evidence: str) -> Verdict:
+        return self._said(VerdictStatus.UNDECIDED, evidence)
+
+    def _said(self, status: VerdictStatus, evidence: str) -> Verdict:
+        return Verdict(status=status, evidence=evidence, validator=self.name)
+
+
+def no_more_5xx_than(
+    percent: float,
+    *,
+    at: str,
+    over: timedelta | str = "5m",
+    requests: int = 100,
+) -> FewErrors:
+    """Return a validator of the error rate that the load balancer has measured.
+
+    For the time when a fleet serves; before that it is undecided. CloudWatch has a
+    minute's numbers some minutes later, so hold a stage for longer than that.
+
+        judge = no_more_5xx_than(1, at="aws://eu-west-1")
+        immutable.deploy(shop, image, strategy=Canary(hold="10m", judge=judge))
+
+    Args:
+        percent: of the requests, 0 to 100.
+        at: where the fleet is: ``aws://region``, with ``profile`` and ``account``.
+        over: how far to look back.
+        requests: with fewer it is undecided.
+
+    Raises:
+        InvalidInput: a number or the address cannot be used.
+    """
+    url = Url.parse(at)
+    url.require_known("profile", "account")
+    if not 0 <= percent <= _WHOLE:
+        raise InvalidInput(f"{percent} is no percentage", hint="give 0 to 100")
+    if requests < 1:
+        raise InvalidInput(f"requests={requests}", hint="no data is no proof: give 1")
+    return FewErrors(
+        place=place_of(url), percent=percent, over=duration(over), requests=requests
+    )
+
+
+def _is_absent(error: ImmutableError) -> bool:
+    return said(error) in {"TargetGroupNotFound", "TargetGroupNotFoundException"}
