@@ -5,7 +5,6 @@ moto answer and change what comes of it. Nothing else of moto is replaced, excep
 ``install`` says.
 """
 
-import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
@@ -13,16 +12,16 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import attrs
-import moto.core.responses
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, BaseResponse, EmptyResult
-from moto.core.utils import camelcase_to_underscores, method_names_from_class
+from moto.core.utils import camelcase_to_underscores
 from moto.ec2.responses import EC2Response
 from moto.elbv2.responses import ELBV2Response
 from moto.iam.responses import IamResponse
 from moto.servicequotas.responses import ServiceQuotasResponse
 
+from emulators.aws.fast import remember
 from emulators.aws.params import Params
 
 if TYPE_CHECKING:
@@ -118,9 +117,7 @@ def install(world: "World", modules: Sequence[ModuleType]) -> None:
     for (service, operation), handlers in _HANDLERS.items():
         ordered = sorted(handlers, key=lambda each: names.index(each.__module__))
         _put(world, _RESPONSES[service], operation, tuple(ordered))
-    # moto lists a class's methods anew for each request: a tenth of a call's time
-    cached = functools.cache(method_names_from_class)
-    setattr(moto.core.responses, "method_names_from_class", cached)  # noqa: B010 - moto exports no such name
+    remember()
 
 
 def _put(

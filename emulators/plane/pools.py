@@ -11,6 +11,7 @@ from emulators.plane.wire import Broken, Request, Response, connect, fetch
 
 State = Literal["initial", "healthy", "unhealthy", "draining"]
 _AT_ONCE = 64
+_PROBE_S = 0.004
 
 
 @attrs.frozen(kw_only=True)
@@ -119,7 +120,9 @@ class Pool:
             if self.used:
                 due = [m for m in self.members.values() if m.state != "draining"]
                 await asyncio.gather(*(self._look(member, gate) for member in due))
-            await asyncio.sleep(self.check.interval_s)
+            # many targets on few processors: rather later than nothing else
+            least = _PROBE_S * len(self.members)
+            await asyncio.sleep(max(self.check.interval_s, least))
 
     async def _look(self, member: Member, gate: asyncio.Semaphore) -> None:
         async with gate:

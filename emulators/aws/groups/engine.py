@@ -14,14 +14,15 @@ if TYPE_CHECKING:
 
 _RETRY_S = 0.5
 _RETRY_MOST_S = 8.0
-_PERIOD_S = 0.05
+_PERIOD_S, _SLOT_S = 0.05, 0.0003
 
 
 def tick(world: "World") -> None:
     """Let every group do what is due."""
     last = world.keep("groups").get("looked", 0.0)
     moment = time.monotonic()
-    if isinstance(last, float) and moment - last < _PERIOD_S:
+    count = sum(len(group.slots) for group in world.groups.values())
+    if isinstance(last, float) and moment - last < max(_PERIOD_S, _SLOT_S * count):
         return
     world.keep("groups")["looked"] = moment
     for group in list(world.groups.values()):
@@ -79,19 +80,22 @@ def _check_health(world: "World", group: Group) -> None:
     """
     if not group.runs("HealthCheck"):
         return
+    ill = _ill(world, group)
+    born = time.monotonic() - world.scaled(group.grace_s)
     for slot in group.slots:
         if slot.state != "InService" or slot.health != "Healthy":
             continue
-        if world.instances[slot.id].state != "running" or _is_ill(world, group, slot):
+        stopped = world.instances[slot.id].state != "running"
+        if stopped or (slot.id in ill and slot.since <= born):
             slot.health = "Unhealthy"
 
 
-def _is_ill(world: "World", group: Group, slot: Slot) -> bool:
-    old = time.monotonic() - slot.since >= world.scaled(group.grace_s)
-    if group.health_type != "ELB" or not old:
-        return False
+def _ill(world: "World", group: Group) -> set[str]:
+    """Return which targets the group's target groups call unhealthy, if it asks them."""
+    if group.health_type != "ELB":
+        return set()
     members = [m for p in _pools(world, group) for m in list(p.members.values())]
-    return any(m.id == slot.id and m.state == "unhealthy" for m in members)
+    return {member.id for member in members if member.state == "unhealthy"}
 
 
 def _replace(world: "World", group: Group) -> None:
