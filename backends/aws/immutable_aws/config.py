@@ -28,11 +28,15 @@ _OPTIONS = (
     "instance_types",
     "listener",
     "load_balancer",
+    "pace",
     "security_groups",
     "spot",
+    "staleness",
     "subnets",
 )
 _DRAIN = timedelta(seconds=30)
+_PACE = timedelta(seconds=2)
+_STALENESS = timedelta(seconds=5)
 
 
 @attrs.frozen(kw_only=True)
@@ -67,6 +71,9 @@ class AwsConfig:
             digits, or ``amazon``, ``aws-marketplace``.
         bucket: of S3, through which layers are handed to builders of images.
         drain: how long requests in flight at the shift may still take.
+        pace: how long to wait at least between two looks at a fleet on its way.
+        staleness: how old AWS's answers may be. AWS states no bound: 5 seconds are
+            assumed.
     """
 
     region: str
@@ -82,6 +89,8 @@ class AwsConfig:
     image_owners: tuple[str, ...] = ()
     bucket: str | None = None
     drain: timedelta = attrs.field(default=_DRAIN, converter=duration)
+    pace: timedelta = attrs.field(default=_PACE, converter=duration)
+    staleness: timedelta = attrs.field(default=_STALENESS, converter=duration)
 
     @property
     def place(self) -> Place:
@@ -112,6 +121,8 @@ class AwsConfig:
             image_owners=_several(options.get("image_owners")),
             bucket=options.get("bucket"),
             drain=options.get("drain", _DRAIN),
+            pace=options.get("pace", _PACE),
+            staleness=options.get("staleness", _STALENESS),
         )
 
 

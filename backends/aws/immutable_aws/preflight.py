@@ -1,0 +1,93 @@
+"""What is checked before a deployment touches anything: who, whether we may, and room."""
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from immutable.capabilities import Need
+from immutable.errors import BackendError, InvalidInput
+from immutable.model import ServiceName
+from immutable_aws import identity, permissions, room
+from immutable_aws.config import AwsConfig
+from immutable_aws.errors import NAME, said
+from immutable_aws.permissions import Sample
+from immutable_aws.policies import actions_of
+from immutable_aws.session import Aws
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import SubnetTypeDef
+
+_NO_SUCH = frozenset({"LoadBalancerNotFound", "InvalidSubnetID.NotFound"})
+
+
+@attrs.frozen(kw_only=True)
+class Preflight:
+    """The checks of one account and region. Readings only, eight to ten of them."""
+
+    config: AwsConfig
+    aws: Aws
+
+    def check(self, need: Need) -> tuple[str, ...]:
+        """Check that a need can be met; return warnings.
+
+        Raises:
+            PermissionDenied: we are nobody, somebody else, or may not.
+            NotEnough: vCPUs, groups or addresses would not suffice.
+            InvalidInput: instance types, subnets or load balancer are not there.
+        """
+        caller = identity.check_caller(self.aws)
+        warnings = (
+            *identity.check_expiry(),
+            *permissions.simulate(self.aws, caller, actions_of("deploy")),
+        )
+        if need.new_instances:
+            self._check_room(need)
+        return warnings
+
+    def _check_room(self, need: Need) -> None:
+        config, aws = self.config, self.aws
+        kinds = room.kinds(aws, config.instance_types)
+        room.check_groups(aws)
+        subnets = self._subnets(need.service)
+        room.check_addresses(subnets, need.new_instances)
+        room.check_vcpus(
+            aws, kinds[0], need.new_instances, spot=config.spot is not None
+        )
+        if need.image is not None:
+            sample = Sample(
+                image=need.image.id,
+                instance_type=kinds[0].name,
+                subnet=subnets[0]["SubnetId"],
+                security_groups=config.security_groups,
+                instance_profile=config.instance_profile,
+            )
+            permissions.check_launch(aws, sample)
+
+    def _subnets(self, service: ServiceName) -> list["SubnetTypeDef"]:
+        """Return where instances will be put, as it is now."""
+        try:
+            names = self.config.subnets or self._of_load_balancer(service)
+            return self.aws.read(
+                "ec2.DescribeSubnets",
+                ", ".join(names),
+                lambda: self.aws.reads.ec2.describe_subnets(SubnetIds=list(names)),
+            )["Subnets"]
+        except BackendError as exc:
+            if said(exc) not in _NO_SUCH:
+                raise
+            hint = "name what there is: ?load_balancer=… or ?subnets=…"
+            raise InvalidInput(exc.message, hint=hint, backend=NAME) from exc
+
+    def _of_load_balancer(self, service: ServiceName) -> tuple[str, ...]:
+        name = self.config.load_balancer or service
+        elbv2 = self.aws.reads.elbv2
+        if arn := self.config.listener:
+            # …:listener/app/web/50dc6c495c0c9188/f2f7dc8efc522ab2
+            name = arn.split("/")[2] if arn.count("/") > 1 else arn
+        answer = self.aws.read(
+            "elbv2.DescribeLoadBalancers",
+            name,
+            lambda: elbv2.describe_load_balancers(Names=[name]),
+        )
+        zones = answer["LoadBalancers"][0].get("AvailabilityZones", [])
+        return tuple(sorted(zone["SubnetId"] for zone in zones if "SubnetId" in zone))

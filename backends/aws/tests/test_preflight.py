@@ -1,0 +1,180 @@
+"""What is refused before a deployment touches anything, on an emulated AWS."""
+
+from datetime import UTC, datetime, timedelta
+
+import attrs
+import pytest
+
+from immutable.capabilities import Need
+from immutable.errors import BackendError, InvalidInput, NotEnough, PermissionDenied
+from immutable.model import Digest, Image, ImageId, ServiceName
+from immutable_aws.config import AwsConfig
+from immutable_aws.identity import Caller
+from immutable_aws.policies import actions_of
+from immutable_aws.preflight import Preflight
+from immutable_aws.session import aws_of
+
+ACCOUNT = "123456789012"
+
+
+@pytest.fixture
+def config(estate):
+    """Return a config of the estate, with instances of two vCPUs each."""
+    return AwsConfig(region=estate.region, instance_types=("t3.small",))
+
+
+@pytest.fixture
+def preflight():
+    """Return what makes the checks of a config."""
+    return lambda config: Preflight(config=config, aws=aws_of(config.place))
+
+
+@pytest.fixture
+def need(estate):
+    """Return what a deployment of three instances needs."""
+    image = Image(id=ImageId(estate.image), digest=Digest("0" * 64), backend="aws")
+    return Need(service=ServiceName("shop"), new_instances=3, image=image)
+
+
+def soon(**delta: int) -> str:
+    """Return a time from now, as the SDK's own variable has it."""
+    return (datetime.now(UTC) + timedelta(**delta)).isoformat()
+
+
+def test_what_fits_is_let_through_by_readings_alone(estate, config, preflight, need):
+    """A dry run is a reading; nothing is made, and few calls are needed."""
+    estate.emulator.calls(clear=True)
+    warnings = preflight(config).check(need)
+    calls = estate.emulator.calls()
+    assert calls.total <= 10
+    assert not [w for w in warnings if "not to be allowed" in w]
+    assert estate.ec2.describe_instances()["Reservations"] == []
+
+
+def test_another_account_is_refused(config, preflight, need):
+    """The account that was asked for is the one that is changed, or none is."""
+    other = attrs.evolve(config, account="210987654321")
+    with pytest.raises(PermissionDenied, match=f"of account {ACCOUNT}, not of"):
+        preflight(other).check(need)
+    preflight(attrs.evolve(config, account=ACCOUNT)).check(need)
+
+
+def test_no_credentials_name_the_chain(config, preflight, need, monkeypatch, tmp_path):
+    """Whoever has none is told where they were looked for."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    with pytest.raises(PermissionDenied, match="environment, profile, web identity"):
+        preflight(config).check(need)
+
+
+def test_expired_credentials_are_told_as_such(
+    estate, config, preflight, need, monkeypatch
+):
+    """What AWS calls expired is no mystery of permissions."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXPIRED")
+    estate.emulator.configure(expired_keys="AKIAEXPIRED")
+    with pytest.raises(PermissionDenied, match="get-caller-identity"):
+        preflight(config).check(need)
+
+
+def test_credentials_that_end_too_soon_are_refused(
+    config, preflight, need, monkeypatch
+):
+    """With minutes left not even a rollback would be safe."""
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", soon(minutes=3))
+    with pytest.raises(
+        PermissionDenied, match="the credentials in the environment end"
+    ):
+        preflight(config).check(need)
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", soon(minutes=30))
+    assert any("needs recover()" in line for line in preflight(config).check(need))
+
+
+def test_a_quota_that_is_too_small_is_refused(estate, config, preflight, need):
+    """The doubled fleet is counted in vCPUs, as AWS counts."""
+    estate.emulator.configure(vcpus=5)
+    with pytest.raises(NotEnough, match="need 6 vCPUs, and 5 of 5 are free"):
+        preflight(config).check(need)
+    preflight(config).check(attrs.evolve(need, new_instances=2))
+
+
+def test_running_instances_count_against_the_quota(estate, config, preflight, need):
+    """What runs already leaves less."""
+    estate.ec2.run_instances(
+        ImageId=estate.image, InstanceType="t3.small", MinCount=1, MaxCount=1
+    )
+    estate.emulator.configure(vcpus=7)
+    with pytest.raises(NotEnough, match="5 of 7 are free"):
+        preflight(config).check(need)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"instance_types": ("t3.smal",)}, "no instance type t3.smal"),
+        ({"load_balancer": "nowhere"}, "nowhere"),
+        ({"subnets": ("subnet-0123456789abcdef0",)}, "subnet-0123456789abcdef0"),
+    ],
+)
+def test_what_is_not_there_is_named(config, preflight, need, change, said):
+    """A word that was mistyped is in the message, with what to do."""
+    with pytest.raises(InvalidInput, match=said) as caught:
+        preflight(attrs.evolve(config, **change)).check(need)
+    assert caught.value.hint
+
+
+def test_subnets_without_addresses_are_refused(estate, config, preflight, need):
+    """A subnet of eleven addresses holds no more."""
+    block = estate.emulator.network.replace(".0.0/16", ".240.0/28")
+    small = estate.ec2.create_subnet(VpcId=estate.network, CidrBlock=block)
+    narrow = attrs.evolve(config, subnets=(small["Subnet"]["SubnetId"],))
+    preflight(narrow).check(need)
+    with pytest.raises(NotEnough, match="11 addresses are free, and 12 are needed"):
+        preflight(narrow).check(attrs.evolve(need, new_instances=12))
+
+
+def test_an_image_that_cannot_be_launched_is_refused(estate, config, preflight, need):
+    """EC2 itself says so, by a dry run."""
+    gone = attrs.evolve(need.image, id=ImageId("ami-00000000000000000"))
+    with pytest.raises(BackendError):
+        preflight(config).check(attrs.evolve(need, image=gone))
+    assert "ec2:RunInstances" in estate.emulator.calls().counts
+
+
+def test_a_right_that_is_missing_is_told_before_it_is_missed(
+    estate, config, preflight, need
+):
+    """EC2's dry run says that an instance could not be launched."""
+    estate.emulator.configure(denied="ec2:RunInstances")
+    with pytest.raises(PermissionDenied):
+        preflight(config).check(need)
+
+
+@pytest.mark.parametrize(
+    ("arn", "principal"),
+    [
+        (
+            f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/ci",
+            f"arn:aws:iam::{ACCOUNT}:role/deployer",
+        ),
+        (f"arn:aws:iam::{ACCOUNT}:user/jo", f"arn:aws:iam::{ACCOUNT}:user/jo"),
+        (
+            f"arn:aws-cn:sts::{ACCOUNT}:assumed-role/deployer/ci",
+            f"arn:aws-cn:iam::{ACCOUNT}:role/deployer",
+        ),
+        (f"arn:aws:iam::{ACCOUNT}:root", None),
+    ],
+)
+def test_a_session_is_judged_by_its_role(arn, principal):
+    """IAM simulates users and roles, not sessions."""
+    assert Caller(account=ACCOUNT, arn=arn).principal == principal
+
+
+def test_a_deployment_asks_for_what_it_needs():
+    """The actions that are simulated are those of the policy."""
+    assert {
+        "autoscaling:CreateAutoScalingGroup",
+        "elasticloadbalancing:CreateRule",
+    } <= {*actions_of("deploy")}
