@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from immutable.errors import BackendError, InvalidInput, Unsupported
-from immutable.model import ServiceName
+from immutable.model import Endpoint, ServiceName
 from immutable_aws.errors import NAME, said
 from immutable_aws.session import Aws
 from immutable_aws.switch_config import ListenerConfig
@@ -18,6 +18,7 @@ LATE = timedelta(minutes=6)
 """A signed request dies five minutes after its time stamp; one is for clocks that differ.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html"""
 HTTP = frozenset({"HTTP", "HTTPS"})
+_ENCRYPTED = frozenset({"HTTPS", "TLS"})
 _GONE = {"ListenerNotFound", "LoadBalancerNotFound"}
 
 
@@ -33,6 +34,15 @@ class Listening:
     port: int
     protocol: str
     vpc: str
+
+    def endpoint(self, headers: tuple[tuple[str, str], ...] = ()) -> Endpoint:
+        """Return where clients connect."""
+        return Endpoint(
+            host=self.host,
+            port=self.port,
+            headers=headers,
+            scheme="https" if self.protocol in _ENCRYPTED else "http",
+        )
 
 
 class Listener:

@@ -134,10 +134,7 @@ class AlbSwitch:
         found = self._listener.find()
         named = tuple(("Host", h) for h in self._config.hosts[:1] if "*" not in h)
         opens = (self._last or self._look()).preview_header
-        return (
-            Endpoint(host=found.host, port=found.port, headers=named),
-            Endpoint(host=found.host, port=found.port, headers=(*named, opens)),
-        )
+        return found.endpoint(named), found.endpoint((*named, opens))
 
     def read(self) -> SwitchView:
         """Return routing, attachments, owner and version.

@@ -25,6 +25,7 @@ class Estate:
     subnets: tuple[str, ...]
     load_balancer: str
     listener: str
+    kind: str
     image: str
     ec2: Any
     elbv2: Any
@@ -58,9 +59,7 @@ class Estate:
         known = {row["Port"]: row["ListenerArn"] for row in rows["Listeners"]}
         if (port := _FIRST + number) in known:
             return str(known[port])
-        return _listen(
-            self.elbv2, self.load_balancer, self.network, "application", port
-        )
+        return _listen(self.elbv2, self.load_balancer, self.network, self.kind, port)
 
     def rules(self) -> list[Any]:
         """Return the listener's rules, as AWS tells them, the default one left out."""
@@ -100,6 +99,7 @@ def found(
     )
     balancer = elbv2.create_load_balancer(Name="web", Subnets=list(subnets), Type=kind)
     arn = balancer["LoadBalancers"][0]["LoadBalancerArn"]
+    emulator.configure(image_s=0)
     image = ec2.register_image(
         Name="good", RootDeviceName="/dev/xvda", Architecture="x86_64"
     )["ImageId"]
@@ -110,6 +110,7 @@ def found(
         subnets=subnets,
         load_balancer=arn,
         listener=_listen(elbv2, arn, vpc, kind, _FIRST),
+        kind=kind,
         image=image,
         ec2=ec2,
         elbv2=elbv2,
@@ -130,7 +131,7 @@ def _listen(elbv2: Any, balancer: str, vpc: str, kind: str, port: int) -> str:
         )
     else:
         group = elbv2.create_target_group(
-            Name="nobody", Protocol="TCP", Port=PORT, VpcId=vpc
+            Name=f"theirs-{port}", Protocol="TCP", Port=PORT, VpcId=vpc
         )["TargetGroups"][0]["TargetGroupArn"]
         protocol, action = "TCP", {"Type": "forward", "TargetGroupArn": group}
     made = elbv2.create_listener(

@@ -1,13 +1,17 @@
 """The switch on an emulated load balancer: what is sent, how often, and what it comes to."""
 
+import subprocess
+import sys
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from estates import found
 
 from immutable.errors import (
+    Ambiguous,
     Conflict,
     InvalidInput,
     NotEnough,
@@ -464,3 +468,72 @@ def test_what_stays_of_a_service_can_be_taken_away(ground, switch):
     assert ground.rules() == []
     view = switch().read()
     assert (view.version, view.owner) == ("0", None)
+
+
+def test_a_group_that_no_rule_names_is_not_probed(ground, switch):
+    """Without its rule nothing would ever be ready: ``unused`` is no pass."""
+    one = switch()
+    attach(one, BLUE)
+    one.join(BLUE, ground.servers(1), drain=timedelta())
+    wait_ready(one, BLUE)
+    for rule in ground.rules():
+        ground.elbv2.delete_rule(RuleArn=rule["RuleArn"])
+    (probe,) = one.health(BLUE)
+    assert probe.health is Health.UNKNOWN
+    assert "Target.NotInUse" in probe.evidence
+
+
+def test_a_group_fails_open_so_that_only_health_guards(ground, switch):
+    """Routed to before it is ready, a sick fleet gets requests: nothing else refuses."""
+    ground.emulator.behave(ground.image, "sick")
+    one = switch()
+    attach(one, BLUE)
+    one.join(BLUE, ground.servers(1), drain=timedelta())
+    for _ in range(50):
+        assert all(p.health is not Health.READY for p in one.health(BLUE))
+    write(one, Routing(weights={BLUE: 100}))
+    assert get(one.endpoints()[0]) >= 500
+    view = one.read()
+    assert view.routing == Routing(weights={BLUE: 100})
+
+
+def lag(ground, switch):
+    """From now on answer readings with what was before any further change."""
+    ground.emulator.configure(stale_s=100_000)
+    switch.read()
+
+
+def test_a_write_is_waited_for_where_readings_are_old(ground, switch):
+    """AWS may not show at once what it has acknowledged."""
+    one = switch("staleness=60s")
+    attach(one, BLUE)
+    lag(ground, one)
+    routing = Routing(weights={BLUE: 100})
+    ground.emulator.calls(clear=True)
+    with ThreadPoolExecutor() as pool:
+        writing = pool.submit(one.write, routing, owner=LEDGER, expected=Version("0"))
+        while ground.emulator.calls().counts.get("elbv2:DescribeRules", 0) < 3:
+            assert not writing.done()
+        ground.emulator.configure(stale_s=0)
+        assert writing.result() == "1"
+    assert ground.emulator.calls().counts["elbv2:CreateRule"] == 1
+
+
+def test_a_write_that_is_never_shown_is_ambiguous(ground, switch):
+    """Where answers are older than was declared, nothing is claimed."""
+    one = switch("staleness=0s")
+    attach(one, BLUE)
+    lag(ground, one)
+    with pytest.raises(Ambiguous, match="a reading that shows"):
+        one.write(Routing(weights={BLUE: 100}), owner=LEDGER, expected=Version("0"))
+    ground.emulator.configure(stale_s=0)
+    assert one.read().version == "1"
+
+
+def test_importing_the_switches_loads_no_sdk():
+    """boto3 is loaded when the first call is made."""
+    code = (
+        "import sys, immutable_aws.switch, immutable_aws.listener_switch;"
+        "sys.exit(any(m.partition('.')[0] in {'boto3', 'botocore'} for m in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

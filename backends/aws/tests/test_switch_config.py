@@ -7,6 +7,7 @@ import pytest
 from immutable.errors import InvalidInput
 from immutable.model import Health, InstanceId, ServiceName
 from immutable.urls import Url
+from immutable_aws.listening import Listening
 from immutable_aws.slots import Band
 from immutable_aws.switch_config import PRIVATE, AlbConfig, NlbConfig
 from immutable_aws.targets import Registered
@@ -125,3 +126,20 @@ def test_only_a_passed_check_is_ready(state, reason, health):
 def test_who_drains_is_leaving(state):
     """It is no member any more, but is not gone yet."""
     assert Registered(instance=InstanceId("i-1"), port=80, state=state).is_leaving
+
+
+@pytest.mark.parametrize(
+    ("protocol", "scheme"),
+    [("HTTP", "http"), ("HTTPS", "https"), ("TCP", "http"), ("TLS", "https")],
+)
+def test_encrypted_listeners_are_reached_by_https(protocol, scheme):
+    """A client speaks what the listener does."""
+    found = Listening(
+        arn="l",
+        load_balancer="b",
+        host="web.example",
+        port=443,
+        protocol=protocol,
+        vpc="v",
+    )
+    assert found.endpoint().url == f"{scheme}://web.example:443"
