@@ -57,7 +57,7 @@ class Request:
 class Spoilt:
     """What becomes of a request: cut ``before`` or ``after`` its effect, or refused."""
 
-    when: Literal["before", "after", "instead"] = "instead"
+    when: Literal["before", "after", "instead", "not"] = "instead"
     status: int = 0
     code: str = ""
 
@@ -85,6 +85,11 @@ class Wire:
         """Cut the connection at requests to come: one for each beginning of a name."""
         self._left += [(operation, Spoilt(when=when)) for operation in operations]
 
+    def cut_nth(self, number: int, when: Literal["before", "after"]) -> None:
+        """Cut the connection at one request to come, counted from nought."""
+        self._left += [("", Spoilt(when="not"))] * number
+        self.cut(when, "")
+
     def refuse(self, status: int, code: str, *operations: str) -> None:
         """Refuse requests to come: one for each beginning of a name."""
         spoilt = Spoilt(status=status, code=code)
@@ -94,7 +99,7 @@ class Wire:
         for at, (operation, spoilt) in enumerate(self._left):
             if request.operation.startswith(operation):
                 del self._left[at]
-                return spoilt
+                return None if spoilt.when == "not" else spoilt
         return None
 
     def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:

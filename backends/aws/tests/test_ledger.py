@@ -2,10 +2,12 @@
 
 import threading
 import uuid
+from collections import Counter
 from datetime import timedelta
 
 import pytest
 
+import immutable
 from immutable import host
 from immutable.errors import (
     Ambiguous,
@@ -21,9 +23,11 @@ from immutable.host import ThisHost
 from immutable.ledger.journal import Journal
 from immutable.ledger.records import Renewed
 from immutable.model import ServiceName
+from immutable.testing import forget
 from immutable.testing.conformance import LedgerSubject, ledger_cases
 from immutable.urls import Url
 from immutable_aws.ledger import S3Store, open_ledger
+from immutable_aws.ledger_bucket import Bucket
 from immutable_aws.session import Place, aws_of
 
 _REGION = "eu-west-1"
@@ -69,11 +73,7 @@ def newcomer(monkeypatch):
 @pytest.fixture
 def bucket(wire, clock):
     """Return the client of a server with an empty bucket, where nothing was asked yet."""
-    s3 = aws_of(_PLACE).changes.s3
-    s3.create_bucket(
-        Bucket="ledgers",
-        CreateBucketConfiguration={"LocationConstraint": _REGION},
-    )
+    s3 = _with_bucket(aws_of(_PLACE).changes.s3)
     wire.clear()
     return s3
 
@@ -85,6 +85,14 @@ def store(bucket, wire):
     opened.append(_STREAM, 1, b"first")
     wire.clear()
     return opened
+
+
+def _with_bucket(s3):
+    s3.create_bucket(
+        Bucket="ledgers",
+        CreateBucketConfiguration={"LocationConstraint": _REGION},
+    )
+    return s3
 
 
 def _opened(url=_URL):
@@ -108,10 +116,17 @@ def _name(request):
     return {"PUT": "PutObject", "GET": "GetObject"}[request.method]
 
 
+@pytest.fixture(params=["bucket", "emulated_bucket"])
+def ledger_subject(request):
+    """Return the store to hold to the contract, on moto and on the emulated AWS."""
+    request.getfixturevalue(request.param)
+    return LedgerSubject(ledger=_URL, name=f"s3 ({request.param})")
+
+
 @pytest.fixture
-def ledger_subject(bucket):
-    """Return the store to hold to the contract."""
-    return LedgerSubject(ledger=_URL, name="s3 (moto)")
+def emulated_bucket(emulator):
+    """Return the client of the emulated AWS, with an empty bucket."""
+    return _with_bucket(aws_of(_PLACE).changes.s3)
 
 
 test_it_keeps_the_contract = ledger_cases()
@@ -305,29 +320,82 @@ def test_a_doubt_that_nobody_settles_is_said(store, wire):
     assert _opened().last(_STREAM) == (2, b"second")
 
 
-def test_a_lost_answer_of_a_lost_race_is_a_lost_race(store, wire):
+def test_a_lost_answer_of_a_lost_race_is_a_lost_race(store, wire, monkeypatch):
     """Reading back finds another's record, whose bytes are the same as ours."""
-    store._bucket = _Raced(store._bucket, _opened())
+    other, get = [_opened()], Bucket.get
+
+    def raced(bucket, key):
+        if other:
+            other.pop().append(_STREAM, 2, b"same")
+        return get(bucket, key)
+
+    monkeypatch.setattr(Bucket, "get", raced)
     wire.cut("before", _PUT)
     with pytest.raises(SequenceTaken):
         store.append(_STREAM, 2, b"same")
     assert _opened().last(_STREAM) == (2, b"same")
 
 
-class _Raced:
-    """A bucket in which another writes before the first reading back."""
+def test_an_attempt_that_lands_late_is_not_somebody_elses(store, wire, monkeypatch):
+    """The first attempt is stored after we looked for it: the second is refused for it."""
+    get, asked = Bucket.get, []
 
-    def __init__(self, bucket, other):
-        self._bucket, self._other = bucket, other
+    def late(bucket, key):
+        asked.append(key)
+        return get(bucket, key) if len(asked) > 1 else None
 
-    def __getattr__(self, name):
-        return getattr(self._bucket, name)
+    monkeypatch.setattr(Bucket, "get", late)
+    wire.cut("after", _PUT)
+    store.append(_STREAM, 2, b"second")
+    assert _shape(wire) == ["PutObject", "PutObject", "GetObject"]
+    assert _opened().last(_STREAM) == (2, b"second")
 
-    def get(self, key):
-        if self._other is not None:
-            other, self._other = self._other, None
-            other.append(_STREAM, 2, b"same")
-        return self._bucket.get(key)
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_any_lost_answer_leaves_one_history(bucket, wire, when, ran):
+    """Whichever request of a deployer is cut, all its records are there, each once."""
+    expected = _history_of("whole", wire)
+    requests = len(wire.requests)
+    for number in range(requests):
+        wire.clear()
+        wire.cut_nth(number, when)
+        assert _history_of(f"cut-{number}", wire) == expected
+    ran(
+        f"a deployer's {requests} requests to S3 were cut one by one, {when} the effect"
+    )
+
+
+def _history_of(service, wire):
+    """Append what a deployer does, and return what others read of it."""
+    store = _opened()
+    journal = Journal(store, ServiceName(service), host.current())
+    journal.found_identity()
+    journal.load()
+    for _ in range(3):
+        journal.append(Renewed())
+    journal.load()
+    journal.append(Renewed())
+    records = list(Journal(_opened(), ServiceName(service), host.current()).history())
+    return [(record.sequence, type(record.entry)) for record in records]
+
+
+def test_whole_deployments_are_kept_in_it(wire, ran):
+    """Releases go live, a bad one goes back, and the history is read from S3."""
+    _with_bucket(aws_of(_PLACE).changes.s3)
+    shop = immutable.Service(
+        "shop", backend="memory://s3-ledger", ledger=_URL, ports=8080
+    )
+    recipe = immutable.Recipe.base("debian:12").packages("python3")
+    assert immutable.deploy(shop, recipe).is_live
+    wire.clear()
+    assert immutable.deploy(shop, recipe.run("true")).is_live
+    counts = Counter(_shape(wire))
+    bad = immutable.deploy(shop, recipe.run("false"), validators=[lambda _: False])
+    assert bad.outcome is immutable.Outcome.ROLLED_BACK
+    lines = immutable.history(shop)
+    assert [str(line.outcome) for line in lines] == ["live", "live", "rolled back"]
+    forget("memory://s3-ledger")
+    ran(f"a deployment whose ledger is in S3 asked it for {dict(counts)}")
 
 
 def test_a_reading_that_is_cut_is_made_again(store, wire):
