@@ -70,8 +70,9 @@ class Proxy:
             self._ask("PATCH", "rules", [fault.told()])
 
     def clear(self) -> None:
-        """Let none happen."""
+        """Let none happen, and forget what has."""
         self._ask("DELETE", "rules", [])
+        self._ask("DELETE", "fired")
 
     def fired(self) -> list[object]:
         """Return what has happened, in order."""
@@ -106,9 +107,12 @@ def before(emulator: Emulator) -> Iterator[Proxy]:
         argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        yield _ready(Proxy(url=f"http://127.0.0.1:{port}"), process)
+        proxy = _ready(Proxy(url=f"http://127.0.0.1:{port}"), process)
+        _warm(proxy)
+        yield proxy
     finally:
-        process.terminate()
+        # it has nothing to lose, and would wait for connections to end
+        process.kill()
         process.wait(_TIMEOUT_S)
 
 
@@ -120,6 +124,20 @@ def _ready(proxy: Proxy, process: "subprocess.Popen[bytes]") -> Proxy:
             return proxy
         time.sleep(0.05)
     raise TimeoutError(f"microburst did not come up: {process.poll()}")
+
+
+def _warm(proxy: Proxy) -> None:
+    """Have it answer a call by itself: the first one takes seconds."""
+    proxy.inject(Fault(service="ec2", operation="DescribeRegions", error="Warm"))
+    scope = "Credential=warm/20260101/eu-west-1/ec2/aws4_request"
+    request = urllib.request.Request(
+        proxy.url,
+        data=b"Action=DescribeRegions&Version=2016-11-15",
+        headers={"authorization": f"AWS4-HMAC-SHA256 {scope}, Signature=0"},
+    )
+    with contextlib.suppress(urllib.error.HTTPError):
+        urllib.request.urlopen(request, timeout=_TIMEOUT_S).close()
+    proxy.clear()
 
 
 def _free_port() -> int:
