@@ -36,7 +36,7 @@ class AwsFleets:
             groups=groups, templates=templates, instances=self.instances
         )
         self._replacing = Replacing(
-            groups=groups, instances=self.instances, launching=self._launching
+            aws, groups=groups, instances=self.instances, launching=self._launching
         )
         self._retiring = Retiring(
             aws, groups=groups, templates=templates, instances=self.instances

@@ -8,18 +8,21 @@ finds the instance leaving, and does not ask again.
 from collections.abc import Collection
 
 from immutable.model import FleetSpec, InstanceId, Token
+from immutable_aws.evidence import keep
 from immutable_aws.group import Group, Seat
 from immutable_aws.groups import Groups
 from immutable_aws.instances import Instances
 from immutable_aws.launching import Launching, bounds
+from immutable_aws.session import Aws
 
 
 class Replacing:
     """How instances of a fleet that exists are exchanged."""
 
     def __init__(
-        self, *, groups: Groups, instances: Instances, launching: Launching
+        self, aws: Aws, *, groups: Groups, instances: Instances, launching: Launching
     ) -> None:
+        self._aws = aws
         self._groups = groups
         self._instances = instances
         self._launching = launching
@@ -63,6 +66,7 @@ class Replacing:
         self._launching.complete(spec.name, min(size, spec.size), without=without)
 
     def _exchange(self, group: Group, leaving: list[Seat], size: int) -> None:
+        keep(self._aws, group, leaving)
         surplus = group.desired - size
         if surplus > 0 and group.smallest > size:
             # a group refuses to shrink below its lower bound

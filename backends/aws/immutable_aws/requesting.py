@@ -67,7 +67,11 @@ def template_data(
             "HttpEndpoint": "enabled",
             "HttpTokens": "required",
             "HttpPutResponseHopLimit": 1,
-            "InstanceMetadataTags": "disabled",
+            # by them the agent of `immutable_aws.agent` knows where its logs belong, which
+            # it can write only with a role
+            "InstanceMetadataTags": "enabled"
+            if config.instance_profile
+            else "disabled",
         },
         "TagSpecifications": [
             {"ResourceType": "instance", "Tags": tags},

@@ -9,6 +9,7 @@ from datetime import timedelta
 from immutable.authoring import wait_until
 from immutable.errors import Ambiguous
 from immutable.model import FleetName
+from immutable_aws.evidence import keep
 from immutable_aws.groups import Groups
 from immutable_aws.instances import Instances
 from immutable_aws.session import Aws
@@ -27,6 +28,7 @@ class Retiring:
     def __init__(
         self, aws: Aws, *, groups: Groups, templates: Templates, instances: Instances
     ) -> None:
+        self._aws = aws
         self._places = Unplacing(aws)
         self._groups = groups
         self._templates = templates
@@ -48,6 +50,7 @@ class Retiring:
         for place in group.places:
             self._places.delete(place, of=fleet)
         if not group.is_deleted:
+            keep(self._aws, group, group.staying)
             self._groups.delete(fleet)
         self._wait(fleet)
         if group.template is not None:

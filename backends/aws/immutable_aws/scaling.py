@@ -11,6 +11,7 @@ from immutable.errors import BackendError
 from immutable.model import FleetName
 from immutable_aws.copying import Action, Policy, actions_for, policies_for
 from immutable_aws.group import Group
+from immutable_aws.groups import gone_is_fine
 from immutable_aws.session import Aws
 
 if TYPE_CHECKING:
@@ -86,13 +87,14 @@ class Rules:
         )
 
     def _delete_policy(self, group: FleetName, name: str) -> None:
-        self._aws.change(
-            "autoscaling.DeletePolicy",
-            group,
-            lambda: self._aws.changes.autoscaling.delete_policy(
-                AutoScalingGroupName=group, PolicyName=name
-            ),
-        )
+        with gone_is_fine():
+            self._aws.change(
+                "autoscaling.DeletePolicy",
+                group,
+                lambda: self._aws.changes.autoscaling.delete_policy(
+                    AutoScalingGroupName=group, PolicyName=name
+                ),
+            )
 
     def _put_actions(self, group: FleetName, actions: list[Action]) -> None:
         answer = self._aws.change(

@@ -6,6 +6,7 @@ nothing of the first.
 """
 
 import contextlib
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import count
@@ -53,6 +54,7 @@ class Mortal(Aws):
         self.reads, self.changes = whole.reads, whole.changes
         self._last = last
         self._after = after
+        self._counting = threading.Lock()
         self.made = 0
 
     def read(self, operation, resource, call):
@@ -64,11 +66,13 @@ class Mortal(Aws):
         return self._until_death(lambda: Aws.change(self, operation, resource, call))
 
     def _until_death(self, call):
-        self.made += 1
-        if self.made == self._last and not self._after:
+        with self._counting:
+            self.made += 1
+            mine = self.made
+        if mine > self._last or (mine == self._last and not self._after):
             raise Killed
         answer = call()
-        if self.made == self._last:
+        if mine == self._last:
             raise Killed
         return answer
 
@@ -185,12 +189,18 @@ def _begin(emulator, again, ready):
     return State(config=config, aws=aws, spec=spec, ids=ids)
 
 
+def _inventory(aws):
+    """Return what exists, except logs, which stay."""
+    found = inventory(aws, service=SERVICE, ledger=LEDGER)
+    return {name for name in found if not name.startswith("log group ")}
+
+
 def _settled(aws, wanted):
     """Wait until what exists is as wanted: instances take a while to be terminated."""
     seen = []
 
     def look():
-        seen.append(inventory(aws, service=SERVICE, ledger=LEDGER))
+        seen.append(_inventory(aws))
         return seen[-1] == wanted or None
 
     with contextlib.suppress(Ambiguous):
@@ -248,7 +258,7 @@ def test_retiring_again_leaves_nothing_wherever_it_died(
         tried += 1
         fleets = AwsFleets(state.config, state.aws)
         fleets.retire(NAME, token=TOKEN)
-        assert inventory(state.aws, service=SERVICE, ledger=LEDGER) == set(), where
+        assert _inventory(state.aws) == set(), where
         assert fleets.observe(NAME) is None, where
     assert tried >= 8
     ran(f"deaths in retiring a fleet: {tried}")
@@ -276,12 +286,12 @@ def test_what_died_in_its_launch_is_found_and_retired(emulator, estates, last):
         AwsFleets(config, mortal).launch(spec, token=TOKEN)
     fleets = AwsFleets(config, aws)
     found = fleets.list(service=SERVICE, ledger=LEDGER)
-    there = inventory(aws, service=SERVICE, ledger=LEDGER)
+    there = _inventory(aws)
     assert bool(found) == any(e.startswith("template ") for e in there)
     estate.displace(spec.place)
     for view in found:
         fleets.retire(view.name, token=TOKEN)
-    assert inventory(aws, service=SERVICE, ledger=LEDGER) == frozenset()
+    assert _inventory(aws) == set()
 
 
 def test_a_launch_that_is_late_cannot_bring_a_retired_fleet_back(emulator, estates):

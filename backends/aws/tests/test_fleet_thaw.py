@@ -1,0 +1,280 @@
+"""Groups that hold still, and groups that take over how another one scales itself."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from immutable.groups import Groups
+from immutable.model import (
+    DeploymentId,
+    Digest,
+    FleetName,
+    FleetSpec,
+    Image,
+    ImageId,
+    LedgerId,
+    ReleaseNumber,
+    ServiceName,
+    Tags,
+    Token,
+    digest_of,
+)
+from immutable_aws.activities import reason_in
+from immutable_aws.config import AwsConfig
+from immutable_aws.copying import actions_for, policies_for
+from immutable_aws.fleet import AwsFleets
+from immutable_aws.group import HELD, Group
+from immutable_aws.session import aws_of
+
+pytestmark = pytest.mark.usefixtures("hurried")
+OLD, NEW = FleetName("shop-v1-aaaaaa"), FleetName("shop-v2-bbbbbb")
+TOKEN = Token("0123456789abcdef" * 2)
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def fleets(estate):
+    """Return the fleets of an account with two of them, both frozen."""
+    config = AwsConfig(region=estate.region)
+    fleets = AwsFleets(config, aws_of(config.place))
+    for number, name in enumerate((OLD, NEW), start=1):
+        digest = Digest(digest_of("release", number))
+        spec = FleetSpec(
+            name=name,
+            image=Image(id=ImageId(estate.image), digest=digest, backend="aws"),
+            document="{}",
+            size=2,
+            port=8080,
+            place=estate.place(name, priority=number),
+            tags=Tags(
+                service=ServiceName("shop"),
+                ledger=LedgerId("6f3c"),
+                deployment=DeploymentId(f"d{number}"),
+                release=ReleaseNumber(number),
+                digest=digest,
+            ),
+        )
+        fleets.launch(spec, token=TOKEN)
+    return fleets
+
+
+def _track(estate, name, target=50.0, policy="cpu"):
+    estate.autoscaling.put_scaling_policy(
+        AutoScalingGroupName=name,
+        PolicyName=policy,
+        PolicyType="TargetTrackingScaling",
+        TargetTrackingConfiguration={
+            "PredefinedMetricSpecification": {
+                "PredefinedMetricType": "ASGAverageCPUUtilization"
+            },
+            "TargetValue": target,
+        },
+    )
+
+
+def _schedule(estate, name, action="night", size=1):
+    estate.autoscaling.put_scheduled_update_group_action(
+        AutoScalingGroupName=name,
+        ScheduledActionName=action,
+        Recurrence="0 22 * * *",
+        MinSize=size,
+        MaxSize=9,
+    )
+
+
+def _rules(estate, name):
+    policies = estate.autoscaling.describe_policies(AutoScalingGroupName=name)
+    actions = estate.autoscaling.describe_scheduled_actions(AutoScalingGroupName=name)
+    return (
+        {
+            p["PolicyName"]: p["TargetTrackingConfiguration"]["TargetValue"]
+            for p in policies["ScalingPolicies"]
+        },
+        {
+            a["ScheduledActionName"]: a["MinSize"]
+            for a in actions["ScheduledUpdateGroupActions"]
+        },
+    )
+
+
+def _bounds(estate, name):
+    group = estate.autoscaling.describe_auto_scaling_groups(
+        AutoScalingGroupNames=[name]
+    )["AutoScalingGroups"][0]
+    return group["MinSize"], group["DesiredCapacity"], group["MaxSize"]
+
+
+def test_the_fleets_are_groups_too(fleets):
+    """They have both methods; where there is no fleet, neither is an error."""
+    groups: Groups = fleets
+    gone = FleetName("shop-v9-zzzzzz")
+    groups.freeze(gone, token=TOKEN)
+    groups.thaw(gone, like=None, token=TOKEN)
+    groups.thaw(gone, like=OLD, token=TOKEN)
+    groups.thaw(NEW, like=gone, token=TOKEN)
+    assert fleets.observe(NEW).frozen is False
+
+
+def test_a_frozen_group_leaves_the_dead_where_they_are(estate, fleets):
+    """Thawed, it replaces them; frozen again, it does not."""
+    ids = {i.id for i in fleets.observe(OLD).alive}
+    dead = min(ids)
+    estate.autoscaling.set_instance_health(
+        InstanceId=dead, HealthStatus="Unhealthy", ShouldRespectGracePeriod=False
+    )
+    assert {i.id for i in fleets.observe(OLD).alive} == ids
+    counts = estate.emulator.calls(clear=True)
+    fleets.thaw(OLD, like=None, token=TOKEN)
+    assert estate.emulator.calls(clear=True).counts == {
+        "autoscaling:ResumeProcesses": 1
+    }, counts
+    _until(lambda: dead not in {i.id for i in fleets.observe(OLD).alive})
+    fleets.freeze(OLD, token=TOKEN)
+    fleets.freeze(OLD, token=TOKEN)
+    assert fleets.observe(OLD).frozen is True
+
+
+def test_freezing_is_one_call_and_keeps_what_others_suspended(estate, fleets):
+    """A process that somebody else suspended stays so when the group is let go again."""
+    estate.autoscaling.suspend_processes(
+        AutoScalingGroupName=OLD, ScalingProcesses=["HealthCheck"]
+    )
+    fleets.thaw(OLD, like=None, token=TOKEN)
+    estate.emulator.calls(clear=True)
+    fleets.freeze(OLD, token=TOKEN)
+    assert estate.emulator.calls().counts == {"autoscaling:SuspendProcesses": 1}
+    fleets.thaw(OLD, like=None, token=TOKEN)
+    group = estate.autoscaling.describe_auto_scaling_groups(
+        AutoScalingGroupNames=[OLD]
+    )["AutoScalingGroups"][0]
+    suspended = {p["ProcessName"] for p in group["SuspendedProcesses"]}
+    assert suspended == {"HealthCheck"}
+
+
+def test_who_takes_over_scales_as_the_one_before_and_not_otherwise(estate, fleets):
+    """Policies, schedules and bounds are copied; others go; the old group keeps its own."""
+    _track(estate, OLD, 50.0)
+    _schedule(estate, OLD)
+    _track(estate, NEW, 10.0)
+    _track(estate, NEW, 20.0, policy="stray")
+    _schedule(estate, NEW, action="stray")
+    estate.autoscaling.update_auto_scaling_group(
+        AutoScalingGroupName=OLD, MinSize=1, MaxSize=6
+    )
+    fleets.freeze(OLD, token=TOKEN)
+    before = _rules(estate, OLD), _bounds(estate, OLD)
+    for _ in range(2):
+        fleets.thaw(NEW, like=OLD, token=TOKEN)
+        assert _rules(estate, NEW) == ({"cpu": 50.0}, {"night": 1})
+        assert _bounds(estate, NEW) == (1, 2, 6)
+        assert fleets.observe(NEW).frozen is False
+    assert (_rules(estate, OLD), _bounds(estate, OLD)) == before
+    assert fleets.observe(OLD).frozen is True
+
+
+def test_bounds_that_would_not_admit_the_present_size_are_widened(estate, fleets):
+    """The fleet stays as large as it is."""
+    estate.autoscaling.update_auto_scaling_group(
+        AutoScalingGroupName=OLD, MinSize=3, MaxSize=3, DesiredCapacity=3
+    )
+    fleets.thaw(NEW, like=OLD, token=TOKEN)
+    assert _bounds(estate, NEW) == (2, 2, 3)
+
+
+def test_groups_that_agree_cost_six_calls(estate, fleets):
+    """Both groups at once, what each is scaled by, and the letting go."""
+    fleets.thaw(NEW, like=OLD, token=TOKEN)
+    estate.emulator.calls(clear=True)
+    fleets.thaw(NEW, like=OLD, token=TOKEN)
+    assert estate.emulator.calls().counts == {
+        "autoscaling:DescribeAutoScalingGroups": 1,
+        "autoscaling:DescribePolicies": 2,
+        "autoscaling:DescribeScheduledActions": 2,
+        "autoscaling:ResumeProcesses": 1,
+    }
+
+
+def _group(place):
+    return Group(
+        name=NEW,
+        smallest=1,
+        desired=2,
+        largest=3,
+        seats=(),
+        tags=(),
+        places=(place,),
+        template=None,
+        suspended=frozenset(HELD),
+        is_deleted=False,
+    )
+
+
+def test_a_policy_that_counts_requests_counts_those_of_its_own_target_group():
+    """The label names load balancer and target group; the group's own takes the place."""
+    arn = "arn:aws:elasticloadbalancing:eu-west-1:1:targetgroup/shop-v2-bbbbbb/2222"
+    policy = {
+        "PolicyName": "requests",
+        "PolicyARN": "arn:old",
+        "AutoScalingGroupName": OLD,
+        "PolicyType": "TargetTrackingScaling",
+        "Alarms": [{"AlarmName": "theirs"}],
+        "TargetTrackingConfiguration": {
+            "PredefinedMetricSpecification": {
+                "PredefinedMetricType": "ALBRequestCountPerTarget",
+                "ResourceLabel": "app/web/1111/targetgroup/shop-v1-aaaaaa/3333",
+            },
+            "TargetValue": 100.0,
+        },
+    }
+    copied = policies_for(_group(arn), [policy])["requests"]
+    assert copied["AutoScalingGroupName"] == NEW
+    metric = copied["TargetTrackingConfiguration"]["PredefinedMetricSpecification"]
+    assert metric["ResourceLabel"] == "app/web/1111/targetgroup/shop-v2-bbbbbb/2222"
+    assert not {"PolicyARN", "Alarms"} & copied.keys()
+
+
+def test_what_recurs_is_copied_without_its_beginning_in_the_past():
+    """The provider takes no new action that begins in the past; one to come keeps it."""
+    past, coming = NOW - timedelta(days=1), NOW + timedelta(days=1)
+    rows = [
+        {"ScheduledActionName": "daily", "StartTime": past, "Recurrence": "0 1 * * *"},
+        {"ScheduledActionName": "once", "StartTime": coming, "DesiredCapacity": 4},
+    ]
+    copied = actions_for(rows, NOW)
+    assert copied["daily"] == {
+        "ScheduledActionName": "daily",
+        "Recurrence": "0 1 * * *",
+    }
+    assert copied["once"] == rows[1]
+
+
+@pytest.mark.parametrize(
+    ("states", "reason"),
+    [
+        ([], ""),
+        (["Successful"], ""),
+        (["Failed", "Successful"], "because 0"),
+        (["Successful", "Failed"], ""),
+        (["Failed", "InProgress"], ""),
+        (["Cancelled"], "because 0"),
+    ],
+)
+def test_a_group_has_failed_when_its_newest_attempt_has_and_none_is_under_way(
+    states, reason
+):
+    """The provider lists the newest first."""
+    rows = [
+        {"StatusCode": state, "StatusMessage": f"because {number}", "Cause": ""}
+        for number, state in enumerate(states)
+    ]
+    assert reason_in(rows) == reason
+
+
+def _until(good):
+    for _ in range(200):
+        if good():
+            return
+        from immutable import host
+
+        host.current().sleep(timedelta(seconds=0.5), host.Never())
+    raise AssertionError("it did not come about")
