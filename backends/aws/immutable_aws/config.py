@@ -18,6 +18,10 @@ from immutable_aws.session import Place
 
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 _ACCOUNT = re.compile(r"\d{12}")
+_SUBNET = re.compile(r"subnet-[0-9a-f]+")
+_SECURITY_GROUP = re.compile(r"sg-[0-9a-f]+")
+_OWNER = re.compile(r"\d{12}|amazon|aws-marketplace")
+_LISTENER = re.compile(r"arn:[\w-]+:elasticloadbalancing:[\w-]+:\d{12}:listener/\S+")
 _PLACE_OPTIONS = ("profile", "account")
 _OPTIONS = (
     *_PLACE_OPTIONS,
@@ -92,6 +96,22 @@ class AwsConfig:
     pace: timedelta = attrs.field(default=_PACE, converter=duration)
     staleness: timedelta = attrs.field(default=_STALENESS, converter=duration)
 
+    def __attrs_post_init__(self) -> None:
+        """Check what can be checked without asking anybody.
+
+        Raises:
+            InvalidInput: something cannot be an id of what it stands for.
+        """
+        for what, pattern, given in (
+            ("subnet", _SUBNET, self.subnets),
+            ("security group", _SECURITY_GROUP, self.security_groups),
+            ("account", _OWNER, self.image_owners),
+            ("listener", _LISTENER, (self.listener,) if self.listener else ()),
+        ):
+            _check_all(what, pattern, given)
+        if not self.pace:
+            raise InvalidInput("a pace of zero", hint='write it as "2s"')
+
     @property
     def place(self) -> Place:
         """Return whose credentials are used, and where."""
@@ -141,6 +161,14 @@ def place_of(url: Url) -> Place:
         raise InvalidInput(f"{account!r} is no account", hint="give its twelve digits")
     profile = url.option("profile", "")
     return Place(region=url.host, profile=profile or None, account=account or None)
+
+
+def _check_all(what: str, pattern: re.Pattern[str], given: tuple[str, ...]) -> None:
+    for word in given:
+        if not pattern.fullmatch(word):
+            raise InvalidInput(
+                f"{word!r} is no {what}", hint=f"one matches {pattern.pattern}"
+            )
 
 
 def _several(text: str | None) -> tuple[str, ...]:

@@ -152,7 +152,8 @@ def effect_of(error: BaseException) -> Effect:
     code = code_of(error)
     if code in _THROTTLED | _BUSY | _UNSENT:
         return Effect.NOT_APPLIED
-    if code in _NO_CREDENTIALS | _MEANINGLESS:
+    # EC2 says that it has no room with a status of 500
+    if code in _NO_CREDENTIALS | _MEANINGLESS | _NO_ROOM:
         return Effect.PERMANENT
     status = _status_of(error)
     refused = status is not None and status < _SERVER_ERROR
