@@ -5,6 +5,7 @@ from emulators.aws.behaviour import (
     ending,
     images,
     launching,
+    metering,
     paging,
     permissions,
     quotas,
@@ -34,4 +35,4 @@ HANDLERS = (
     changing,
     policies,
 )
-TICKS: tuple[Tick, ...] = (engine.tick,)
+TICKS: tuple[Tick, ...] = (engine.tick, metering.tick)

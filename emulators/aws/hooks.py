@@ -60,6 +60,16 @@ class Call:
         """Change a parameter for whoever answers after this handler."""
         self.response.params[name] = value
 
+    def stop_if_dry(self) -> None:
+        """Go no further if the caller wants no effect.
+
+        Source: botocore, ``DryRun``: *"If you have the required permissions, the error
+        response is DryRunOperation."*
+        """
+        if self.params.flag("DryRun"):
+            message = "Request would have succeeded, but DryRun flag is set."
+            raise refuse("DryRunOperation", message)
+
     def at(self, delay_s: float, deed: Callable[[], None]) -> None:
         """Have something done after a delay."""
         self.world.agenda.later(delay_s, deed)

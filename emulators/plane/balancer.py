@@ -122,8 +122,12 @@ class Listener:
         if address is None:
             return _said(_BAD_TARGET, "the target does not run")
         self.forwarded += 1
+        began = time.monotonic()
         try:
-            return await self._relay(address, request)
+            answer = await self._relay(address, request)
+            pool.answered[answer.status] += 1
+            pool.took_s += time.monotonic() - began
+            return answer  # noqa: TRY300 - what may fail is all of this
         except TimeoutError:
             return _said(_SLOW_TARGET, "the target takes too long")
         except Broken as error:

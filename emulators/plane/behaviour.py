@@ -33,6 +33,8 @@ class Behaviour:
     """Seconds that each answer takes."""
     fail: tuple[str, ...] = ()
     """Patterns of paths that are answered with 500."""
+    stillborn: bool = False
+    """Whether it ends instead of running: its provider could not start it."""
     sick: bool = False
     """Whether it answers everything with 503: it never becomes healthy."""
     deaf: bool = False
@@ -69,6 +71,7 @@ class Behaviour:
         words += [f"slow={self.slow}"] if self.slow else []
         words += [f"delay={self.delay}"] if self.delay else []
         words += [f"fail={pattern}" for pattern in self.fail]
+        words += ["stillborn"] if self.stillborn else []
         words += ["sick"] if self.sick else []
         words += ["deaf"] if self.deaf else []
         words += [f"print={line}" for line in self.prints]
@@ -86,6 +89,7 @@ _WORDS: dict[str, _Reader] = {
     "halt": lambda b, values: attrs.evolve(b, halt=float(values[-1])),
     "delay": lambda b, values: attrs.evolve(b, delay=float(values[-1])),
     "fail": lambda b, values: attrs.evolve(b, fail=tuple(values)),
+    "stillborn": lambda b, _: attrs.evolve(b, stillborn=True),
     "sick": lambda b, _: attrs.evolve(b, sick=True),
     "deaf": lambda b, _: attrs.evolve(b, deaf=True),
     "print": lambda b, values: attrs.evolve(b, prints=tuple(values)),

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Literal
 
@@ -70,6 +71,10 @@ class Pool:
     used: bool = False
     """Whether a balancer names it; nobody probes a pool that none names."""
     members: dict[tuple[str, int], Member] = attrs.field(factory=dict, init=False)
+    answered: Counter[int] = attrs.field(factory=Counter, init=False)
+    """How often its members have answered with each status."""
+    took_s: float = attrs.field(default=0.0, init=False)
+    """How long all of that has taken."""
     probes: int = attrs.field(default=0, init=False)
     _task: asyncio.Task[None] | None = attrs.field(default=None, init=False)
     _next: int = attrs.field(default=0, init=False)

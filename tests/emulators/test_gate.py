@@ -1,5 +1,6 @@
 """What comes before an operation: counts, throttling, credentials, permissions, staleness."""
 
+import datetime as dt
 import json
 import time
 
@@ -9,6 +10,7 @@ from botocore.exceptions import ClientError
 from emulators.aws.account import KEY, ONCE, session_of
 from emulators.aws.gate import Bucket
 from emulators.aws.settings import Settings
+from emulators.plane.traffic import Traffic
 
 
 def _client(emulator, service, key=KEY):
@@ -202,3 +204,36 @@ def _found(account, instance):
 def _names(account):
     found = account.elbv2.describe_target_groups()["TargetGroups"]
     return {each["TargetGroupName"] for each in found}
+
+
+def test_metrics_are_of_the_requests_that_were_made(account):
+    """ALB, "CloudWatch metrics": RequestCount and the rest; moto has none."""
+    target_group = account.serve("fleet", "release=v1", 100, size=2)
+    with Traffic(url=account.url) as traffic:
+        traffic.wait_for(50)
+    cloudwatch = _client(account.emulator, "cloudwatch")
+    name = target_group.rpartition(":")[2]
+
+    def told(metric, statistic):
+        found = cloudwatch.get_metric_statistics(
+            Namespace="AWS/ApplicationELB",
+            MetricName=metric,
+            Dimensions=[
+                {"Name": "TargetGroup", "Value": name},
+                {
+                    "Name": "LoadBalancer",
+                    "Value": account.load_balancer.partition("loadbalancer/")[2],
+                },
+            ],
+            StartTime=dt.datetime.now(tz=dt.UTC) - dt.timedelta(minutes=10),
+            EndTime=dt.datetime.now(tz=dt.UTC) + dt.timedelta(minutes=10),
+            Period=1200,
+            Statistics=[statistic],
+        )["Datapoints"]
+        return sum(each[statistic] for each in found)
+
+    made = len(traffic.report.samples)
+    account.until(lambda: told("RequestCount", "Sum") == made)
+    assert told("HTTPCode_Target_2XX_Count", "Sum") == made
+    assert told("TargetResponseTime", "Average") > 0
+    assert told("HealthyHostCount", "Maximum") == 2

@@ -293,6 +293,28 @@ def test_a_group_of_an_image_that_is_gone_says_so(account):
     assert "no longer available" in _activities(account)[0]["StatusMessage"]
 
 
+def test_a_zone_that_is_full_is_gone_round(account, refused):
+    """EC2 Auto Scaling user guide: a launch that fails in one zone is tried in another."""
+    account.emulator.configure(full="eu-west-1a eu-west-1c")
+    image = account.image()
+    assert refused(account.launch, image=image) == "InsufficientInstanceCapacity"
+    account.group("fleet", image)
+    account.until(lambda: _serving(account, 3))
+    found = _described(account)["Instances"]
+    assert {each["AvailabilityZone"] for each in found} == {"eu-west-1b"}
+    assert _codes(account) == {"Successful"}
+
+
+def test_what_never_runs_is_replaced_for_ever(account):
+    """EC2 user guide, "Instance terminates immediately": the group tries again and again."""
+    account.emulator.configure(boot_s=0.1)
+    account.group("fleet", account.image("stillborn"), 1)
+    account.until(lambda: len(_instances(account)) > 2)
+    assert not account.in_service("fleet")
+    ended = [e for e in _instances(account) if e["State"]["Name"] == "terminated"]
+    assert {each["StateReason"]["Code"] for each in ended} == {"Server.InternalError"}
+
+
 def test_one_instance_is_terminated_with_or_without_another(account, refused):
     """Botocore, TerminateInstanceInAutoScalingGroup: the size changes if asked to."""
     account.group("fleet", account.image(), 2)

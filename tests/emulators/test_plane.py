@@ -70,6 +70,7 @@ def test_a_behaviour_is_read_as_it_is_spelled():
         halt=4.0,
         delay=0.5,
         fail=("/a b", "/c"),
+        stillborn=True,
         sick=True,
         deaf=True,
         prints=("hello, world",),

@@ -53,7 +53,9 @@ def switch_on(world: "World", instance: Instance) -> None:
     delay = world.settings.boot_s if behaviour.boot is None else behaviour.boot
 
     def run() -> None:
-        if instance.state == "pending":
+        if instance.state == "pending" and behaviour.stillborn:
+            _fail(instance)
+        elif instance.state == "pending":
             move(instance, "running")
             _power(world, instance, behaviour)
             if behaviour.halt is not None:
@@ -93,6 +95,17 @@ def move(instance: Instance, state: str) -> None:
     instance._state = InstanceState(state, _CODES[state])  # noqa: SLF001 - see there
     if state in {"pending", "running"}:
         instance.state_reason = StateReason()
+
+
+def _fail(instance: Instance) -> None:
+    """End what could not start.
+
+    Source: EC2 user guide, "Instance terminates immediately": pending, then terminated, with a
+    state reason such as ``Server.InternalError``.
+    """
+    move(instance, "terminated")
+    code = "Server.InternalError"
+    instance.state_reason = StateReason(f"{code}: Internal error on launch", code)
 
 
 def _power(world: "World", instance: Instance, behaviour: Behaviour) -> None:

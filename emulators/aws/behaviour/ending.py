@@ -20,13 +20,13 @@ def terminating_takes_time(call: Call) -> object:
     _all_known(call, ids)
     before = {each: call.world.instances[each].state for each in ids}
     gone = {each for each, state in before.items() if state == "terminated"}
+    if call.params.flag("DryRun"):
+        return call.proceed()
     if not gone.issuperset(ids):
         call.put("InstanceIds", [each for each in ids if each not in gone])
         call.proceed()
     for each in ids:
         _end(call, each, before[each])
-    if call.params.flag("DryRun"):
-        return None
     return {"TerminatingInstances": [_change(call, each, before[each]) for each in ids]}
 
 

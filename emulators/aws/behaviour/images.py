@@ -158,6 +158,7 @@ def guard(call: Call) -> object:
     is enabled, the AMI can't be deregistered."* The cooldown is not modelled.
     """
     image = _image(call)
+    call.stop_if_dry()
     state = "enabled" if call.operation.startswith("Enable") else "disabled"
     call.world.keep(image.id)["guard"] = state
     tell(image, deregistration_protection=state)
@@ -172,6 +173,7 @@ def deprecate(call: Call) -> object:
     the specified date and time."*
     """
     image = _image(call)
+    call.stop_if_dry()
     when = call.params.values.get("DeprecateAt")
     said = when.isoformat() if isinstance(when, dt.datetime) else when
     tell(image, deprecation_time=said)

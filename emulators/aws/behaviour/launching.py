@@ -110,6 +110,27 @@ def vcpus_are_limited(call: Call) -> object:
 
 
 @handles("ec2", "RunInstances")
+def zones_can_be_full(call: Call) -> object:
+    """Refuse to launch where there is no capacity left.
+
+    Source: EC2 error codes: ``InsufficientInstanceCapacity`` *"There is not enough capacity to
+    fulfill your request."*
+    """
+    backend = ec2_backends[call.account][call.region]
+    subnet = call.params.text("SubnetId")
+    zone = call.params.bag("Placement").text("AvailabilityZone")
+    if subnet:
+        zone = str(backend.get_subnet(subnet).availability_zone)
+    if zone in call.world.settings.full.split():
+        message = (
+            "We currently do not have sufficient capacity in the Availability Zone you "
+            f"requested ({zone})."
+        )
+        raise refuse("InsufficientInstanceCapacity", message)
+    return call.proceed()
+
+
+@handles("ec2", "RunInstances")
 def instances_boot(call: Call) -> object:
     """Let what was launched boot; see ``booting.switch_on``."""
     answer = call.proceed()

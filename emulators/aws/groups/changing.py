@@ -58,7 +58,9 @@ def detach(call: Call) -> object:
     for slot in [each for each in group.slots if each.id in ids]:
         group.slots.remove(slot)
         for arn in group.targets:
-            call.world.pools[arn].deregister(slot.id)
+            pool = call.world.pools.get(arn)
+            if pool:
+                pool.deregister(slot.id)
         activity = group.note(f"Detaching EC2 instance: {slot.id}", "a user request")
         activity.finish("Successful")
         told.append(activity.told())

@@ -49,8 +49,18 @@ def _follow(world: "World", group: Group) -> None:
         if starts and not wait_at_hook(world, group, slot):
             slot.state, slot.since = "InService", time.monotonic()
             slot.launch.finish("Successful")
+            group.failures = 0
+        if slot.state.startswith("Pending") and state not in {"pending", "running"}:
+            _give_up(group, slot)
         if slot.is_leaving:
             _leave(world, group, slot)
+
+
+def _give_up(group: Group, slot: Slot) -> None:
+    """Forget an instance that never came to run, and try again later."""
+    group.slots.remove(slot)
+    slot.launch.finish("Failed", "Instance failed to launch: it never came to run.")
+    _delay(group)
 
 
 def _leave(world: "World", group: Group, slot: Slot) -> None:
@@ -118,11 +128,14 @@ def _grow(group: Group) -> None:
         return
     for _ in range(group.desired - len(group.alive)):
         if launching.launch(group) is None:
-            group.failures += 1
-            delay = min(_RETRY_S * 2 ** (group.failures - 1), _RETRY_MOST_S)
-            group.retry_at = time.monotonic() + delay
+            _delay(group)
             return
-        group.failures = 0
+
+
+def _delay(group: Group) -> None:
+    group.failures += 1
+    delay = min(_RETRY_S * 2 ** (group.failures - 1), _RETRY_MOST_S)
+    group.retry_at = time.monotonic() + delay
 
 
 def _shrink(world: "World", group: Group) -> None:

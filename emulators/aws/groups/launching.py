@@ -57,8 +57,7 @@ def launch(group: Group) -> Slot | None:
     activity = group.note("Launching a new EC2 instance", cause)
     try:
         template = version_of(group)
-        subnet = _subnet(group)
-        found = _run(group, template, subnet)
+        found = _run_somewhere(group, template)
     except ServiceException as error:
         message = f"{error.message} Launching EC2 instance failed."
         activity.finish("Failed", message)
@@ -78,9 +77,22 @@ def launch(group: Group) -> Slot | None:
     return slot
 
 
-def _subnet(group: Group) -> str:
+def _run_somewhere(group: Group, template: Mapping[str, object]) -> Reservation:
+    """Launch where there is the least, or where there is room.
+
+    Source: EC2 Auto Scaling user guide, "Distribute instances across Availability Zones": *"If
+    the attempt to launch an instance in one Availability Zone fails, it attempts to launch
+    in another"*.
+    """
     count = Counter(slot.subnet for slot in group.alive)
-    return min(group.subnets, key=lambda each: count[each])
+    ordered = sorted(group.subnets, key=lambda each: count[each])
+    for subnet in ordered[:-1]:
+        try:
+            return _run(group, template, subnet)
+        except ServiceException as error:
+            if error.code != "InsufficientInstanceCapacity":
+                raise
+    return _run(group, template, ordered[-1])
 
 
 def _run(group: Group, template: Mapping[str, object], subnet: str) -> Reservation:
