@@ -4,8 +4,9 @@ AWS compares nothing when a listener or rule is modified. But no two rules have 
 priority: each routing is a new rule, whose priority is the fencing token; see `slots`.
 
 What it costs: `read` one call for 400 rules, one more where there are rules that this
-object has not seen, and one for each attached fleet whose members were not looked at within
-half of ``staleness``. `write` two: the rule, and one look whether it landed on top.
+object has not seen, and one for each attached fleet, for its members; nothing that was read
+within half of ``staleness``, and not changed by this object, is read again. `write` costs
+two: the rule, and one look whether it landed on top.
 
 How it fails open, and what is done about it: a target group without one healthy target gets
 requests all the same, so that a fleet gets traffic only when `health` says so of each
@@ -16,6 +17,8 @@ not documented; the config says what is assumed.
 """
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from immutable import host
@@ -89,6 +92,7 @@ class AlbSwitch:
         self._rules = Rulebook(aws, self._listener, config.layout(service))
         self._places = Joining(aws, at, service, port=port)
         self._last: Reading | None = None
+        self._looked_at = host.current().now()
 
     @property
     def capabilities(self) -> SwitchCapabilities:
@@ -113,7 +117,7 @@ class AlbSwitch:
             Taken: a rule in the band is somebody else's.
             NotEnough: the load balancer has no room for more rules.
         """
-        reading = self._look()
+        reading = self._recent()
         reading.check()
         most = self._rules.most(reading.total + _ROOM)
         if reading.total + _ROOM > most:
@@ -144,7 +148,7 @@ class AlbSwitch:
         Raises:
             Taken: a rule in the band is somebody else's.
         """
-        reading = self._look()
+        reading = self._recent()
         reading.check()
         return SwitchView(
             routing=reading.routing,
@@ -171,7 +175,7 @@ class AlbSwitch:
             Taken: a group of this name, or a rule in the band, is somebody else's.
             Unavailable: somebody else took the same place; to be repeated.
         """
-        reading = self._last or self._look()
+        reading = self._recent()
         reading.check()
         if reading.place_of(fleet):
             return expected
@@ -218,17 +222,18 @@ class AlbSwitch:
             NotEnough: the band is used up; see `renumber`.
             Ambiguous: it may or may not be served; read to know.
         """
-        new = writing.next_rule(
-            self._expected(routing, expected),
-            routing,
-            owner=owner,
-            expected=expected,
-            write=host.current().unique(),
-            now=host.current().now(),
-        )
-        mine = self._rules.make(new, "switch.write")
-        staleness = self._config.listening.staleness
-        self._clear_away(see_served(self._look, mine, staleness=staleness))
+        with self._unsure():
+            new = writing.next_rule(
+                self._expected(routing, expected),
+                routing,
+                owner=owner,
+                expected=expected,
+                write=host.current().unique(),
+                now=host.current().now(),
+            )
+            mine = self._rules.make(new, "switch.write")
+            staleness = self._config.listening.staleness
+            self._clear_away(see_served(self._look, mine, staleness=staleness))
         return Version(str(self._rules.layout.band.number(mine)))
 
     def sessions(self, fleet: FleetName) -> int | None:
@@ -296,12 +301,34 @@ class AlbSwitch:
             self._rules.delete(rule)
 
     def _look(self) -> Reading:
+        asked_at = host.current().now()
         self._last = reading = self._rules.read()
+        self._looked_at = asked_at
         return reading
 
+    def _recent(self) -> Reading:
+        """Return a reading that is no older than half of what is declared."""
+        lag = self._config.listening.staleness / 2
+        if self._last is None or host.current().now() - self._looked_at >= lag:
+            return self._look()
+        return self._last
+
+    @contextmanager
+    def _unsure(self) -> Iterator[None]:
+        """Forget what was read when something goes wrong: it may be why."""
+        try:
+            yield
+        except BaseException:
+            self._last = None
+            raise
+
     def _expected(self, routing: Routing, expected: Version) -> Reading:
-        """Return the reading that the writer decided upon, where this object made it."""
-        last = self._last
+        """Return the reading that the writer decided upon, where this object made it.
+
+        That groups with weight are there AWS checks, at any time. A previewed one is named
+        by a tag alone: that it is there has to be known from a recent reading.
+        """
+        last = self._recent() if routing.preview else self._last
         named = {fleet for fleet, _ in routing.weights} | {routing.preview} - {None}
         if last is None or last.version != expected or not named <= set(last.groups):
             return self._look()

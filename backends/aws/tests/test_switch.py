@@ -106,14 +106,40 @@ def test_a_reading_costs_one_call_and_more_only_for_what_is_new(ground, switch):
     assert sent(ground, one.read) == {"DescribeRules": 1, "DescribeTargetHealth": 2}
 
 
-def test_members_seen_lately_are_not_looked_at_again(ground, switch):
-    """Half of what is declared as staleness is for our own memory."""
+def test_what_was_read_lately_is_not_read_again(ground, switch):
+    """Half of what is declared as staleness is for our own memory; health is never old."""
     one = switch("staleness=1h")
     attach(one, BLUE)
     one.read()
-    assert sent(ground, one.read) == {"DescribeRules": 1}
+    assert sent(ground, one.read) == {}
+    assert sent(ground, one.preflight) == {}
     assert sent(ground, lambda: one.health(BLUE)) == {"DescribeTargetHealth": 1}
     assert one.capabilities.staleness == timedelta(hours=1)
+
+
+def test_whoever_was_refused_reads_anew(ground, switch):
+    """A conflict is met by what there is, not by what was remembered."""
+    one, two = switch("staleness=1h"), switch("staleness=1h")
+    attach(one, BLUE)
+    two.read()
+    write(one, Routing(weights={BLUE: 100}))
+    with pytest.raises(Conflict):
+        two.write(Routing(), owner=LEDGER, expected=Version("0"))
+    assert two.read().version == "1"
+
+
+def test_what_this_object_did_is_seen_at_once(ground, switch):
+    """Its own attach, write and detach are in its next reading, however much is kept."""
+    one = switch("staleness=1h")
+    attach(one, BLUE, GREEN)
+    assert [a.fleet for a in one.read().attachments] == [BLUE, GREEN]
+    write(one, Routing(weights={BLUE: 100}))
+    assert one.read().version == "1"
+    one.detach(GREEN, owner=LEDGER, expected=Version("1"))
+    assert [a.fleet for a in one.read().attachments] == [BLUE]
+    members = ground.servers(1)
+    one.join(BLUE, members, drain=timedelta())
+    assert one.read().attachment_of(BLUE).members == members
 
 
 def test_a_write_costs_two_calls(ground, switch):
@@ -537,3 +563,14 @@ def test_importing_the_switches_loads_no_sdk():
         "sys.exit(any(m.partition('.')[0] in {'boto3', 'botocore'} for m in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_fleet_that_is_gone_is_not_previewed(ground, switch):
+    """AWS does not refuse that: the switch looks whether the fleet has its place."""
+    one, two = switch(), switch()
+    attach(one, BLUE)
+    version = two.read().version
+    one.detach(BLUE, owner=LEDGER, expected=version)
+    with pytest.raises(Conflict, match="no place"):
+        two.write(Routing(preview=BLUE), owner=LEDGER, expected=version)
+    assert ground.rules() == []
