@@ -8,6 +8,7 @@ import attrs
 
 from emulators.aws.behaviour.booting import move
 from emulators.aws.counting import Calls
+from emulators.aws.spoiling import Cut, When
 from emulators.aws.world import World
 from emulators.plane.behaviour import Behaviour
 
@@ -43,6 +44,7 @@ class Control:
         return {
             "network": world.addresses.network,
             "bugs": world.bugs,
+            "cuts": world.cuts.left,
             "settings": attrs.asdict(world.settings),
             "listeners": {arn: each.url for arn, each in world.listeners.items()},
             "machines": {
@@ -79,6 +81,13 @@ class Control:
             listener.spread_s = self.world.settings.spread_s
         return attrs.asdict(self.world.settings)
 
+    def cut(self, asked: dict[str, str]) -> object:
+        """Cut the connection of a call to come."""
+        when: When = "before" if asked["when"] == "before" else "after"
+        cut = Cut(name=asked["name"], when=when, skip=int(asked["skip"]))
+        self.world.cuts.add(cut)
+        return {}
+
     def behave(self, asked: dict[str, str]) -> object:
         """Say what the machines of an image do that boot from now on."""
         self.world.behaviours[asked["image"]] = Behaviour.parse(asked["words"])
@@ -104,6 +113,7 @@ _VERBS: dict[str, Callable[[Control, dict[str, str]], object]] = {
     "calls": Control.called,
     "reset": Control.reset,
     "configure": Control.configure,
+    "cut": Control.cut,
     "behave": Control.behave,
     "change": Control.change,
     "kill": Control.kill,

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import attrs
 
 from emulators.aws.settings import Settings
+from emulators.aws.spoiling import When
 from emulators.plane.behaviour import Behaviour
 
 _TIMEOUT_S = 60.0
@@ -57,6 +58,20 @@ class Emulator:
             errors=found["errors"],
             trace=tuple(found["trace"]),
         )
+
+    def cut(self, name: str = "", *, when: When = "after", skip: int = 0) -> None:
+        """Cut the connection of a call to come, before its effect or after it.
+
+        Args:
+            name: what the call's name begins with, such as ``ec2:Run``; any call if empty.
+            when: before its effect, or after it.
+            skip: so many calls that fit are let through first.
+        """
+        self._ask("cut", name=name, when=when, skip=str(skip))
+
+    def cuts_left(self) -> int:
+        """Return how many cuts have not come yet: nothing was cut that is left."""
+        return int(self._ask("state")["cuts"])
 
     def behave(self, image: str, behaviour: Behaviour | str) -> None:
         """Say what instances do that boot from an image, from now on."""

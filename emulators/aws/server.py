@@ -23,6 +23,7 @@ from emulators.aws.handlers import HANDLERS, TICKS
 from emulators.aws.hooks import install
 from emulators.aws.refusals import Answer, Refusal
 from emulators.aws.settings import Settings
+from emulators.aws.spoiling import cut_off
 from emulators.aws.warm import warm
 from emulators.aws.world import World
 
@@ -57,7 +58,12 @@ class Front:
         asked = requests.read(environ)
         # moto's stores are not made for two at a time: conditions would not be atomic
         with self.world.held():
+            cut = self.world.cuts.take(asked)
+            if cut == "before":
+                self._cut(asked, began, environ)
             status, headers, body = self._answer(asked, environ)
+            if cut == "after":
+                self._cut(asked, began, environ)
         error = _error_in(status, body)
         if status[0] == _SERVER_ERROR:
             self.world.bugs.append(f"{asked.name}: {body.decode(errors='replace')}")
@@ -66,6 +72,12 @@ class Front:
         )
         start(f"{status[0]} {status[1]}", headers)
         return [body]
+
+    def _cut(
+        self, asked: requests.Asked, began: float, environ: requests.Environ
+    ) -> None:
+        self.calls.note(asked.name, began=began, status=0, error="cut", key=asked.key)
+        cut_off(environ)
 
     def _answer(self, asked: requests.Asked, environ: requests.Environ) -> Answer:
         settings = self.world.settings

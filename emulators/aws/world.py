@@ -13,6 +13,7 @@ from moto.ec2.models.instances import Instance
 from emulators.aws.agenda import Agenda
 from emulators.aws.lagging import Lag
 from emulators.aws.settings import Settings
+from emulators.aws.spoiling import Cuts
 from emulators.plane.addresses import Addresses
 from emulators.plane.balancer import Listener
 from emulators.plane.behaviour import Behaviour
@@ -48,6 +49,7 @@ class World:
     """What went wrong in the emulator itself: a test that sees one proves nothing."""
     lock: threading.RLock = attrs.field(factory=threading.RLock, init=False)
     lag: Lag = attrs.field(factory=Lag, init=False)
+    cuts: Cuts = attrs.field(factory=Cuts, init=False)
     agenda: Agenda = attrs.field(factory=Agenda, init=False)
     runner: Runner = attrs.field(factory=Runner, init=False)
     addresses: Addresses = attrs.field(factory=Addresses, init=False)
@@ -106,6 +108,7 @@ class World:
                 kept.clear()
             self.bugs.clear()
             self.lag.clear()
+            self.cuts.clear()
             self.settings = self.chosen
             BackendDict.reset()
             reset_model_data()

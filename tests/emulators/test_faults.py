@@ -108,6 +108,19 @@ def test_an_answer_can_be_held_back(ec2, proxy, account):
     assert account.ec2.describe_vpcs()["Vpcs"]
 
 
+@pytest.mark.parametrize(("when", "count"), [("before", 0), ("after", 1)])
+def test_the_emulator_itself_cuts_a_call(account, when, count):
+    """The n-th call that fits, before its effect or after it; then no more."""
+    image = account.image()
+    account.emulator.cut("ec2:Run", when=when, skip=1)
+    assert _launch(account.ec2, image)["Instances"]
+    with pytest.raises(LOST):
+        _launch(account.ec2, image)
+    assert account.emulator.cuts_left() == 0
+    assert len(account.ec2.describe_instances()["Reservations"]) == 1 + count
+    assert account.emulator.calls().errors == {"ec2:RunInstances cut": 1}
+
+
 def _launch(ec2, image, **more):
     return ec2.run_instances(
         ImageId=image, MinCount=1, MaxCount=1, InstanceType="t3.micro", **more

@@ -315,6 +315,17 @@ def test_what_never_runs_is_replaced_for_ever(account):
     assert {each["StateReason"]["Code"] for each in ended} == {"Server.InternalError"}
 
 
+def test_groups_are_limited(account, refused):
+    """Botocore, DescribeAccountLimits and LimitExceeded."""
+    account.emulator.configure(groups=1)
+    image = account.image()
+    account.group("one", image, 1)
+    limits = account.autoscaling.describe_account_limits()
+    assert limits["MaxNumberOfAutoScalingGroups"] == 1
+    assert limits["NumberOfAutoScalingGroups"] == 1
+    assert refused(account.group, name="two", image=image) == "LimitExceeded"
+
+
 def test_one_instance_is_terminated_with_or_without_another(account, refused):
     """Botocore, TerminateInstanceInAutoScalingGroup: the size changes if asked to."""
     account.group("fleet", account.image(), 2)

@@ -65,9 +65,9 @@ def test_what_nobody_answers_is_a_bug(process):
     process.reset()
     client = session_of().client("autoscaling", endpoint_url=process.url, config=ONCE)
     with pytest.raises(ClientError) as caught:
-        client.describe_account_limits()
+        client.describe_adjustment_types()
     assert caught.value.response["Error"]["Code"] == "EmulatorBug"
-    assert any("DescribeAccountLimits" in bug for bug in process.bugs())
+    assert any("DescribeAdjustmentTypes" in bug for bug in process.bugs())
 
 
 def _race(s3, key, **condition):

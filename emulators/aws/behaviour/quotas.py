@@ -44,10 +44,11 @@ def quotas_can_be_listed(call: Call) -> object:
 
 def _quotas(call: Call) -> dict[str, dict[str, object]]:
     vcpus = float(call.world.settings.vcpus)
+    groups = float(call.world.settings.groups)
     rows: list[tuple[str, str, str, float]] = [
         ("ec2", VCPUS, "Running On-Demand Standard instances", vcpus),
         ("elasticloadbalancing", RULES, "Rules per Application Load Balancer", 100.0),
-        ("autoscaling", GROUPS, "Auto Scaling groups per region", 500.0),
+        ("autoscaling", GROUPS, "Auto Scaling groups per region", groups),
     ]
     return {
         code: {

@@ -103,6 +103,21 @@ def describe_tags(call: Call) -> object:
     return {"Tags": page, "NextToken": token}
 
 
+@handles("autoscaling", "DescribeAccountLimits")
+def describe_limits(call: Call) -> object:
+    """Tell how many groups there may be, and are. moto has no such call.
+
+    Source: botocore, DescribeAccountLimits: ``MaxNumberOfAutoScalingGroups`` *"The default is
+    500 per Region."*, ``NumberOfAutoScalingGroups``.
+    """
+    return {
+        "MaxNumberOfAutoScalingGroups": call.world.settings.groups,
+        "MaxNumberOfLaunchConfigurations": 200,
+        "NumberOfAutoScalingGroups": len(groups(call)),
+        "NumberOfLaunchConfigurations": 0,
+    }
+
+
 def groups(call: Call) -> list[Group]:
     """Return the groups of the caller's account and region."""
     here = (call.account, call.region)

@@ -9,7 +9,7 @@ from moto.ec2.models import ec2_backends
 from emulators.aws.groups.engine import dismiss, settle
 from emulators.aws.groups.launching import version_of
 from emulators.aws.groups.model import Group
-from emulators.aws.groups.reading import find
+from emulators.aws.groups.reading import find, groups
 from emulators.aws.groups.waiting import resize
 from emulators.aws.hooks import Call, handles, refuse
 from emulators.aws.params import Params
@@ -21,6 +21,8 @@ def create_group(call: Call) -> object:
 
     Source: botocore, CreateAutoScalingGroup: ``AlreadyExists`` *"You already have an Auto
     Scaling group or launch configuration with this name."* moto overwrites it.
+    ``LimitExceeded`` *"You have already reached a limit for your Amazon EC2 Auto Scaling
+    resources"*.
     """
     name = call.params.text("AutoScalingGroupName")
     place = (call.account, call.region)
@@ -29,6 +31,9 @@ def create_group(call: Call) -> object:
             "AutoScalingGroup by this name already exists - A group with the name "
         )
         raise refuse("AlreadyExists", f"{message}{name} already exists")
+    if len(groups(call)) >= call.world.settings.groups:
+        message = "You have already reached your quota of Auto Scaling groups"
+        raise refuse("LimitExceeded", message)
     group = _new(call, name)
     _check(group)
     _check_template(group)
