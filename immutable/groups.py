@@ -20,7 +20,9 @@ class Groups(Protocol):
     """What `Fleets` does besides, where the provider heals and scales by itself.
 
     A frozen fleet takes ``resize``, ``replace`` and ``retire`` as any other, and stays
-    frozen. On one that is not, ``replace`` leaves the provider's desired size as it is.
+    frozen. On one that is not, ``launch`` and ``replace`` leave the provider's desired size
+    as it is, and ``resize`` sets it: whom that makes too many, the provider takes off the
+    switch and destroys. Size bounds are moved where they forbid a size that is set.
     `FleetView.desired_size` is that size, and `FleetView.frozen` is True or False.
     """
 

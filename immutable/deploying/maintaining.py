@@ -79,7 +79,9 @@ def _complete(scene: Scene, goal: HealGoal) -> Decision | None:
     if len(scene.alive()) > size and not thawed:
         return let_go(scene, size, goal.drain)
     began = scene.attempt.launched_at or scene.attempt.begun_at
-    joining = join_all(scene, goal.drain, even_bound=not thawed)
+    # its provider is about to bind whom it launches; only who was left out is brought in
+    mending = not thawed or bool(set(scene.members()) - scene.joined())
+    joining = join_all(scene, goal.drain, even_bound=mending)
     return joining or wait_ready(scene, began + goal.ready_timeout)
 
 
@@ -197,8 +199,10 @@ def let_go(
     preferred: tuple[InstanceId, ...] = (),
 ) -> Decision | None:
     """Part with the instances beyond a size: first from traffic, then from the fleet."""
-    if _has_been_given(scene, size):
-        return None
+    if scene.is_thawed and scene.context.backend.launch_binds:
+        # whom to part with, and how, is its provider's choice: it binds meanwhile
+        given = _has_been_given(scene, size)
+        return None if given else Resize(spec=scene.spec(size))
     members = sorted(scene.members(), key=lambda m: m.instance not in preferred)
     kept = frozenset(member.instance for member in members[:size])
     surplus = tuple(i.id for i in scene.instances() if i.id not in kept)

@@ -52,6 +52,8 @@ CHANGES = (
     "switch.write",
 )
 """The calls that change something."""
+HOLDINGS = ("fleets.freeze", "fleets.thaw")
+"""More of them, where the provider heals and scales by itself."""
 READINGS = (
     "backend.preflight",
     "fleets.list",

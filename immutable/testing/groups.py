@@ -75,6 +75,12 @@ class Keeper:
         when_us = self.cloud.now_us + int(chance.random() * _SOON_US)
         self.cloud.scheduler.at(when_us, lambda: self._scale(chance))
 
+    def scale(self, name: FleetName, size: int) -> None:
+        """Scale a fleet now, unless it is frozen."""
+        for fleet in self._loose():
+            if fleet.name == name:
+                self._bring(fleet, size)
+
     def _scale(self, chance: Chance) -> None:
         loose = [f for f in self._loose() if f.group and f.group.policies]
         if self.is_calm or not loose:
@@ -86,9 +92,9 @@ class Keeper:
             self._bring(fleet, size)
 
     def _keep(self, name: FleetName) -> None:
-        fleet = next((f for f in self._loose() if f.name == name), None)
+        fleet = self.cloud.fleets.now.get(name)
         if fleet is not None:
-            self._bring(fleet, fleet.spec.size)
+            self.scale(name, fleet.spec.size)
 
     def _bring(self, fleet: "Fleet", size: int) -> None:
         """Bring a fleet to a size, without what is dead."""

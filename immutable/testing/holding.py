@@ -2,11 +2,12 @@
 
 import attrs
 
-from immutable.deploying.steps import Freeze
-from immutable.ledger.goals import AdoptGoal, DeployGoal, Goal
+from immutable.deploying.steps import Freeze, Resize
+from immutable.ledger.goals import AdoptGoal, DeployGoal, Goal, HealGoal
 from immutable.ledger.records import Begun, Entry, Finished, Intended
 from immutable.ledger.state import FleetEntry, FleetStatus, State
 from immutable.model import FleetName, Outcome
+from immutable.testing.books import Intent
 from immutable.testing.calls import Request
 from immutable.testing.cloud import Cloud
 from immutable.testing.groups import PROVIDER, Group
@@ -35,6 +36,24 @@ class Holding:
         if before.group.frozen:
             message = f"{before.name} is frozen, and its provider changed it"
             raise self.judge.condemn("frozen", message)
+
+    def sent(self, intent: Intent) -> None:
+        """Judge what is going to be done to a fleet.
+
+        Raises:
+            Violation: healing makes one smaller that its provider scales.
+        """
+        step = intent.step.step
+        if not isinstance(self._goal, HealGoal) or not isinstance(step, Resize):
+            return
+        fleet = self.cloud.fleets.now.get(step.fleet)
+        if fleet is None or fleet.group is None or fleet.group.frozen:
+            return
+        if step.spec.size < fleet.spec.size or step.remove:
+            message = (
+                f"{step.fleet} has {fleet.spec.size}, and is healed to {step.spec.size}"
+            )
+            raise self.judge.condemn("capacity", message)
 
     def appended(self, entry: Entry, state: State) -> None:
         """Judge what the ledger says, and note what it was going to do.

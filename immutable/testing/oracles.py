@@ -87,6 +87,8 @@ class Oracles:
         self._tokens.sent(request)
         if intent is not None:
             self._sent[request] = intent
+            for holding in self.holding.values():
+                holding.sent(intent)
 
     def fleet_changed(
         self,

@@ -13,7 +13,7 @@ from immutable.testing.drawing import (
     draw_provider,
     loosen,
 )
-from immutable.testing.faults import CHANGES, READINGS, draw_mix
+from immutable.testing.faults import CHANGES, HOLDINGS, READINGS, draw_mix
 from immutable.testing.registers import Kind
 from immutable.testing.settling import Rest, settle
 from immutable.testing.simulation import Simulation
@@ -101,7 +101,8 @@ def prepare(
     if groups:
         loosen(sim, seeded(seed, "groups"))
     if faults:
-        sim.set_faults(draw_mix(seeded(seed, "faults"), (*CHANGES, *READINGS)))
+        calls = (*CHANGES, *READINGS, *(HOLDINGS if groups else ()))
+        sim.set_faults(draw_mix(seeded(seed, "faults"), calls))
         provider = sim.cloud.provider
         sim.set_hazards(draw_hazards(seeded(seed, "hazards"), provider))
         if switch == "blind":
