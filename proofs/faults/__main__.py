@@ -1,10 +1,11 @@
 """Strike every call with every fault, and see what the caller is told and what is left.
 
     python -m proofs faults [--switch KIND|all] [--seconds T] [--only SCENARIO]
-                            [--seed S] [--processes N] [--brief]
+                            [--seed S] [--processes N] [--brief] [--groups]
     python -m proofs faults --only SCENARIO --switch KIND --cell "CELL"   (see one again)
 
-``--brief`` leaves out the later places of calls that are made more than once. The exit
+``--brief`` leaves out the later places of calls that are made more than once; with
+``--groups`` fleets are native groups, which their provider heals by itself. The exit
 status is 1 when something broke, or when a cell was left out or did not strike.
 """
 
@@ -13,13 +14,12 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
-from immutable.testing.registers import KINDS, Kind
+from immutable.testing.registers import KINDS
 from proofs.faults.scenarios import SCENARIOS, named
-from proofs.faults.striking import prepare, stage_of
+from proofs.faults.striking import Trial, prepare, stage_of
 from proofs.faults.tasks import Task
 from proofs.faults.trying import Broke, Tally
 from proofs.kills.parallel import run_all
-from proofs.kills.scenarios import Scenario
 
 _SHOWN = 8
 _HEADER = (
@@ -34,11 +34,19 @@ def main() -> int:
     kinds = KINDS if asked.switch == "all" else (asked.switch,)
     names = [s.name for s in SCENARIOS if asked.only in {None, s.name}]
     if asked.cell is not None:
-        print(_replay(named(names[0]), kinds[0], asked.seed, asked.cell))
+        trial = prepare(named(names[0]), kinds[0], asked.seed, groups=asked.groups)
+        print(_replay(trial, asked.cell))
         return 0
     until = time.monotonic() + asked.seconds
     tasks = [
-        Task(scenario=name, kind=kind, seed=asked.seed, brief=asked.brief, until=until)
+        Task(
+            scenario=name,
+            kind=kind,
+            seed=asked.seed,
+            brief=asked.brief,
+            until=until,
+            groups=asked.groups,
+        )
         for kind in kinds
         for name in names
     ]
@@ -53,6 +61,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--brief", action="store_true")
+    parser.add_argument("--groups", action="store_true")
     parser.add_argument("--cell")
     return parser.parse_args()
 
@@ -99,11 +108,10 @@ def _spell(tally: Tally, found: Broke) -> str:
     )
 
 
-def _replay(scenario: Scenario, kind: Kind, seed: int, asked: str) -> str:
+def _replay(trial: Trial, asked: str) -> str:
     """Return the trace of one cell, and what broke in it."""
-    trial = prepare(scenario, kind, seed)
     cell = next(cell for cell in trial.cells if str(cell) == asked)
-    stage = stage_of(kind, seed)
+    stage = stage_of(trial.kind, trial.seed, groups=trial.groups)
     try:
         with stage.sim:
             said = str(trial.strike_on(stage, cell))

@@ -1,5 +1,6 @@
 """One cell: a call is struck, what it returns is judged, and everything comes to rest."""
 
+import functools
 from datetime import timedelta
 
 import attrs
@@ -36,6 +37,7 @@ class Trial:
     scenario: Scenario
     kind: Kind
     seed: int
+    groups: bool
     cells: tuple[Cell, ...]
     allowed: Allowed
 
@@ -46,7 +48,7 @@ class Trial:
             Violation: an oracle was offended.
             Broken: what was promised did not come true.
         """
-        stage = stage_of(self.kind, self.seed)
+        stage = stage_of(self.kind, self.seed, groups=self.groups)
         try:
             with stage.sim:
                 return self.strike_on(stage, cell)
@@ -83,27 +85,33 @@ class Trial:
         return None if left else False
 
 
-def stage_of(kind: Kind, seed: int) -> Stage:
+def stage_of(kind: Kind, seed: int, *, groups: bool = False) -> Stage:
     """Return a world in which everything can go wrong that there is."""
-    return Stage(Terms(kind=kind, seed=seed, late=LATE, staleness=STALENESS))
+    return Stage(
+        Terms(kind=kind, seed=seed, late=LATE, staleness=STALENESS, groups=groups)
+    )
 
 
-def prepare(scenario: Scenario, kind: Kind, seed: int = 0) -> Trial:
+def prepare(
+    scenario: Scenario, kind: Kind, seed: int = 0, *, groups: bool = False
+) -> Trial:
     """Run a scenario undisturbed, and return the matrix and the ends."""
+    make = functools.partial(stage_of, kind, seed, groups=groups)
     return Trial(
         scenario=scenario,
         kind=kind,
         seed=seed,
-        cells=_cells(scenario, kind, seed),
+        groups=groups,
+        cells=_cells(scenario, make()),
         allowed=Allowed(
-            before=_end(scenario, kind, seed, called=False),
-            after=_end(scenario, kind, seed, called=True),
+            before=_end(scenario, make(), called=False),
+            after=_end(scenario, make(), called=True),
         ),
     )
 
 
-def _cells(scenario: Scenario, kind: Kind, seed: int) -> tuple[Cell, ...]:
-    stage, recorder = stage_of(kind, seed), Recorder()
+def _cells(scenario: Scenario, stage: Stage) -> tuple[Cell, ...]:
+    recorder = Recorder()
     with stage.sim:
         scenario.prepare(stage)
         _, done = stage.live(CALLER, scenario.call, faults=lambda _: recorder)
@@ -112,8 +120,7 @@ def _cells(scenario: Scenario, kind: Kind, seed: int) -> tuple[Cell, ...]:
     return recorder.cells()
 
 
-def _end(scenario: Scenario, kind: Kind, seed: int, *, called: bool) -> End:
-    stage = stage_of(kind, seed)
+def _end(scenario: Scenario, stage: Stage, *, called: bool) -> End:
     prepare = scenario.prepare if called else scenario.origin or scenario.prepare
     with stage.sim:
         prepare(stage)

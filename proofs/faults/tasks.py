@@ -19,6 +19,7 @@ class Task:
     seed: int
     brief: bool
     until: float
+    groups: bool = False
 
     def run(self) -> Tally:
         """Strike the matrix."""
@@ -26,6 +27,7 @@ class Task:
             named(self.scenario),
             self.kind,
             seed=self.seed,
+            groups=self.groups,
             chosen=is_basic if self.brief else every,
             is_over=lambda: time.monotonic() > self.until,
         )

@@ -64,6 +64,7 @@ def strike_all(
     kind: Kind,
     *,
     seed: int = 0,
+    groups: bool = False,
     chosen: Choice = every,
     is_over: Callable[[], bool] = never,
 ) -> Tally:
@@ -73,13 +74,14 @@ def strike_all(
         scenario: what is done.
         kind: on which kind of switch.
         seed: of the simulation.
+        groups: fleets are native groups, which their provider heals by itself.
         chosen: only these cells.
         is_over: whether time is over; what is left then counts as not tried.
     """
     began = time.perf_counter()
     tally = Tally(scenario=scenario.name, kind=kind, seed=seed)
     try:
-        trial = prepare(scenario, kind, seed)
+        trial = prepare(scenario, kind, seed, groups=groups)
     except Exception as exc:  # noqa: BLE001 - a finding like any other
         tally.broke.append(_broke(None, exc))
         return tally

@@ -2,12 +2,13 @@
 
     python -m proofs kills [--switch KIND|all] [--depth 1|2] [--distinct] [--landings]
                            [--seconds T] [--costs] [--only SCENARIO] [--seed S]
-                           [--processes N]
+                           [--processes N] [--groups]
     python -m proofs kills --only SCENARIO --switch KIND --path 37,12f   (see one again)
 
 ``--depth 2`` kills every recovery at each of its points, too; with ``--distinct`` only
 where that leaves another world than the point before and after. ``--landings`` lets what
-a dead process had in flight land between any two steps of the recovery. The exit status
+a dead process had in flight land between any two steps of the recovery. With ``--groups``
+fleets are native groups, which their provider heals by itself. The exit status
 is 1 when something broke, or when a point was left out.
 """
 
@@ -40,7 +41,12 @@ def main() -> int:
     kinds = KINDS if asked.switch == "all" else (asked.switch,)
     names = [s.name for s in SCENARIOS if asked.only in {None, s.name}]
     if asked.path is not None:
-        case = Case(scenario=named(names[0]), kind=kinds[0], seed=asked.seed)
+        case = Case(
+            scenario=named(names[0]),
+            kind=kinds[0],
+            seed=asked.seed,
+            groups=asked.groups,
+        )
         print(replay(case, parse(asked.path)))
         return 0
     until = time.monotonic() + asked.seconds
@@ -48,7 +54,14 @@ def main() -> int:
         pairs=asked.depth > 1, only_distinct=asked.distinct, landings=asked.landings
     )
     tasks = [
-        Task(scenario=name, kind=kind, seed=asked.seed, extent=extent, until=until)
+        Task(
+            scenario=name,
+            kind=kind,
+            seed=asked.seed,
+            extent=extent,
+            until=until,
+            groups=asked.groups,
+        )
         for kind in kinds
         for name in names
     ]
@@ -69,6 +82,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--costs", action="store_true")
+    parser.add_argument("--groups", action="store_true")
     parser.add_argument("--path")
     return parser.parse_args()
 

@@ -4,6 +4,7 @@ import attrs
 
 import immutable
 from immutable.model import FleetName
+from immutable.testing.servers import Fleet
 from immutable.testing.settling import settle
 from proofs.kills.stage import Stage
 
@@ -23,11 +24,14 @@ class Remains:
     dead: int
     placed: bool
     weight: int
+    held: str = ""
+    """Whether its provider may change it, where it does so by itself."""
 
     def __str__(self) -> str:
         """Return it in a few words."""
         place = f"{self.weight} %" if self.placed else "no place"
-        return f"{self.image}: {self.status}, {self.alive} alive, {self.dead} dead, {place}"
+        said = f"{self.image}: {self.status}, {self.alive} alive, {self.dead} dead"
+        return f"{said}, {place}{self.held}"
 
 
 @attrs.frozen
@@ -105,7 +109,14 @@ def _remains(stage: Stage, name: FleetName) -> Remains:
         dead=len(fleet.servers) - alive if fleet else 0,
         placed=stage.register.place_of(name) is not None,
         weight=stage.register.routing.weight_of(name),
+        held=_held(fleet),
     )
+
+
+def _held(fleet: Fleet | None) -> str:
+    if fleet is None or fleet.group is None:
+        return ""
+    return ", frozen" if fleet.group.frozen else ", thawed"
 
 
 def check_repeated(stage: Stage) -> None:

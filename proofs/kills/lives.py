@@ -33,11 +33,15 @@ class Case:
     seed: int = 0
     late: timedelta = timedelta()
     """How late effects may land by the provider's word, at the least."""
+    groups: bool = False
+    """Fleets are native groups, which their provider heals by itself."""
 
     def stage(self, path: tuple[Doom, ...]) -> Stage:
         """Return a world as long-winded as these deaths need."""
         late = max((self.late, *(doom.late for doom in path)))
-        return Stage(Terms(kind=self.kind, seed=self.seed, late=late))
+        return Stage(
+            Terms(kind=self.kind, seed=self.seed, late=late, groups=self.groups)
+        )
 
 
 @attrs.frozen(kw_only=True)

@@ -30,6 +30,8 @@ EFFECTS = frozenset(
         "fleets.resize",
         "fleets.replace",
         "fleets.retire",
+        "fleets.freeze",
+        "fleets.thaw",
         "switch.attach",
         "switch.join",
         "switch.write",
@@ -60,12 +62,14 @@ class Terms:
     seed: int = 0
     late: timedelta = timedelta()
     staleness: timedelta = timedelta()
+    groups: bool = False
+    """Fleets are native groups, which their provider heals by itself."""
 
     @property
     def provider(self) -> Provider:
         """Return the provider; each kind also differs in what else it can do."""
         native = self.kind == "slot"
-        return Provider(
+        provider = Provider(
             switch=self.kind,
             late=self.late,
             staleness=self.staleness,
@@ -74,6 +78,7 @@ class Terms:
             guards_deletion=self.kind != "compare-and-set",
             drains_in=timedelta(milliseconds=60),
         )
+        return provider.with_groups() if self.groups else provider
 
 
 @attrs.frozen

@@ -19,8 +19,14 @@ class Task:
     seed: int
     extent: Extent
     until: float
+    groups: bool = False
 
     def run(self) -> Tally:
         """Explore the case."""
-        case = Case(scenario=named(self.scenario), kind=self.kind, seed=self.seed)
+        case = Case(
+            scenario=named(self.scenario),
+            kind=self.kind,
+            seed=self.seed,
+            groups=self.groups,
+        )
         return explore(case, self.extent, is_over=lambda: time.monotonic() > self.until)

@@ -47,6 +47,8 @@ class Schedules:
     count: int
     kinds: tuple[Kind, ...] = KINDS
     first: int = 1
+    groups: bool = False
+    """Fleets are native groups."""
 
     def hunt(self) -> Catch | int:
         """Run them."""
@@ -56,12 +58,15 @@ class Schedules:
             for kind in self.kinds
         )
         for tries, (seed, kind) in enumerate(pairs, 1):
-            again = ("schedule", kind, str(seed))
-            if what := _noticed(lambda s=seed, k=kind: run_schedule(s, k)):  # type: ignore[misc]  # defaults bind
-                return Catch(
-                    by=f"schedules, {kind}", tries=tries, what=what, again=again
-                )
+            again = (self._name, kind, str(seed))
+            if what := try_again(again):
+                by = f"{self._name}s, {kind}"
+                return Catch(by=by, tries=tries, what=what, again=again)
         return self.count * len(self.kinds)
+
+    @property
+    def _name(self) -> str:
+        return "group schedule" if self.groups else "schedule"
 
 
 @attrs.frozen
@@ -71,10 +76,13 @@ class Kills:
     scenario: str
     kind: Kind = "compare-and-set"
     extent: Extent = attrs.field(factory=Extent)
+    groups: bool = False
+    """Fleets are native groups."""
 
     def hunt(self) -> Catch | int:
         """Let it die everywhere."""
-        case = Case(scenario=_named(killed.SCENARIOS, self.scenario), kind=self.kind)
+        scenario = _named(killed.SCENARIOS, self.scenario)
+        case = Case(scenario=scenario, kind=self.kind, groups=self.groups)
         tally = Tally(scenario=self.scenario, kind=self.kind)
         exploration = Exploration(
             case, self.extent, tally, lambda: bool(tally.failures)
@@ -90,7 +98,12 @@ class Kills:
             by=f"kills: {self.scenario}, {self.kind}",
             tries=tries,
             what=failure.message[:_SHOWN],
-            again=("kill", self.kind, self.scenario, path),
+            again=(
+                "group kill" if self.groups else "kill",
+                self.kind,
+                self.scenario,
+                path,
+            ),
         )
 
 
@@ -155,8 +168,15 @@ def try_again(again: tuple[str, ...]) -> str:
     match again:
         case ("schedule", kind, seed):
             return _noticed(lambda: run_schedule(int(seed), _kind(kind)))
-        case ("kill", kind, scenario, path):
-            return _noticed(lambda: _kill_again(_kind(kind), scenario, path))
+        case ("group schedule", kind, seed):
+            return _noticed(lambda: run_schedule(int(seed), _kind(kind), groups=True))
+        case ("kill" | "group kill" as how, kind, name, path):
+            case = Case(
+                scenario=_named(killed.SCENARIOS, name),
+                kind=_kind(kind),
+                groups=how == "group kill",
+            )
+            return _noticed(lambda: _kill_again(case, path))
         case ("fault", kind, name, cell):
             trials = dict(_trials(_named(struck.SCENARIOS, name), _kind(kind)))
             wanted = next((c for c in trials if c and str(c) == cell), None)
@@ -179,8 +199,7 @@ def _trials(
         yield cell, lambda c=cell: trial.strike(c)  # type: ignore[misc]  # a default binds
 
 
-def _kill_again(kind: Kind, name: str, path: str) -> None:
-    case = Case(scenario=_named(killed.SCENARIOS, name), kind=kind)
+def _kill_again(case: Case, path: str) -> None:
     calm = live(case, ())
     live(case, parse(path), Allowed(before=before(case), after=calm.end))
 

@@ -6,6 +6,7 @@ from proofs.mutants.scenes.ageing import AGEING
 from proofs.mutants.scenes.bounded import BOUNDED
 from proofs.mutants.scenes.clearing import CLEARING
 from proofs.mutants.scenes.fencing import FENCING
+from proofs.mutants.scenes.holding import HOLDING
 from proofs.mutants.scenes.plain import PLAIN
 from proofs.mutants.scenes.retiring import RETIRING
 from proofs.mutants.scenes.serving import SERVING
@@ -20,4 +21,5 @@ SCENES: dict[str, Callable[[], object]] = {
     **BOUNDED,
     **RETIRING,
     **CLEARING,
+    **HOLDING,
 }

@@ -8,6 +8,7 @@ from proofs.mutants.table import (
     clearing,
     deciding,
     fencing,
+    holding,
     journal,
     proving,
     retiring,
@@ -26,10 +27,12 @@ MUTANTS: tuple[Mutant, ...] = (
     *serving.MUTANTS,
     *bounded.MUTANTS,
     *clearing.MUTANTS,
+    *holding.MUTANTS,
 )
 CONTROL: tuple[Catcher, ...] = (
     Schedules(60),
     Kills("deploy over an incumbent"),
     Faults("rollback, warm", "slot"),
+    Schedules(60, groups=True),
 )
 """What is tried on the source as it is: nobody must notice anything."""
