@@ -9,7 +9,7 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import attrs
 import boto3
@@ -20,13 +20,24 @@ from emulators.plane.behaviour import Behaviour
 
 if TYPE_CHECKING:
     from mypy_boto3_autoscaling import AutoScalingClient
+    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
+    from mypy_boto3_elbv2.type_defs import ActionTypeDef, RuleTypeDef
+
+    Clients = tuple[
+        EC2Client, ElasticLoadBalancingv2Client, AutoScalingClient, CloudWatchClient
+    ]
 
 T = TypeVar("T")
+Kind = Literal["application", "network"]
 REGION = "eu-west-1"
 KEY, SECRET = "AKIAEMULATED", "emulated"
 WAIT_S = 20.0
+_UNAVAILABLE: "ActionTypeDef" = {
+    "Type": "fixed-response",
+    "FixedResponseConfig": {"StatusCode": "503", "ContentType": "text/plain"},
+}
 _PORT = 8000
 _DELAY = "deregistration_delay.timeout_seconds"
 _NUMBERS = itertools.count(1)
@@ -44,45 +55,53 @@ class Account:
     ec2: "EC2Client"
     autoscaling: "AutoScalingClient"
     elbv2: "ElasticLoadBalancingv2Client"
+    cloudwatch: "CloudWatchClient"
+    region: str
+    kind: Kind
     vpc: str
     subnets: tuple[str, ...]
     """One in each of three zones."""
     load_balancer: str
-    """The ARN of an Application Load Balancer."""
+    """The ARN of a load balancer of that kind."""
     listener: str
-    """The ARN of its listener, which answers 503 unless a rule says otherwise."""
+    """The ARN of its listener: that of an application load balancer answers 503 unless a rule
+    says otherwise, that of a network load balancer has an empty target group."""
 
     @classmethod
-    def make(cls, emulator: Emulator) -> "Account":
+    def make(cls, emulator: Emulator, kind: Kind = "application") -> "Account":
         """Make it, in an emulator that has nothing yet."""
-        ec2, elbv2, scaling = _clients(emulator.url)
+        ec2, elbv2, scaling, cloudwatch = _clients(emulator.url)
         vpc = ec2.create_vpc(CidrBlock=emulator.network)["Vpc"]["VpcId"]
         subnets = _subnets(ec2, emulator, vpc)
-        balancer = elbv2.create_load_balancer(Name="given", Subnets=subnets)
+        balancer = elbv2.create_load_balancer(Name="given", Subnets=subnets, Type=kind)
         arn = balancer["LoadBalancers"][0]["LoadBalancerArn"]
-        listener = elbv2.create_listener(
-            LoadBalancerArn=arn,
-            Protocol="HTTP",
-            Port=_PORT,
-            DefaultActions=[
-                {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}
-            ],
-        )
         return cls(
             emulator=emulator,
             ec2=ec2,
             autoscaling=scaling,
+            cloudwatch=cloudwatch,
+            region=REGION,
+            kind=kind,
             elbv2=elbv2,
             vpc=vpc,
             subnets=tuple(subnets),
             load_balancer=arn,
-            listener=listener["Listeners"][0]["ListenerArn"],
+            listener=_listen(elbv2, arn, vpc, kind, _PORT),
         )
 
     @property
     def url(self) -> str:
         """Return where clients reach the listener."""
         return self.emulator.address_of(self.listener)
+
+    def listener_at(self, number: int) -> str:
+        """Return the n-th listener of the load balancer, made when it is first asked for."""
+        rows = self.elbv2.describe_listeners(LoadBalancerArn=self.load_balancer)
+        known = {row["Port"]: row["ListenerArn"] for row in rows["Listeners"]}
+        port = _PORT + number
+        if port in known:
+            return known[port]
+        return _listen(self.elbv2, self.load_balancer, self.vpc, self.kind, port)
 
     def image(self, behaviour: Behaviour | str = "") -> str:
         """Return a new image that is available, whose machines do what is said."""
@@ -168,15 +187,32 @@ class Account:
         """Return which instances of a group are in service."""
         return {each for each, state in self.members(name) if state == "InService"}
 
-    def rule(self, priority: int, target_group: str) -> str:
-        """Send everything to a target group, and return the rule's ARN."""
+    def rule(self, priority: int, target_group: str, path: str = "*") -> str:
+        """Send everything, or a path, to a target group, and return the rule's ARN."""
         found = self.elbv2.create_rule(
             ListenerArn=self.listener,
             Priority=priority,
-            Conditions=[{"Field": "path-pattern", "Values": ["*"]}],
+            Conditions=[{"Field": "path-pattern", "Values": [path]}],
             Actions=[{"Type": "forward", "TargetGroupArn": target_group}],
         )
         return found["Rules"][0]["RuleArn"]
+
+    def rules(self) -> "list[RuleTypeDef]":
+        """Return the listener's rules as AWS tells them, the default one left out."""
+        rows = self.elbv2.describe_rules(ListenerArn=self.listener)["Rules"]
+        return [row for row in rows if not row["IsDefault"]]
+
+    def target_groups(self) -> set[str]:
+        """Return the names of all target groups."""
+        rows = self.elbv2.describe_target_groups()["TargetGroups"]
+        return {row["TargetGroupName"] for row in rows}
+
+    def displace(self, target_group: str) -> None:
+        """Delete a target group, and the rules that name it."""
+        for row in self.rules():
+            if target_group in str(row["Actions"]):
+                self.elbv2.delete_rule(RuleArn=row["RuleArn"])
+        self.elbv2.delete_target_group(TargetGroupArn=target_group)
 
     def health(self, target_group: str) -> Counter[str]:
         """Return how many targets are in each state of health."""
@@ -208,15 +244,14 @@ class Account:
 
 
 @functools.cache
-def _clients(
-    url: str,
-) -> "tuple[EC2Client, ElasticLoadBalancingv2Client, AutoScalingClient]":
+def _clients(url: str) -> "Clients":
     """Return clients, the same ones for each account: making one takes half a second."""
     session = session_of()
     return (
         session.client("ec2", endpoint_url=url, config=ONCE),
         session.client("elbv2", endpoint_url=url, config=ONCE),
         session.client("autoscaling", endpoint_url=url, config=ONCE),
+        session.client("cloudwatch", endpoint_url=url, config=ONCE),
     )
 
 
@@ -226,6 +261,45 @@ def session_of(key: str = KEY) -> boto3.Session:
     return boto3.Session(
         aws_access_key_id=key, aws_secret_access_key=SECRET, region_name=REGION
     )
+
+
+def settings(emulator: Emulator) -> dict[str, str]:
+    """Return what the SDK reads from the environment, naming the emulator.
+
+    Unset ``AWS_PROFILE``, ``AWS_REGION`` and ``AWS_DEFAULT_REGION`` beside it.
+    """
+    return {
+        "AWS_ENDPOINT_URL": emulator.url,
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def _listen(
+    elbv2: "ElasticLoadBalancingv2Client",
+    balancer: str,
+    vpc: str,
+    kind: Kind,
+    port: int,
+) -> str:
+    is_network = kind == "network"
+    made = elbv2.create_listener(
+        LoadBalancerArn=balancer,
+        Protocol="TCP" if is_network else "HTTP",
+        Port=port,
+        DefaultActions=[_theirs(elbv2, vpc, port) if is_network else _UNAVAILABLE],
+    )
+    return made["Listeners"][0]["ListenerArn"]
+
+
+def _theirs(
+    elbv2: "ElasticLoadBalancingv2Client", vpc: str, port: int
+) -> "ActionTypeDef":
+    group = elbv2.create_target_group(
+        Name=f"theirs-{port}", Protocol="TCP", Port=8080, VpcId=vpc
+    )["TargetGroups"][0]["TargetGroupArn"]
+    return {"Type": "forward", "TargetGroupArn": group}
 
 
 def _subnets(ec2: "EC2Client", emulator: Emulator, vpc: str) -> list[str]:

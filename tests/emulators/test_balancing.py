@@ -5,6 +5,7 @@ import urllib.request
 
 import pytest
 
+from emulators.aws.account import Account
 from emulators.plane.traffic import Traffic
 
 
@@ -312,3 +313,21 @@ def _tcp_group(account, release):
     account.until(lambda: account.state(instance) == "running")
     account.elbv2.register_targets(TargetGroupArn=arn, Targets=[{"Id": instance}])
     return arn
+
+
+def test_an_account_can_be_given_a_balancer_of_connections(emulator):
+    """What tests begin with: of either kind, with listeners as they are asked for."""
+    account = Account.make(emulator, "network")
+    first, second = account.listener_at(0), account.listener_at(1)
+    assert first == account.listener != second
+    assert account.target_groups() == {"theirs-8000", "theirs-8001"}
+
+
+def test_what_was_given_a_place_can_lose_it(account):
+    """The group goes with the rules that name it, and nothing else does."""
+    kept, lost = account.target_group("kept"), account.target_group("lost")
+    account.rule(1, kept, "/kept")
+    account.rule(2, lost, "/lost")
+    account.displace(lost)
+    assert account.target_groups() == {"kept"}
+    assert [rule["Priority"] for rule in account.rules()] == ["1"]
