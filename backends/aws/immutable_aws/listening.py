@@ -143,7 +143,7 @@ def check_http(found: Listening) -> None:
     if found.protocol not in HTTP:
         raise Unsupported(
             f"the listener speaks {found.protocol}, and alb:// needs rules of HTTP",
-            hint="use nlb://, which is weaker: docs/reference/aws.md",
+            hint="use nlb://, which is weaker: docs/reference/aws-switch.md",
             resource=found.arn,
             backend=NAME,
         )

@@ -1,15 +1,19 @@
 """The switch on an emulated load balancer: what is sent, how often, and what it comes to."""
 
+import re
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from estates import found
 
+from immutable import host
 from immutable.errors import (
     Ambiguous,
     Conflict,
@@ -27,6 +31,7 @@ from immutable.model import (
     ServiceName,
     Version,
 )
+from immutable.retrying import retrying
 from immutable.urls import Url
 from immutable_aws.switch import open_switch
 
@@ -573,4 +578,36 @@ def test_a_fleet_that_is_gone_is_not_previewed(ground, switch):
     one.detach(BLUE, owner=LEDGER, expected=version)
     with pytest.raises(Conflict, match="no place"):
         two.write(Routing(preview=BLUE), owner=LEDGER, expected=version)
+    assert ground.rules() == []
+
+
+def test_attachers_at_once_leave_one_place_each(ground, switch):
+    """Whoever finds a priority taken may repeat it; detaching takes everything away."""
+    fleets = [FleetName(f"shop-v{n}-aaaaaa") for n in range(3)]
+
+    def attach_one(fleet):
+        one = switch()
+        retrying(
+            lambda: one.attach(
+                fleet, health=CHECK, owner=LEDGER, expected=Version("0")
+            ),
+            host=host.current(),
+        )
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(attach_one, [*fleets, *fleets]))
+    view = switch().read()
+    assert [a.fleet for a in view.attachments] == fleets
+    for fleet in fleets:
+        switch().detach(fleet, owner=LEDGER, expected=Version("0"))
+    assert (ground.rules(), ground.groups()) == ([], set())
+
+
+def test_the_example_of_the_documentation_runs(ground):
+    """The reference page shows how a band is begun anew."""
+    page = Path(__file__).parents[3] / "docs/reference/aws-switch.md"
+    (example,) = re.findall(r"  ```python\n(.*?)  ```", page.read_text(), re.DOTALL)
+    names: dict[str, object] = {}
+    exec(compile(dedent(example), str(page), "exec"), names)  # noqa: S102 - our own page
+    assert names["switch"].read().version == "0"
     assert ground.rules() == []
