@@ -519,9 +519,10 @@ def test_a_foreign_object_is_refused(store, bucket, content, error):
         store.last(_STREAM)
 
 
-def test_a_foreign_key_is_refused(store, bucket):
+@pytest.mark.parametrize("name", ["5-backup", "000000000000-5"])
+def test_a_foreign_key_is_refused(store, bucket, name):
     """Nothing else may be kept where records are."""
-    bucket.put_object(Bucket="ledgers", Key=f"team/{_STREAM}/!5-backup", Body=b"")
+    bucket.put_object(Bucket="ledgers", Key=f"team/{_STREAM}/!{name}", Body=b"")
     with pytest.raises(NotALedger, match="is no record"):
         store.last(_STREAM)
 
