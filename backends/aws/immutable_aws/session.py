@@ -124,12 +124,17 @@ class Clients:
 
 
 class Aws:
-    """Calls on one place: ``reads`` may be repeated by botocore, ``changes`` never are."""
+    """Calls on one place: ``reads`` may be repeated by botocore, ``changes`` never are.
+
+    ``signing`` makes calls to S3 that others will send: they are signed for the region's own
+    address, because the global one redirects, and what is redirected is no longer as signed.
+    """
 
     def __init__(self, place: Place) -> None:
         self.place = place
         self.reads = Clients(self._reading)
         self.changes = Clients(self._changing)
+        self.signing = Clients(self._signing)
         self._budget = RateBudget(per_second=_READS_PER_SECOND, burst=_READS_AT_ONCE)
         self._lock = threading.Lock()
         self._session: Session | None = None
@@ -171,10 +176,25 @@ class Aws:
     def _changing(self, service: Service) -> object:
         return self._make(service, attempts=1)
 
+    def _signing(self, service: Service) -> object:
+        return self._make(
+            service,
+            attempts=1,
+            signature_version="s3v4",
+            s3={"addressing_style": "virtual"},
+        )
+
     def _take_turn(self, **_: object) -> None:
         self._budget.take()
 
-    def _make(self, service: Service, *, attempts: int) -> Any:  # noqa: ANN401 - as untyped as boto3's own
+    def _make(
+        self,
+        service: Service,
+        *,
+        attempts: int,
+        signature_version: str | None = None,
+        s3: dict[str, str] | None = None,
+    ) -> Any:  # noqa: ANN401 - as untyped as boto3's own
         from botocore.config import Config
 
         config = Config(
@@ -182,6 +202,8 @@ class Aws:
             connect_timeout=_CONNECT_S,
             read_timeout=_READ_S,
             user_agent_extra="immutable-deploy",
+            signature_version=signature_version,
+            s3=cast("Any", s3),
         )
         named = {"operation": f"{service}.client", "resource": self.place.region}
         # making clients of one session is not safe from several threads
