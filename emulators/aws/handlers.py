@@ -17,10 +17,12 @@ from emulators.aws.behaviour import (
 from emulators.aws.groups import changing, engine, policies, reading, writing
 from emulators.aws.world import Tick
 
-# Of two that handle the same operation, the first of these is asked first.
+# Of two that handle the same operation, the first of these is asked first. What looks at
+# what has been done (``balancing``) comes before what may answer by itself.
 HANDLERS = (
     tokens,
     paging,
+    balancing,
     rules,
     launching,
     ending,
@@ -28,7 +30,6 @@ HANDLERS = (
     images,
     quotas,
     permissions,
-    balancing,
     targets,
     reading,
     writing,

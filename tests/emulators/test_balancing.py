@@ -224,6 +224,27 @@ def test_the_lowest_priority_is_asked_first(account):
     assert set(traffic.report.releases) == {"early"}
 
 
+def test_rules_that_trade_places_trade_their_traffic(account):
+    """Botocore, SetRulePriorities: what is reordered is routed in the new order."""
+    one, two = account.target_group("one"), account.target_group("two")
+    first, second = account.rule(1, one), account.rule(2, two)
+    for name, target_group in (("one", one), ("two", two)):
+        image = account.image(f"release={name}")
+        account.group(name, image, 1, target_group=target_group)
+    account.until(lambda: account.health(one)["healthy"] == 1)
+    account.until(lambda: account.health(two)["healthy"] == 1)
+    priorities = [
+        {"RuleArn": first, "Priority": 2},
+        {"RuleArn": second, "Priority": 1},
+    ]
+    with Traffic(url=account.url, clients=1) as traffic:
+        traffic.wait_for(5)
+        account.elbv2.set_rule_priorities(RulePriorities=priorities)
+        account.until(lambda: traffic.report.releases["two"] > 5)
+    assert not traffic.report.lost
+    assert set(traffic.report.releases) == {"one", "two"}
+
+
 def test_nodes_hear_of_a_change_one_after_another(account):
     """A change takes time to reach all nodes: both whole releases answer meanwhile."""
     account.emulator.configure(spread_s=1.0)

@@ -1,35 +1,17 @@
 """Target groups are pools that are probed, and listeners really listen."""
 
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-import attrs
-from moto.elbv2.models import (
-    FakeAction,
-    FakeLoadBalancer,
-    FakeRule,
-    FakeTargetGroup,
-    elbv2_backends,
-)
+from moto.elbv2.models import FakeLoadBalancer, FakeTargetGroup, elbv2_backends
 
+from emulators.aws.behaviour.probing import drain_s, probe
+from emulators.aws.behaviour.tables import table_of
 from emulators.aws.hooks import Call, handles, result_of
-from emulators.aws.params import Params
 from emulators.plane.balancer import Listener
-from emulators.plane.pools import Check, Pool
-from emulators.plane.routing import Action, Condition, Rule, Share, Table
-from emulators.plane.wire import Response
+from emulators.plane.routing import Table
 
 if TYPE_CHECKING:
     from emulators.aws.world import World
-
-_PROBE_TIMEOUT_S = 0.5
-_INTERVAL_S = 0.02
-_FIELDS = {
-    "path-pattern": ("path", "PathPatternConfig"),
-    "host-header": ("host", "HostHeaderConfig"),
-    "http-request-method": ("method", "HttpRequestMethodConfig"),
-    "source-ip": ("source", "SourceIpConfig"),
-}
 
 
 @handles("elbv2", "CreateLoadBalancer")
@@ -59,7 +41,7 @@ def groups_are_probed(call: Call) -> object:
     answer = call.proceed()
     for group in _listed(answer, "TargetGroups"):
         if isinstance(group, FakeTargetGroup):
-            _probe(call.world, group)
+            probe(call.world, group)
     return answer
 
 
@@ -74,7 +56,7 @@ def draining_takes_its_time(call: Call) -> object:
     answer = call.proceed()
     arn = call.params.text("TargetGroupArn")
     group = elbv2_backends[call.account][call.region].target_groups[arn]
-    call.world.pools[arn].drain_s = _drain_s(call.world, group)
+    call.world.pools[arn].drain_s = drain_s(call.world, group)
     return answer
 
 
@@ -117,7 +99,7 @@ def publish(call: Call) -> None:
     kept: dict[str, Table] = {}
     for balancer in elbv2_backends[call.account][call.region].load_balancers.values():
         for listener in balancer.listeners.values():
-            kept[listener.arn] = _table(world, list(listener.rules.values()))
+            kept[listener.arn] = table_of(world, list(listener.rules.values()))
             _open_listener(world, balancer, listener.arn, int(listener.port))
     for arn in [each for each in world.listeners if _is_here(call, each)]:
         if arn in kept:
@@ -167,138 +149,6 @@ def _open_listener(
     )
     world.listeners[arn] = listener
     world.runner.run(listener.open())
-
-
-def _table(world: "World", rules: list[FakeRule]) -> Table:
-    ordered = sorted(rules, key=_priority)
-    return Table(rules=tuple(_rule(world, rule) for rule in ordered))
-
-
-def _priority(rule: object) -> int:
-    found = str(getattr(rule, "priority", "default"))
-    return int(found) if found.isdigit() else 1 << 20
-
-
-def _rule(world: "World", rule: FakeRule) -> Rule:
-    conditions = tuple(_conditions(rule.conditions))
-    return Rule(conditions=conditions, action=_action(world, rule.actions))
-
-
-def _conditions(found: list[dict[str, object]]) -> Iterator[Condition]:
-    for each in map(Params, found):
-        field = each.text("Field")
-        if field == "http-header":
-            config = each.bag("HttpHeaderConfig")
-            name = config.text("HttpHeaderName")
-            yield Condition(field="header", name=name, values=config.texts("Values"))
-        elif field == "query-string":
-            yield from _queries(each.bag("QueryStringConfig"))
-        else:
-            kind, config_name = _FIELDS[field]
-            values = each.bag(config_name).texts("Values") or each.texts("Values")
-            yield Condition(field=kind, values=values)
-
-
-def _queries(config: Params) -> Iterator[Condition]:
-    for each in config.bags("Values"):
-        value = (each.text("Value"),)
-        yield Condition(field="query", name=each.text("Key"), values=value)
-
-
-def _action(world: "World", actions: list[FakeAction]) -> Action:
-    last = Params(actions[-1].data) if actions else Params({})
-    if last.text("Type") == "fixed-response":
-        return Action(fixed=_fixed(last.bag("FixedResponseConfig")))
-    if last.text("Type") == "redirect":
-        return Action(fixed=_redirect(last.bag("RedirectConfig")))
-    named = last.bag("ForwardConfig").bags("TargetGroups")
-    shares = [(each.text("TargetGroupArn"), each.number("Weight")) for each in named]
-    if not shares:
-        shares = [(last.text("TargetGroupArn"), 1)]
-    return Action(
-        shares=tuple(
-            Share(pool=world.pools[arn], weight=1 if weight is None else weight)
-            for arn, weight in shares
-            if arn in world.pools
-        )
-    )
-
-
-def _fixed(config: Params) -> Response:
-    kind = config.text("ContentType", "text/plain")
-    return Response(
-        status=int(config.text("StatusCode", "503")),
-        headers={"content-type": kind},
-        body=config.text("MessageBody").encode(),
-    )
-
-
-def _redirect(config: Params) -> Response:
-    status = int(config.text("StatusCode", "HTTP_302").removeprefix("HTTP_"))
-    return Response(status=status, headers={"location": config.text("Path", "/")})
-
-
-def _probe(world: "World", group: FakeTargetGroup) -> None:
-    pool = world.pools.get(group.arn)
-    if pool is None:
-        _open_pool(world, group)
-    else:
-        pool.check = _check_of(world, group)
-
-
-def _open_pool(world: "World", group: FakeTargetGroup) -> None:
-    def resolve(target: str, port: int) -> tuple[str, int] | None:
-        return _where(world, target, port)
-
-    pool = Pool(
-        name=group.name,
-        check=_check_of(world, group),
-        resolve=resolve,
-        port=int(group.port or 80),
-        drain_s=_drain_s(world, group),
-    )
-    world.pools[group.arn] = pool
-    world.runner.run(pool.open())
-
-
-def _where(world: "World", target: str, port: int) -> tuple[str, int] | None:
-    if not target.startswith("i-"):
-        return target, port
-    machine = world.machines.get(target)
-    instance = world.instances.get(target)
-    if machine is None or instance is None or instance.state != "running":
-        return None
-    return machine.where(port)
-
-
-def _drain_s(world: "World", group: FakeTargetGroup) -> float:
-    seconds = group.attributes["deregistration_delay.timeout_seconds"]
-    return world.scaled(float(str(seconds)))
-
-
-def _check_of(world: "World", group: FakeTargetGroup) -> Check:
-    scaled = world.scaled(float(group.health_check_interval_seconds))
-    named = str(group.health_check_port or "traffic-port")
-    check = Check(
-        port=int(named) if named.isdigit() else None,
-        interval_s=max(scaled, _INTERVAL_S),
-        timeout_s=max(
-            world.scaled(float(group.health_check_timeout_seconds)), _PROBE_TIMEOUT_S
-        ),
-        healthy=int(group.healthy_threshold_count),
-        unhealthy=int(group.unhealthy_threshold_count),
-    )
-    if str(group.health_check_protocol) == "TCP":
-        return attrs.evolve(check, protocol="TCP")
-    matcher: Mapping[str, str] = getattr(group, "matcher", {})
-    codes = tuple(_ranges(matcher.get("HttpCode", "200")))
-    return attrs.evolve(check, path=group.health_check_path or "/", codes=codes)
-
-
-def _ranges(text: str) -> Iterator[tuple[int, int]]:
-    for part in text.split(","):
-        low, _, high = part.partition("-")
-        yield int(low), int(high or low)
 
 
 def _listed(answer: object, name: str) -> list[object]:
