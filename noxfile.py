@@ -213,7 +213,8 @@ def images(session: nox.Session) -> None:
     provide(*VM_PACKAGES, *TOOL_PACKAGES)
     _install_editable(session, *TESTING, *BACKENDS)
     session.install("--group", "test")
-    _run(session, "pytest", "-m", "matrix", "backends/libvirt/tests", *session.posargs)
+    places = ("backends/libvirt/tests", "tests/docs/test_tutorials.py")
+    _run(session, "pytest", "-m", "matrix", *places, *session.posargs)
 
 
 @nox.session
