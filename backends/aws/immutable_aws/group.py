@@ -18,15 +18,14 @@ if TYPE_CHECKING:
         LaunchTemplateSpecificationTypeDef,
     )
 
-HELD = (
-    "AZRebalance",
-    "AlarmNotification",
-    "InstanceRefresh",
-    "ReplaceUnhealthy",
-    "ScheduledActions",
-)
-"""The processes by which a group changes itself; launching and terminating are not among
-them, as they carry out what is asked of it."""
+LET_GO = ("AZRebalance", "AlarmNotification", "ReplaceUnhealthy", "ScheduledActions")
+"""The processes by which a group heals and scales itself; launching and terminating are not
+among them, as they carry out what is asked of it."""
+_KEPT = "InstanceRefresh"
+HELD = (*LET_GO, _KEPT)
+"""What is suspended in a group that is frozen. The last stays so for ever: instances are of
+the release that they were launched from, and by it a group that was let go can be told from
+one whose launcher died before it was frozen."""
 _LEAVING = ("Terminating", "Terminated")
 
 
@@ -69,6 +68,11 @@ class Group:
     def is_frozen(self) -> bool:
         """Return whether it does not change itself at present."""
         return self.suspended.issuperset(HELD)
+
+    @property
+    def is_let_go(self) -> bool:
+        """Return whether it was frozen once, and is not any more."""
+        return _KEPT in self.suspended and not self.is_frozen
 
     @property
     def staying(self) -> tuple[Seat, ...]:

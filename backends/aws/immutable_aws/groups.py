@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from immutable.errors import BackendError
 from immutable.model import FleetName, InstanceId, LedgerId, ServiceName
 from immutable_aws.errors import said
-from immutable_aws.group import HELD, Group, group_of
+from immutable_aws.group import HELD, LET_GO, Group, group_of
 from immutable_aws.session import Aws
 
 if TYPE_CHECKING:
@@ -113,12 +113,12 @@ class Groups:
         )
 
     def release(self, name: FleetName) -> None:
-        """Let a group change itself again; what others suspended stays so."""
+        """Let a group heal and scale itself again; what others suspended stays so."""
         self._aws.change(
             "autoscaling.ResumeProcesses",
             name,
             lambda: self._aws.changes.autoscaling.resume_processes(
-                AutoScalingGroupName=name, ScalingProcesses=list(HELD)
+                AutoScalingGroupName=name, ScalingProcesses=list(LET_GO)
             ),
         )
 

@@ -62,10 +62,11 @@ class Launching:
         try:
             self._groups.create(request)
         except Taken as exc:
-            self._adopt(spec, template, tags, exc)
+            size = self._adopt(spec, template, tags, exc)
         else:
             self._groups.hold(spec.name)
-        self.complete(spec.name, spec.size)
+            size = spec.size
+        self.complete(spec.name, size)
 
     def complete(
         self, fleet: FleetName, size: int, *, without: Collection[InstanceId] = ()
@@ -106,7 +107,8 @@ class Launching:
 
     def _adopt(
         self, spec: FleetSpec, template: str, tags: dict[str, str], exc: Taken
-    ) -> None:
+    ) -> int:
+        """Go on with a group that is there, and return how many instances it is to have."""
         group = self._groups.find(spec.name)
         if group is None:
             raise Unavailable(
@@ -124,9 +126,12 @@ class Launching:
                 resource=spec.name,
                 backend="aws",
             ) from exc
+        if group.is_let_go:
+            return min(spec.size, group.desired)
         if not group.is_frozen:
             self._groups.hold(spec.name)
         self.grow(group, spec.size)
+        return spec.size
 
 
 def bounds(group: Group, size: int) -> tuple[int, int]:

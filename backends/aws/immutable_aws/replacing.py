@@ -30,7 +30,10 @@ class Replacing:
     def resize(
         self, spec: FleetSpec, *, remove: Collection[InstanceId], token: Token
     ) -> None:
-        """Terminate exactly ``remove``; then let the fleet have its size, or more.
+        """Terminate exactly ``remove``; then let the fleet have its size.
+
+        While it is frozen, it loses nobody else. A fleet that scales itself is set to its
+        size, and chooses by itself whom it parts with.
 
         Raises:
             NotEnough: there is no room for what is missing.
@@ -40,7 +43,8 @@ class Replacing:
             self._launching.launch(spec, token)
             return
         leaving = [seat for seat in group.staying if seat.id in remove]
-        self._exchange(group, leaving, max(spec.size, group.desired - len(leaving)))
+        least = group.desired - len(leaving) if group.is_frozen else 0
+        self._exchange(group, leaving, max(spec.size, least))
         self._launching.complete(spec.name, spec.size, without=remove)
 
     def replace(self, spec: FleetSpec, *, instance: InstanceId, token: Token) -> None:

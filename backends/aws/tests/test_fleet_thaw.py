@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import attrs
 import pytest
 
 from immutable.groups import Groups
@@ -32,11 +33,19 @@ TOKEN = Token("0123456789abcdef" * 2)
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 
+class Remembering(AwsFleets):
+    """Fleets, with what they were launched from."""
+
+    def __init__(self, config, aws):
+        super().__init__(config, aws)
+        self.specs: dict[FleetName, FleetSpec] = {}
+
+
 @pytest.fixture
 def fleets(estate):
     """Return the fleets of an account with two of them, both frozen."""
     config = AwsConfig(region=estate.region)
-    fleets = AwsFleets(config, aws_of(config.place))
+    fleets = Remembering(config, aws_of(config.place))
     for number, name in enumerate((OLD, NEW), start=1):
         digest = Digest(digest_of("release", number))
         spec = FleetSpec(
@@ -55,6 +64,7 @@ def fleets(estate):
             ),
         )
         fleets.launch(spec, token=TOKEN)
+        fleets.specs[name] = spec
     return fleets
 
 
@@ -148,7 +158,38 @@ def test_freezing_is_one_call_and_keeps_what_others_suspended(estate, fleets):
         AutoScalingGroupNames=[OLD]
     )["AutoScalingGroups"][0]
     suspended = {p["ProcessName"] for p in group["SuspendedProcesses"]}
-    assert suspended == {"HealthCheck"}
+    assert suspended == {"HealthCheck", "InstanceRefresh"}
+
+
+def test_a_group_that_was_let_go_keeps_its_own_size(estate, fleets):
+    """Launched again it is left alone; replacing one keeps its size; resizing sets it."""
+    spec = fleets.specs[OLD]
+    fleets.thaw(OLD, like=None, token=TOKEN)
+    estate.autoscaling.update_auto_scaling_group(
+        AutoScalingGroupName=OLD, MinSize=1, MaxSize=4, DesiredCapacity=3
+    )
+    fleets.launch(attrs.evolve(spec, size=4), token=TOKEN)
+    assert fleets.observe(OLD).frozen is False
+    assert fleets.observe(OLD).desired_size == 3
+    _until(lambda: len(fleets.observe(OLD).alive) == 3)
+    leaving = fleets.observe(OLD).alive[0].id
+    fleets.replace(spec, instance=leaving, token=TOKEN)
+    assert fleets.observe(OLD).desired_size == 3
+    _until(lambda: len(fleets.observe(OLD).alive) == 3)
+    assert leaving not in {i.id for i in fleets.observe(OLD).alive}
+    fleets.resize(spec, remove=(), token=TOKEN)
+    assert fleets.observe(OLD).desired_size == 2
+    _until(lambda: len(fleets.observe(OLD).alive) == 2)
+    assert _bounds(estate, OLD) == (1, 2, 4)
+
+
+def test_a_group_whose_launcher_died_before_it_was_frozen_is_frozen(estate, fleets):
+    """Nobody has let it go: the launch that goes on finds it as it was created."""
+    estate.autoscaling.resume_processes(AutoScalingGroupName=OLD)
+    assert fleets.observe(OLD).frozen is False
+    fleets.launch(attrs.evolve(fleets.specs[OLD], size=3), token=TOKEN)
+    assert fleets.observe(OLD).frozen is True
+    assert len(fleets.observe(OLD).alive) == 3
 
 
 def test_who_takes_over_scales_as_the_one_before_and_not_otherwise(estate, fleets):

@@ -1,0 +1,224 @@
+"""Large fleets, and trouble at their ends: pages, evidence, and what holds a group up."""
+
+import time
+from datetime import timedelta
+
+import attrs
+import pytest
+
+from immutable.errors import Ambiguous, BackendError, NotEnough, Taken
+from immutable.host import ThisHost, running_on
+from immutable.model import (
+    DeploymentId,
+    Digest,
+    FleetName,
+    FleetSpec,
+    Image,
+    ImageId,
+    LedgerId,
+    ReleaseNumber,
+    ServiceName,
+    Tags,
+    Token,
+    digest_of,
+)
+from immutable_aws.config import AwsConfig
+from immutable_aws.fleet import AwsFleets
+from immutable_aws.inventory import inventory
+from immutable_aws.session import aws_of
+
+SERVICE, LEDGER = ServiceName("shop"), LedgerId("6f3c")
+NAME = FleetName("shop-v1-3f9a1c")
+TOKEN = Token("0123456789abcdef" * 2)
+MANY = 300
+
+
+class Leaping(ThisHost):
+    """A machine where every pause is a minute, over in a moment."""
+
+    def __init__(self):
+        super().__init__()
+        self._leapt = timedelta()
+
+    def now(self):
+        """Return the time, with all the minutes."""
+        return super().now() + self._leapt
+
+    def sleep(self, pause, stop):
+        """Let a minute pass."""
+        super().sleep(timedelta(seconds=0.02), stop)
+        self._leapt += max(pause, timedelta(minutes=1))
+
+
+def spec_of(estate, size=2, **changes):
+    """Return what a deployer would ask for."""
+    digest = Digest(digest_of("release", 1))
+    spec = FleetSpec(
+        name=NAME,
+        image=Image(id=ImageId(estate.image), digest=digest, backend="aws"),
+        document="{}",
+        size=size,
+        port=8080,
+        place=estate.place(NAME),
+        tags=Tags(
+            service=SERVICE,
+            ledger=LEDGER,
+            deployment=DeploymentId("d1"),
+            release=ReleaseNumber(1),
+            digest=digest,
+        ),
+    )
+    return attrs.evolve(spec, **changes)
+
+
+@pytest.fixture
+def fleets(estate, hurried):
+    """Return the fleets of an empty account."""
+    config = AwsConfig(region=estate.region)
+    return AwsFleets(config, aws_of(config.place))
+
+
+def test_no_call_is_made_for_each_instance(estate, fleets, ran):
+    """Launching and looking take for 300 instances the calls that they take for two."""
+    # health is probed every five seconds, as it is in earnest
+    estate.emulator.configure(scale=1)
+    estate.emulator.calls(clear=True)
+    fleets.launch(spec_of(estate, MANY), token=TOKEN)
+    began = time.process_time()
+    view = fleets.observe(NAME)
+    assert len(view.alive) == MANY
+    assert all(i.address and i.digest and i.document for i in view.instances)
+    ran(
+        f"looking at {MANY} instances of AWS: {time.process_time() - began:.2f} s of CPU"
+    )
+    counts = estate.emulator.calls(clear=True).counts
+    once = {
+        "autoscaling:CreateAutoScalingGroup",
+        "autoscaling:SuspendProcesses",
+        "ec2:CreateLaunchTemplate",
+        "ec2:DescribeInstances",
+        "ec2:DescribeLaunchTemplateVersions",
+    }
+    assert {name: counts[name] for name in once} == dict.fromkeys(once, 1)
+    fleets.observe(NAME)
+    assert estate.emulator.calls().counts == {
+        "autoscaling:DescribeAutoScalingGroups": 1
+    }
+
+
+def test_a_group_that_does_not_end_says_what_holds_it(estate):
+    """A retirement that is over time names what is left, and goes on when called again."""
+    config = AwsConfig(region=estate.region)
+    fleets = AwsFleets(config, aws_of(config.place))
+    spec = spec_of(estate)
+    fleets.launch(spec, token=TOKEN)
+    estate.displace(spec.place)
+    estate.emulator.configure(halt_s=3600)
+    with (
+        running_on(Leaping()),
+        pytest.raises(Ambiguous, match="there is still") as caught,
+    ):
+        fleets.retire(NAME, token=TOKEN)
+    assert "i-" in str(caught.value)
+    assert "again" in caught.value.hint
+    assert "within 8m" in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_what_there_was_room_for_stays_and_is_found(estate, fleets, size):
+    """The quota admits one instance: the launch says so, and retiring leaves nothing."""
+    estate.emulator.configure(vcpus=2)
+    spec = spec_of(estate, size)
+    with pytest.raises(NotEnough, match="limit") as caught:
+        fleets.launch(spec, token=TOKEN)
+    assert not caught.value.retryable
+    (view,) = fleets.list(service=SERVICE, ledger=LEDGER)
+    assert view.desired_size == size
+    assert len(view.alive) < size
+    estate.displace(spec.place)
+    fleets.retire(NAME, token=TOKEN)
+    assert fleets.list(service=SERVICE, ledger=LEDGER) == ()
+
+
+def test_an_image_that_is_not_there_is_said_by_the_launch(estate, fleets):
+    """What the provider says of it is the evidence."""
+    spec = spec_of(estate)
+    image = attrs.evolve(spec.image, id=ImageId("ami-0123456789abcdef0"))
+    with pytest.raises(BackendError, match="ami-0123456789abcdef0"):
+        fleets.launch(attrs.evolve(spec, image=image), token=TOKEN)
+
+
+def test_consoles_are_kept_before_instances_go(estate, fleets):
+    """Of those that are removed, and of all when the fleet is retired."""
+    spec = spec_of(estate, 3)
+    fleets.launch(spec, token=TOKEN)
+    ids = [i.id for i in fleets.observe(NAME).instances]
+    smaller = attrs.evolve(spec, size=2)
+    estate.emulator.calls(clear=True)
+    fleets.resize(smaller, remove=(ids[0],), token=TOKEN)
+    trace = [str(call["name"]) for call in estate.emulator.calls(clear=True).trace]
+    ended = trace.index("autoscaling:TerminateInstanceInAutoScalingGroup")
+    assert trace.count("ec2:GetConsoleOutput") == 1
+    assert trace.index("ec2:GetConsoleOutput") < ended
+    estate.displace(spec.place)
+    fleets.retire(NAME, token=TOKEN)
+    trace = [str(call["name"]) for call in estate.emulator.calls().trace]
+    assert trace.count("ec2:GetConsoleOutput") == 2
+    deleted = trace.index("autoscaling:DeleteAutoScalingGroup")
+    assert trace.index("ec2:GetConsoleOutput") < deleted
+
+
+def test_a_place_of_somebody_else_is_not_deleted_by_a_retirement(estate, fleets):
+    """A target group of the fleet's name that nobody of ours has marked."""
+    place = estate.place(NAME)
+    estate.elbv2.delete_rule(
+        RuleArn=next(
+            rule["RuleArn"]
+            for rule in estate.elbv2.describe_rules(ListenerArn=estate.listener)[
+                "Rules"
+            ]
+            if place in str(rule["Actions"])
+        )
+    )
+    with pytest.raises(Taken):
+        fleets.retire(NAME, token=TOKEN)
+    owner = {"Key": "immutable-ledger", "Value": LEDGER}
+    estate.elbv2.add_tags(ResourceArns=[place], Tags=[owner])
+    fleets.retire(NAME, token=TOKEN)
+    assert estate.elbv2.describe_target_groups()["TargetGroups"] == []
+
+
+def test_what_exists_is_named_by_kind(estate, fleets):
+    """And nothing of another ledger, or of another service."""
+    spec = spec_of(estate, 1)
+    fleets.launch(spec, token=TOKEN)
+    (instance,) = fleets.observe(NAME).instances
+    tags = [{"Key": k, "Value": v} for k, v in spec.tags.to_mapping().items()]
+    estate.elbv2.add_tags(ResourceArns=[spec.place], Tags=tags)
+    rule = next(
+        rule
+        for rule in estate.elbv2.describe_rules(ListenerArn=estate.listener)["Rules"]
+        if spec.place in str(rule["Actions"])
+    )
+    estate.elbv2.add_tags(ResourceArns=[rule["RuleArn"]], Tags=tags)
+    group = estate.ec2.create_security_group(
+        GroupName="web",
+        Description="web",
+        VpcId=estate.network,
+        TagSpecifications=[{"ResourceType": "security-group", "Tags": tags}],
+    )["GroupId"]
+    estate.ec2.create_tags(Resources=[estate.image], Tags=tags)
+    wanted = {
+        f"group {NAME}",
+        f"template {NAME}",
+        f"instance {instance.id}",
+        f"place {NAME}",
+        f"rule fleet {rule['Priority']}",
+        f"security group {group}",
+        f"image {estate.image}",
+    }
+    aws = aws_of(AwsConfig(region=estate.region).place)
+    assert inventory(aws, service=SERVICE, ledger=LEDGER) == wanted
+    assert inventory(aws, service=SERVICE) == wanted
+    assert inventory(aws, service=SERVICE, ledger=LedgerId("other")) == set()
+    assert inventory(aws, service=ServiceName("other")) == set()
