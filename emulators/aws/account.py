@@ -20,8 +20,13 @@ from emulators.plane.behaviour import Behaviour
 
 if TYPE_CHECKING:
     from mypy_boto3_autoscaling import AutoScalingClient
+    from mypy_boto3_autoscaling.type_defs import (
+        ActivityTypeDef,
+        AutoScalingGroupTypeDef,
+    )
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ec2.type_defs import InstanceTypeDef
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
     from mypy_boto3_elbv2.type_defs import ActionTypeDef, RuleTypeDef
 
@@ -175,12 +180,26 @@ class Account:
             HealthCheckGracePeriod=0,
         )
 
-    def members(self, name: str) -> list[tuple[str, str]]:
-        """Return the id and the lifecycle state of each instance of a group."""
+    def described(self, name: str) -> "AutoScalingGroupTypeDef":
+        """Return a group as AWS tells it."""
         found = self.autoscaling.describe_auto_scaling_groups(
             AutoScalingGroupNames=[name]
         )
-        instances = found["AutoScalingGroups"][0]["Instances"]
+        return found["AutoScalingGroups"][0]
+
+    def activities(self, name: str) -> "list[ActivityTypeDef]":
+        """Return a group's scaling activities, the newest first."""
+        found = self.autoscaling.describe_scaling_activities(AutoScalingGroupName=name)
+        return found["Activities"]
+
+    def instances(self) -> "list[InstanceTypeDef]":
+        """Return every instance of the account, ended ones too."""
+        found = self.ec2.describe_instances()["Reservations"]
+        return [instance for each in found for instance in each["Instances"]]
+
+    def members(self, name: str) -> list[tuple[str, str]]:
+        """Return the id and the lifecycle state of each instance of a group."""
+        instances = self.described(name)["Instances"]
         return [(each["InstanceId"], each["LifecycleState"]) for each in instances]
 
     def in_service(self, name: str) -> set[str]:

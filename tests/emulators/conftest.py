@@ -1,6 +1,12 @@
 """One emulated AWS for all tests of this folder, empty again for each of them."""
 
+import sys
+from pathlib import Path
+
 import pytest
+
+# at the end: where wheels are installed, theirs are the packages that are tested
+sys.path.append(str(Path(__file__).parents[2]))
 
 from emulators import aws
 from emulators.aws.account import Account

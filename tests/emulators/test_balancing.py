@@ -68,6 +68,22 @@ def test_a_target_that_recovers_is_healthy_again(account):
     account.until(lambda: account.health(target_group)["healthy"] == 1)
 
 
+def test_a_stopped_target_is_unused_until_it_runs_again(account):
+    """Botocore, Target.InvalidState: it is registered, and takes no traffic."""
+    target_group = account.target_group("one")
+    account.rule(100, target_group)
+    (instance,) = account.launch(account.image())
+    account.until(lambda: account.state(instance) == "running")
+    account.elbv2.register_targets(
+        TargetGroupArn=target_group, Targets=[{"Id": instance}]
+    )
+    account.until(lambda: account.health(target_group) == {"healthy": 1})
+    account.ec2.stop_instances(InstanceIds=[instance])
+    account.until(lambda: account.health(target_group) == {"unused": 1})
+    account.ec2.start_instances(InstanceIds=[instance])
+    account.until(lambda: account.health(target_group) == {"healthy": 1})
+
+
 def test_a_deregistered_target_drains_as_long_as_the_attribute_says(account):
     """Botocore, deregistration_delay.timeout_seconds: draining, then unused."""
     target_group = account.serve("fleet", "release=v1", 100, size=1)

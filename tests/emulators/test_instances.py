@@ -53,6 +53,19 @@ def test_terminating_twice_is_no_error(account):
     assert account.state(instance) == "terminated"
 
 
+def test_an_instance_can_be_stopped_and_started_again(account):
+    """EC2 user guide, "Instance lifecycle": stopping, stopped, pending, running."""
+    account.emulator.configure(boot_s=1.0, halt_s=1.0)
+    (instance,) = account.launch(account.image())
+    account.until(lambda: account.state(instance) == "running")
+    account.ec2.stop_instances(InstanceIds=[instance])
+    assert account.state(instance) == "stopping"
+    account.until(lambda: account.state(instance) == "stopped")
+    account.ec2.start_instances(InstanceIds=[instance])
+    assert account.state(instance) == "pending"
+    account.until(lambda: account.state(instance) == "running")
+
+
 def test_a_token_makes_two_calls_one(account):
     """EC2, "Ensuring idempotency": the same token and parameters, the same result."""
     image = account.image()
