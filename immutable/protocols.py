@@ -7,7 +7,8 @@ contract; `immutable.testing.conformance` checks it clause by clause. Begin with
 ``docs/howto/write-a-backend.md``; `immutable.authoring` has what most backends need.
 
 A provider with nothing but servers implements `immutable.machines.Machines`, of which
-`immutable.fleets` makes fleets. For later: `immutable.records`, how images were made, and
+`immutable.fleets` makes fleets. One that heals and scales fleets by itself has
+`immutable.groups` besides. For later: `immutable.records`, how images were made, and
 `immutable.baking`, making them without ssh.
 
 Common to every operation:
@@ -114,7 +115,8 @@ class Fleets(Protocol):
         `Capabilities.launch_binds` each instance becomes a member of it.
         Then: ``spec.size`` instances are requested, each of ``spec.image``, handed
         ``spec.document`` at boot, carrying ``spec.tags``, and seen by `observe`. Do not
-        wait until they are ready: readiness is what the switch sees.
+        wait until they are ready: readiness is what the switch sees. Where the provider
+        heals and scales by itself, the fleet is frozen: see `immutable.groups`.
         Again: what is missing is created; there are never more than ``spec.size``.
 
         Raises:
