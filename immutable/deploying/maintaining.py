@@ -188,7 +188,18 @@ def _grow(scene: Scene, goal: ScaleGoal) -> Decision | None:
 
 
 def _shrink(scene: Scene, goal: ScaleGoal) -> Decision | None:
-    return let_go(scene, goal.size, goal.drain)
+    return let_go(scene, goal.size, goal.drain) or _come_down(scene, goal)
+
+
+def _come_down(scene: Scene, goal: ScaleGoal) -> Decision | None:
+    """Wait for a provider that parts with instances by itself, but not for ever."""
+    until = (scene.attempt.changed_at or scene.now) + goal.ready_timeout
+    left = len(scene.alive()) - scene.size
+    if not scene.is_thawed or left <= 0 or scene.now >= until:
+        return None
+    fact = FleetFact(fleet=scene.fleet)
+    pause = max(POLL, scene.context.backend.pace)
+    return Wait(on=f"{left} instances to go", facts=(fact,), pause=pause, until=until)
 
 
 def let_go(

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 PROVIDER = "the provider"
 """The name of the process that changes groups by itself."""
+KEEP = "provider.keep"
+"""What it does to a group by itself, as a call."""
 _NOTICES_US = 200_000
 """So long after something has happened to a group its provider sees to it."""
 _STIRS = 0.25
@@ -76,10 +78,21 @@ class Keeper:
         self.cloud.scheduler.at(when_us, lambda: self._scale(chance))
 
     def scale(self, name: FleetName, size: int) -> None:
-        """Scale a fleet now, unless it is frozen."""
+        """Scale a fleet now, within its bounds, unless it is frozen."""
         for fleet in self._loose():
-            if fleet.name == name:
-                self._bring(fleet, size)
+            if fleet.name == name and fleet.group is not None:
+                least, most = fleet.group.least, fleet.group.most
+                self._bring(fleet, min(max(size, least), most))
+
+    def police(self, name: FleetName, policies: str, least: int, most: int) -> None:
+        """Give a fleet rules by which it is scaled."""
+        fleet = self.cloud.fleets.now[name]
+        if fleet.group is None:
+            return
+        group = attrs.evolve(fleet.group, policies=policies, least=least, most=most)
+        about = (name, policies, least, most)
+        request = Request("provider.police", about, self._process, self.cloud.now_us)
+        self.cloud.change_fleet(request, name, attrs.evolve(fleet, group=group))
 
     def _scale(self, chance: Chance) -> None:
         loose = [f for f in self._loose() if f.group and f.group.policies]
@@ -92,9 +105,9 @@ class Keeper:
             self._bring(fleet, size)
 
     def _keep(self, name: FleetName) -> None:
-        fleet = self.cloud.fleets.now.get(name)
+        fleet = next((f for f in self._loose() if f.name == name), None)
         if fleet is not None:
-            self.scale(name, fleet.spec.size)
+            self._bring(fleet, fleet.spec.size)
 
     def _bring(self, fleet: "Fleet", size: int) -> None:
         """Bring a fleet to a size, without what is dead."""
@@ -106,7 +119,7 @@ class Keeper:
         spec = attrs.evolve(fleet.spec, size=size)
         if (servers, spec) == (fleet.servers, fleet.spec):
             return
-        request = Request("provider.keep", (fleet.name,), self._process, now_us)
+        request = Request(KEEP, (fleet.name,), self._process, now_us)
         changed = attrs.evolve(fleet, spec=spec, servers=servers)
         self.cloud.change_fleet(request, fleet.name, changed)
         self.cloud.bind(request, changed)

@@ -10,7 +10,7 @@ from immutable.model import FleetName, Outcome
 from immutable.testing.books import Intent
 from immutable.testing.calls import Request
 from immutable.testing.cloud import Cloud
-from immutable.testing.groups import PROVIDER, Group
+from immutable.testing.groups import KEEP, Group
 from immutable.testing.servers import Fleet
 from immutable.testing.violations import Judge
 
@@ -31,7 +31,7 @@ class Holding:
         Raises:
             Violation: its provider has changed it by itself, though it is frozen.
         """
-        if request.process.name != PROVIDER or before is None or before.group is None:
+        if request.call != KEEP or before is None or before.group is None:
             return
         if before.group.frozen:
             message = f"{before.name} is frozen, and its provider changed it"

@@ -94,6 +94,8 @@ class Defect:
             else lambda i: lab.kill_server(InstanceId(i)),
             machines=machines,
             abandon=lambda: abandon(lab),
+            scale_by=lambda fleet: lab.scale_by(fleet, "by load", least=1, most=7),
+            scaling=lab.scaling,
             artefact=packer_manifest(folder()),
             visit=visit,
             ready_timeout="10s",

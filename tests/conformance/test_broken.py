@@ -6,6 +6,7 @@ from pathlib import Path
 
 import broken_finding
 import broken_fleets
+import broken_groups
 import broken_images
 import broken_keeping
 import broken_others
@@ -25,6 +26,7 @@ VALIDATOR_CASES = {case.name: case for case in validating.case.all()}
 STRANGE_OPTIONS = "opening: an option that nobody reads is refused"
 DEFECTS = (
     *broken_fleets.DEFECTS,
+    *broken_groups.DEFECTS,
     *broken_finding.DEFECTS,
     *broken_images.DEFECTS,
     *broken_records.DEFECTS,

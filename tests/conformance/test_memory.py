@@ -11,6 +11,8 @@ VARIANTS = (
     "staleness=3s&late=20s&guards_deletion=yes&counts=yes",
     "switch=slot&staleness=2s&late=10s&preview=no",
     "switch=blind&staleness=2s&late=10s&launch_binds=yes",
+    "scales_itself=yes",
+    "switch=slot&staleness=2s&late=10s&scales_itself=yes",
 )
 OLD = "staleness=3s&seed=7"
 """Where readings may be old, and every one is, by as much as is drawn."""
@@ -34,6 +36,8 @@ def subject(
         spare=Recipe.base("debian:12").run("make spare"),
         kill=lab.kill_server,
         abandon=lambda: abandon(lab),
+        scale_by=lambda fleet: lab.scale_by(fleet, "by load", least=1, most=7),
+        scaling=lab.scaling,
         artefact=packer_manifest(tmp_path_factory.mktemp("packed")),
         inventory=lambda service: frozenset(
             server.id for server in lab.servers() if server.id.startswith(service)

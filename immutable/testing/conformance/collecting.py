@@ -17,6 +17,7 @@ from immutable.testing.conformance import (  # noqa: F401 - imported for their c
     crashing,
     deploying,
     finding,
+    grouping,
     ledgers,
     logs,
     machines,

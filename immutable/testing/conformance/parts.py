@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from immutable.groups import Groups
 from immutable.machines import Machines
 from immutable.model import (
     DeploymentId,
@@ -68,6 +69,24 @@ class Parts(Watch):
             raise AssertionError("the subject cannot let instances die")
         self.subject.kill(instance)
         self.changed()
+
+    @property
+    def groups(self) -> Groups:
+        """Return the fleet side, where its provider heals and scales by itself."""
+        return cast("Groups", self.backend.fleets)
+
+    def scale_by(self, fleet: FleetName) -> None:
+        """Give a fleet a rule by which its provider scales it."""
+        if self.subject.scale_by is None:
+            raise AssertionError("the subject cannot give rules to a fleet")
+        self.subject.scale_by(fleet)
+        self.changed()
+
+    def scaling(self, fleet: FleetName) -> object:
+        """Return by what its provider scales a fleet."""
+        if self.subject.scaling is None:
+            raise AssertionError("the subject cannot say what scales a fleet")
+        return self.subject.scaling(fleet)
 
     def abandon(self) -> None:
         """Let a build be killed half-way."""

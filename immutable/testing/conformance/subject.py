@@ -11,7 +11,7 @@ from immutable.durations import duration
 from immutable.host import Host
 from immutable.images.recipe import Recipe
 from immutable.machines import Machines
-from immutable.model import Endpoint, Image, InstanceId, Member, ServiceName
+from immutable.model import Endpoint, FleetName, Image, InstanceId, Member, ServiceName
 from immutable.protocols import Backend, LedgerStore, Switch
 
 Bootable = Image | Recipe | str
@@ -43,6 +43,10 @@ class Subject:
         kill: lets an instance die without the backend's help, as a crash would.
         abandon: lets a build be killed half-way, so that there is something to sweep;
             for backends that keep records.
+        scale_by: gives a fleet a rule by which its provider scales it, and bounds of its
+            size; for backends that declare ``scales_itself``.
+        scaling: returns the policies, scheduled actions and size bounds by which a fleet is
+            scaled, in a form in which those of two fleets can be compared.
         artefact: a manifest of Packer's that can be adopted, with what it tells of in its
             directory.
         visit: returns what a client is served at an endpoint; it differs between
@@ -79,6 +83,8 @@ class Subject:
     servers: Callable[[int], tuple[Member, ...]] | None = None
     kill: Callable[[InstanceId], None] | None = None
     abandon: Callable[[], None] | None = None
+    scale_by: Callable[[FleetName], None] | None = None
+    scaling: Callable[[FleetName], object] | None = None
     artefact: Path | None = None
     visit: Callable[[Endpoint], str] | None = None
     inventory: Callable[[ServiceName], frozenset[str]] | None = None

@@ -62,6 +62,8 @@ class Settings:
     launch_binds: bool = attrs.field(default=False, converter=_claim)
     guards_deletion: bool = attrs.field(default=False, converter=_claim)
     counts: bool = attrs.field(default=False, converter=_claim)
+    scales_itself: bool = attrs.field(default=False, converter=_claim)
+    """Fleets are native groups; then ``counts`` and ``launch_binds`` hold, too."""
     weighted: bool = attrs.field(default=True, converter=_claim)
     preview: bool = attrs.field(default=True, converter=_claim)
     keeps_logs: bool = attrs.field(default=True, converter=_claim)
@@ -89,7 +91,7 @@ class Settings:
     @property
     def provider(self) -> Provider:
         """Return what the world's provider is like."""
-        return Provider(
+        provider = Provider(
             switch=self.switch,
             capacity=self.capacity,
             staleness=self.staleness,
@@ -105,6 +107,7 @@ class Settings:
             reachable_elsewhere=False,
             name="memory",
         )
+        return provider.with_groups() if self.scales_itself else provider
 
 
 def check_agreement(url: Url, found: Settings) -> None:

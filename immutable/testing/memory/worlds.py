@@ -8,7 +8,14 @@ import attrs
 from immutable.capabilities import Capabilities
 from immutable.durations import duration
 from immutable.images.recipe import Recipe
-from immutable.model import Image, ImageId, Instance, InstanceId, ServiceName
+from immutable.model import (
+    FleetName,
+    Image,
+    ImageId,
+    Instance,
+    InstanceId,
+    ServiceName,
+)
 from immutable.testing.backend import SimulatedBackend, image_name, make_image
 from immutable.testing.chances import seeded
 from immutable.testing.cloud import Cloud
@@ -148,6 +155,30 @@ class World:
         """Let a server die."""
         with self._turns.lock:
             self._cloud.kill(InstanceId(instance))
+
+    def scale_by(self, fleet: str, policies: str, *, least: int, most: int) -> None:
+        """Give a fleet policies and size bounds, where its provider scales by itself.
+
+        Args:
+            fleet: its name.
+            policies: any text; it moves from fleet to fleet with the traffic.
+            least: the lowest desired size that `scale` takes.
+            most: the highest.
+        """
+        with self._turns.lock:
+            self._cloud.keeper.police(FleetName(fleet), policies, least, most)
+
+    def scaling(self, fleet: str) -> tuple[str, int, int] | None:
+        """Return a fleet's policies and size bounds; None: it has none."""
+        with self._turns.lock:
+            found = self._cloud.fleets.now.get(FleetName(fleet))
+            group = found.group if found else None
+            return (group.policies, group.least, group.most) if group else None
+
+    def scale(self, fleet: str, size: int) -> None:
+        """Let the provider scale a fleet by itself, as alarms do; a frozen one it lets be."""
+        with self._turns.lock:
+            self._cloud.keeper.scale(FleetName(fleet), size)
 
     def fail(self, *scripts: Script) -> None:
         """Say what goes wrong from here on; with nothing, nothing does."""
