@@ -23,6 +23,7 @@ from moto.servicequotas.responses import ServiceQuotasResponse
 
 from emulators.aws.fast import remember
 from emulators.aws.params import Params
+from emulators.aws.repairs import repair
 
 if TYPE_CHECKING:
     from emulators.aws.world import World
@@ -128,6 +129,7 @@ def install(world: "World", modules: Sequence[ModuleType]) -> None:
         ordered = sorted(handlers, key=lambda each: names.index(each.__module__))
         _put(world, _RESPONSES[service], operation, tuple(ordered))
     remember()
+    repair()
 
 
 def _put(

@@ -214,17 +214,19 @@ def test_metrics_are_of_the_requests_that_were_made(account):
     cloudwatch = _client(account.emulator, "cloudwatch")
     name = target_group.rpartition(":")[2]
 
+    dimensions = [
+        {"Name": "TargetGroup", "Value": name},
+        {
+            "Name": "LoadBalancer",
+            "Value": account.load_balancer.partition("loadbalancer/")[2],
+        },
+    ]
+
     def told(metric, statistic):
         found = cloudwatch.get_metric_statistics(
             Namespace="AWS/ApplicationELB",
             MetricName=metric,
-            Dimensions=[
-                {"Name": "TargetGroup", "Value": name},
-                {
-                    "Name": "LoadBalancer",
-                    "Value": account.load_balancer.partition("loadbalancer/")[2],
-                },
-            ],
+            Dimensions=dimensions,
             StartTime=dt.datetime.now(tz=dt.UTC) - dt.timedelta(minutes=10),
             EndTime=dt.datetime.now(tz=dt.UTC) + dt.timedelta(minutes=10),
             Period=1200,
@@ -237,3 +239,22 @@ def test_metrics_are_of_the_requests_that_were_made(account):
     assert told("HTTPCode_Target_2XX_Count", "Sum") == made
     assert told("TargetResponseTime", "Average") > 0
     assert told("HealthyHostCount", "Maximum") == 2
+    for ordered in (dimensions, dimensions[::-1]):
+        assert sum(_values(cloudwatch, "RequestCount", ordered)) == made
+
+
+def _values(cloudwatch, metric, dimensions):
+    stat = {
+        "Metric": {
+            "Namespace": "AWS/ApplicationELB",
+            "MetricName": metric,
+            "Dimensions": dimensions,
+        },
+        "Period": 1200,
+        "Stat": "Sum",
+    }
+    return cloudwatch.get_metric_data(
+        MetricDataQueries=[{"Id": "one", "MetricStat": stat}],
+        StartTime=dt.datetime.now(tz=dt.UTC) - dt.timedelta(minutes=10),
+        EndTime=dt.datetime.now(tz=dt.UTC) + dt.timedelta(minutes=10),
+    )["MetricDataResults"][0]["Values"]

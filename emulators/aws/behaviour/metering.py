@@ -4,6 +4,8 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from moto.cloudwatch.models import cloudwatch_backends
+from moto.core.utils import utcnow
 from moto.elbv2.models import FakeTargetGroup, elbv2_backends
 
 from emulators.plane.pools import Pool
@@ -53,10 +55,6 @@ def _publish(arn: str, pool: Pool) -> None:
 
 
 def _put(group: FakeTargetGroup, values: dict[str, float]) -> None:
-    # it takes a while to import, and few need it
-    from moto.cloudwatch.models import cloudwatch_backends
-    from moto.core.utils import utcnow
-
     dimensions = [{"Name": "TargetGroup", "Value": group.arn.rpartition(":")[2]}]
     for balancer in group.load_balancer_arns[:1]:
         value = balancer.partition("loadbalancer/")[2]
