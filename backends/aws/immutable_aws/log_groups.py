@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from immutable.errors import ImmutableError
 from immutable.model import FleetName, InstanceId
+from immutable.validators.evidence import excerpt
 from immutable_aws.errors import said
 from immutable_aws.session import Aws
 
@@ -18,6 +19,7 @@ RETENTION_DAYS = 30
 """One of the numbers that PutRetentionPolicy takes."""
 CONSOLE, JOURNAL = "console", "journal"
 MISSING = "ResourceNotFoundException"
+_EXCERPT_LIMIT = 200
 _TAKEN = "ResourceAlreadyExistsException"
 _FLEET = re.compile(r"(?P<service>[a-z][a-z0-9-]*)-v\d+-[0-9a-f]*")
 _STREAM = re.compile(r"(?P<instance>i-[0-9a-f]+)/(?P<kind>console|journal)")
@@ -68,6 +70,22 @@ def ensure_group(
         group,
         lambda: logs.put_retention_policy(logGroupName=group, retentionInDays=days),
     )
+
+
+def prepare(aws: Aws, fleet: FleetName, tags: Mapping[str, str]) -> tuple[str, ...]:
+    """Make the log group that the agents of a fleet write to; one that is there stays.
+
+    Returns:
+        A line that says why it could not be made. Fleets are launched all the same.
+    """
+    group = group_of(fleet)
+    try:
+        if group is not None:
+            ensure_group(aws, group, tags)
+    except ImmutableError as exc:
+        reason = excerpt(str(exc), limit=_EXCERPT_LIMIT)
+        return (f"the log group {group} could not be made: {reason}",)
+    return ()
 
 
 def ensure_stream(aws: Aws, group: str, stream: str) -> None:

@@ -13,7 +13,7 @@ from immutable.model import FleetName, InstanceId
 from immutable_aws import journal
 from immutable_aws.console import LIMIT_BYTES, MOST, capture, read_console
 from immutable_aws.instances import instances_of
-from immutable_aws.log_groups import RETENTION_DAYS, group_of
+from immutable_aws.log_groups import RETENTION_DAYS, group_of, prepare
 from immutable_aws.logs import AwsLogs
 from immutable_aws.readable import ending, harmless
 from immutable_aws.session import Place, aws_of
@@ -280,6 +280,20 @@ def test_an_instance_without_nitro_has_an_older_console(aws, printed, wire):
     (instance,) = printed()
     wire.refuse(400, "UnsupportedOperation", "GetConsoleOutput")
     assert read_console(aws, instance)
+
+
+def test_a_group_is_there_before_its_agents(aws, wire):
+    """One call where it is there already; what goes wrong is a line, and holds nobody."""
+    assert prepare(aws, _FLEET, _TAGS) == ()
+    assert wire.operations == ["CreateLogGroup", "PutRetentionPolicy"]
+    wire.clear()
+    assert prepare(aws, _FLEET, _TAGS) == ()
+    assert wire.operations == ["CreateLogGroup"]
+    wire.refuse(400, "LimitExceededException", "CreateLogGroup")
+    (line,) = prepare(aws, _FLEET, _TAGS)
+    assert _GROUP in line
+    assert line.isprintable()
+    assert prepare(aws, FleetName("nothing"), _TAGS) == ()
 
 
 def test_nobody_is_asked_for_nobody(aws, wire):
