@@ -35,8 +35,9 @@ class Ami:
     deprecated: str
     is_public: bool
     is_protected: bool
-    snapshots: tuple[str, ...]
     size_bytes: int
+    disks: tuple[tuple[str, str], ...]
+    """The disks that are made for each instance: its name for them, and of which snapshot."""
     source: ImageId | None
     """What it is a copy of, or was baked upon; None: not known."""
     tags: Pairs
@@ -57,6 +58,11 @@ class Ami:
         )
 
     @property
+    def snapshots(self) -> tuple[str, ...]:
+        """Return the snapshots that it is made of, sorted."""
+        return tuple(sorted(snapshot for _, snapshot in self.disks))
+
+    @property
     def digest(self) -> Digest:
         """Return the digest of what EC2 says that identifies an AMI.
 
@@ -71,7 +77,8 @@ class Ami:
 
 def ami_of(row: "ImageTypeDef") -> Ami:
     """Return an AMI as it is listed."""
-    disks = [m["Ebs"] for m in row.get("BlockDeviceMappings", []) if "Ebs" in m]
+    mapped = [m for m in row.get("BlockDeviceMappings", []) if "Ebs" in m]
+    disks = ((m.get("DeviceName", ""), m["Ebs"].get("SnapshotId", "")) for m in mapped)
     source = row.get("SourceImageId")
     return Ami(
         id=ImageId(row["ImageId"]),
@@ -85,8 +92,8 @@ def ami_of(row: "ImageTypeDef") -> Ami:
         deprecated=row.get("DeprecationTime", ""),
         is_public=row.get("Public", False),
         is_protected=row.get("DeregistrationProtection", "").startswith("enabled"),
-        snapshots=tuple(sorted(d["SnapshotId"] for d in disks if "SnapshotId" in d)),
-        size_bytes=_GIBIBYTE * sum(disk.get("VolumeSize", 0) for disk in disks),
+        size_bytes=_GIBIBYTE * sum(m["Ebs"].get("VolumeSize", 0) for m in mapped),
+        disks=tuple(sorted((name, snapshot) for name, snapshot in disks if snapshot)),
         source=ImageId(source) if source else None,
         tags=pairs_of(row.get("Tags", [])),
     )

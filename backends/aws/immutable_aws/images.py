@@ -4,11 +4,15 @@ from collections.abc import Callable
 
 import attrs
 
-from immutable.errors import BackendError, InvalidInput, Unavailable, Unsupported
+from immutable import host
+from immutable.errors import BackendError, InvalidInput, Unavailable
 from immutable.images.recipe import Recipe
 from immutable.model import Image, ImageId
 from immutable_aws import catalog
 from immutable_aws.ami import Ami
+from immutable_aws.building.depot import Depot
+from immutable_aws.building.making import Making
+from immutable_aws.building.remains import Remains
 from immutable_aws.catalog import OWN, is_id
 from immutable_aws.config import AwsConfig
 from immutable_aws.errors import NAME, said
@@ -45,15 +49,35 @@ class AwsImages:
         return _usable(found)
 
     def build(self, recipe: Recipe, *, on_output: Callable[[str], None]) -> Image:
-        """Build a recipe.
+        """Build a recipe in a builder and return its image; see `immutable_aws.building`.
+
+        One whose image is there is returned unbuilt, whoever built it in this account and
+        region. It begins from an AMI; its packages are not pinned.
 
         Raises:
-            Unsupported: always, so far.
+            InvalidInput: no bucket is configured, or the base is not what it was.
+            UnknownImage: the base is gone.
+            MissingFiles: the recipe names files that are not there.
+            Unsupported: it begins from no AMI, is locked, or has a layer of a kind that
+                is not made here.
+            NotEnough: EC2 has no room for a builder.
+            BuildFailed: a layer failed; the message holds the last lines of its output.
+            Taken: an image that is not the recipe's has the name that it would have.
         """
-        del recipe, on_output
-        raise Unsupported(
-            "this backend builds no images yet", hint="deploy an AMI's id", backend=NAME
+        making = Making(
+            aws=self.aws,
+            config=self.config,
+            recipe=recipe,
+            on_output=on_output,
+            find=self.find,
         )
+        return making.make()
+
+    def sweep(self) -> tuple[str, ...]:
+        """Destroy what dead builds left behind and has expired; return the names."""
+        bucket = self.config.bucket
+        depot = Depot(aws=self.aws, bucket=bucket) if bucket else None
+        return Remains(aws=self.aws, depot=depot).sweep(host.current().now())
 
     def delete(self, image: ImageId) -> None:
         """Deregister an AMI of this account with its snapshots; one that is gone is no error.

@@ -38,6 +38,7 @@ class Grant:
         roles: who may.
         made: only where our tags are given to what is made.
         tagged: only upon what has our tags.
+        key: the tag by which it is ours.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Grant:
     roles: tuple[Role, ...]
     made: bool = False
     tagged: bool = False
+    key: str = _OURS
 
     @property
     def actions(self) -> tuple[str, ...]:
@@ -150,6 +152,23 @@ GRANTS = (
         calls=("ec2.CreateLaunchTemplate", "ec2.RunInstances"),
         roles=("deploy", "build"),
     ),
+    Grant(
+        name="Bake",
+        calls=(
+            "ec2.CreateImage",
+            "ec2.DeregisterImage",
+            "ec2.DescribeVolumes",
+        ),
+        roles=("build",),
+    ),
+    Grant(
+        name="EndBuilders",
+        calls=("ec2.DeleteVolume", "ec2.StopInstances", "ec2.TerminateInstances"),
+        roles=("build",),
+        tagged=True,
+        key="immutable-bake",
+    ),
+    Grant(name="HandOver", calls=("s3.DeleteObject",), roles=("build",)),
     # only for nlb://, whose listeners are not ours and have no tags of ours
     Grant(
         name="ModifyListeners",
@@ -226,9 +245,9 @@ def _statement(grant: Grant, *, region: str, bucket: str | None) -> Statement:
 
 def _conditions(grant: Grant) -> Iterator[tuple[str, dict[str, str]]]:
     if grant.made:
-        yield "Null", {f"aws:RequestTag/{_OURS}": "false"}
+        yield "Null", {f"aws:RequestTag/{grant.key}": "false"}
     if grant.tagged:
-        yield "Null", {f"aws:ResourceTag/{_OURS}": "false"}
+        yield "Null", {f"aws:ResourceTag/{grant.key}": "false"}
 
 
 def _passing(account: str, roles: tuple[str, ...]) -> Statement:

@@ -1,0 +1,1 @@
+"""What is sent to builders; nothing here is imported."""

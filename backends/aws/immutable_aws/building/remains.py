@@ -1,0 +1,161 @@
+"""What builders leave: instances, their disks and objects, images that came to nothing.
+
+Found by the tags of `immutable.baking.tags_of`, and by the names of prefixes.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+import attrs
+
+from immutable import host
+from immutable.baking import expiry_of
+from immutable.errors import Ambiguous, ImmutableError
+from immutable.model import ImageId, Token
+from immutable.retrying import retrying
+from immutable_aws import catalog
+from immutable_aws.building.depot import Depot
+from immutable_aws.errors import said
+from immutable_aws.session import Aws
+from immutable_aws.tagging import Pairs, pairs_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import FilterTypeDef
+
+BAKE = "immutable-bake"
+_GONE = frozenset(
+    {
+        "InvalidAMIID.NotFound",
+        "InvalidAMIID.Unavailable",
+        "InvalidInstanceID.NotFound",
+        "InvalidSnapshot.NotFound",
+        "InvalidVolume.NotFound",
+    }
+)
+_THERE = ["pending", "running", "stopping", "stopped"]
+_FAILED = frozenset({"error", "failed", "invalid"})
+
+
+@attrs.frozen(kw_only=True)
+class Remains:
+    """What bakes have left in one place; without a depot, no objects."""
+
+    aws: Aws
+    depot: Depot | None
+
+    def destroy(self, token: Token) -> None:
+        """Destroy a bake's builder, and what it was handed; what is gone is no error."""
+        filters: list[FilterTypeDef] = [{"Name": f"tag:{BAKE}", "Values": [token]}]
+        for name, _ in self._instances(filters):
+            self._terminate(name)
+        if self.depot is not None:
+            for place, _, whose in self.depot.places():
+                if whose == token:
+                    self.depot.clear(place)
+
+    def sweep(self, now: datetime) -> tuple[str, ...]:
+        """Destroy what has expired of every bake, and return the names."""
+        return (
+            *self._sweep_instances(now),
+            *self._sweep_images(now),
+            *self._sweep_disks(now),
+            *self._sweep_objects(now),
+        )
+
+    def discard(self, image: ImageId) -> None:
+        """Deregister an image with its snapshots; one that is gone is no error."""
+        ec2 = self.aws.changes.ec2
+        self._end(
+            "ec2.DeregisterImage",
+            image,
+            lambda: ec2.deregister_image(ImageId=image, DeleteAssociatedSnapshots=True),
+        )
+
+    def _sweep_instances(self, now: datetime) -> Iterator[str]:
+        for name, tags in self._instances([{"Name": "tag-key", "Values": [BAKE]}]):
+            if _is_over(tags, now):
+                self._terminate(name)
+                yield f"instance {name}"
+
+    def _sweep_images(self, now: datetime) -> Iterator[str]:
+        """Those that came to nothing only: what is available is somebody's image."""
+        filters: list[FilterTypeDef] = [{"Name": "tag-key", "Values": [BAKE]}]
+        for ami in catalog.listed(self.aws, "bakes", filters, (catalog.OWN,)):
+            if ami.state in _FAILED and _is_over(ami.tags, now):
+                self.discard(ami.id)
+                yield f"image {ami.id}"
+
+    def _sweep_disks(self, now: datetime) -> Iterator[str]:
+        """Volumes that nothing has attached; those of a builder go with it."""
+        filters: list[FilterTypeDef] = [
+            {"Name": "tag-key", "Values": [BAKE]},
+            {"Name": "status", "Values": ["available"]},
+        ]
+        pages = self.aws.reads.ec2.get_paginator("describe_volumes").paginate(
+            Filters=filters
+        )
+        found = self.aws.read(
+            "ec2.DescribeVolumes",
+            "bakes",
+            lambda: [
+                (row["VolumeId"], pairs_of(row.get("Tags", [])))
+                for page in pages
+                for row in page["Volumes"]
+            ],
+        )
+        ec2 = self.aws.changes.ec2
+        for name, tags in found:
+            if _is_over(tags, now):
+                deleting = partial(ec2.delete_volume, VolumeId=name)
+                self._end("ec2.DeleteVolume", name, deleting)
+                yield f"volume {name}"
+
+    def _sweep_objects(self, now: datetime) -> Iterator[str]:
+        if self.depot is None:
+            return
+        for place, ends, _ in self.depot.places():
+            if ends < now:
+                self.depot.clear(place)
+                yield f"s3://{self.depot.bucket}/{place}"
+
+    def _instances(self, filters: "list[FilterTypeDef]") -> list[tuple[str, Pairs]]:
+        alive: FilterTypeDef = {"Name": "instance-state-name", "Values": _THERE}
+        pages = self.aws.reads.ec2.get_paginator("describe_instances").paginate(
+            Filters=[*filters, alive]
+        )
+        return self.aws.read(
+            "ec2.DescribeInstances",
+            "bakes",
+            lambda: [
+                (row["InstanceId"], pairs_of(row.get("Tags", [])))
+                for page in pages
+                for reservation in page["Reservations"]
+                for row in reservation.get("Instances", [])
+            ],
+        )
+
+    def _terminate(self, instance: str) -> None:
+        ec2 = self.aws.changes.ec2
+        self._end(
+            "ec2.TerminateInstances",
+            instance,
+            lambda: ec2.terminate_instances(InstanceIds=[instance]),
+        )
+
+    def _end(self, operation: str, name: str, call: Callable[[], object]) -> None:
+        try:
+            retrying(
+                lambda: self.aws.change(operation, name, call),
+                host=host.current(),
+                also=(Ambiguous,),
+            )
+        except ImmutableError as exc:
+            if said(exc) not in _GONE:
+                raise
+
+
+def _is_over(tags: Pairs, now: datetime) -> bool:
+    ends = expiry_of(tags)
+    return ends is not None and ends < now
