@@ -12,6 +12,7 @@ from emulators.plane.pools import Pool
 if TYPE_CHECKING:
     from emulators.aws.world import World
 
+_BATCH = 25
 _RETRY_S = 0.5
 _RETRY_MOST_S = 8.0
 _PERIOD_S, _SLOT_S = 0.05, 0.0003
@@ -126,7 +127,9 @@ def _replace(world: "World", group: Group) -> None:
 def _grow(group: Group) -> None:
     if not group.runs("Launch") or group.status or time.monotonic() < group.retry_at:
         return
-    for _ in range(group.desired - len(group.alive)):
+    missing = group.desired - len(group.alive)
+    # whoever calls meanwhile is not to wait for all of them
+    for _ in range(min(missing, _BATCH)):
         if launching.launch(group) is None:
             _delay(group)
             return
