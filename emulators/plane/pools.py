@@ -12,7 +12,7 @@ from emulators.plane.wire import Broken, Request, Response, connect, fetch
 
 State = Literal["initial", "healthy", "unhealthy", "draining"]
 _AT_ONCE = 64
-_PROBE_S = 0.004
+_PROBE_S = 0.008
 
 
 @attrs.frozen(kw_only=True)

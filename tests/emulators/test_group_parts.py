@@ -39,6 +39,24 @@ def test_target_groups_can_be_attached_and_detached(account):
     account.until(lambda: _bound(account) == [])
 
 
+def test_nothing_is_registered_while_that_is_suspended(account):
+    """EC2 Auto Scaling, "Suspend and resume processes": AddToLoadBalancer."""
+    target_group = account.target_group("fleet")
+    account.group("fleet", account.image(), 0)
+    group = {"AutoScalingGroupName": "fleet"}
+    account.autoscaling.attach_load_balancer_target_groups(
+        **group, TargetGroupARNs=[target_group]
+    )
+    account.autoscaling.suspend_processes(
+        **group, ScalingProcesses=["AddToLoadBalancer"]
+    )
+    account.autoscaling.update_auto_scaling_group(**group, MaxSize=1, DesiredCapacity=1)
+    account.until(lambda: _serving(account, 1))
+    assert account.health(target_group) == {}
+    account.autoscaling.resume_processes(**group)
+    account.until(lambda: account.health(target_group) == {"unused": 1})
+
+
 def test_traffic_sources_are_target_groups(account):
     """Botocore, AttachTrafficSources; moto has no such call."""
     account.group("fleet", account.image(), 1)

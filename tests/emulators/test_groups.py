@@ -164,6 +164,53 @@ def test_nothing_is_launched_while_that_is_suspended(account):
     account.until(lambda: _serving(account, 2))
 
 
+def test_nothing_is_terminated_while_that_is_suspended(account):
+    """EC2 Auto Scaling, "Suspend and resume processes": Terminate: nothing shrinks."""
+    account.group("fleet", account.image(), 2)
+    group = {"AutoScalingGroupName": "fleet"}
+    account.until(lambda: _serving(account, 2))
+    account.autoscaling.suspend_processes(**group, ScalingProcesses=["Terminate"])
+    account.autoscaling.set_desired_capacity(**group, DesiredCapacity=1)
+    assert len(account.in_service("fleet")) == 2
+    account.autoscaling.resume_processes(**group)
+    account.until(lambda: _serving(account, 1))
+
+
+def test_nothing_is_called_unhealthy_while_that_is_suspended(account):
+    """EC2 Auto Scaling, "Suspend and resume processes": HealthCheck."""
+    account.group("fleet", account.image(), 1)
+    group = {"AutoScalingGroupName": "fleet"}
+    (instance,) = account.until(lambda: _serving(account, 1))
+    account.autoscaling.suspend_processes(**group, ScalingProcesses=["HealthCheck"])
+    account.ec2.stop_instances(InstanceIds=[instance])
+    account.until(lambda: account.state(instance) == "stopped")
+    assert _healths(account) == {"Healthy"}
+    account.autoscaling.resume_processes(**group)
+    account.until(lambda: instance not in dict(account.members("fleet")))
+
+
+def test_a_young_instance_is_not_called_unhealthy_by_the_balancer(account):
+    """Botocore, HealthCheckGracePeriod: the balancer's word does not count before."""
+    target_group = account.target_group("fleet")
+    account.rule(100, target_group)
+    account.group("fleet", account.image("sick"), 1)
+    account.autoscaling.update_auto_scaling_group(
+        AutoScalingGroupName="fleet",
+        HealthCheckType="ELB",
+        HealthCheckGracePeriod=100_000,
+    )
+    account.autoscaling.attach_load_balancer_target_groups(
+        AutoScalingGroupName="fleet", TargetGroupARNs=[target_group]
+    )
+    account.until(lambda: account.health(target_group) == {"unhealthy": 1})
+    (young,) = account.in_service("fleet")
+    assert _healths(account) == {"Healthy"}
+    account.autoscaling.update_auto_scaling_group(
+        AutoScalingGroupName="fleet", HealthCheckGracePeriod=0
+    )
+    account.until(lambda: young not in dict(account.members("fleet")))
+
+
 def test_what_the_balancer_calls_unhealthy_is_replaced(account):
     """EC2 Auto Scaling, "Health checks": the type ELB; the probes are real."""
     target_group = account.serve("fleet", "release=v1", 100)
