@@ -43,7 +43,9 @@ PROCESS_PACKAGES = ("haproxy",)
 BENCH_PACKAGES = ("wrk", "gcc")
 TOOL_PACKAGES = ("packer",)
 """Tools that make images; the others are installed where they work: in the image."""
-BACKENDS = ("backends/aws", "backends/haproxy", "backends/libvirt", "backends/process")
+CLOUDS = ("backends/aws",)
+LOCAL = ("backends/haproxy", "backends/libvirt", "backends/process")
+BACKENDS = (*CLOUDS, *LOCAL)
 PROCESS = ("backends/haproxy", "backends/process")
 TESTING = (".[testing]",)
 CONFORMANCE = {
@@ -170,7 +172,7 @@ def demo(session: nox.Session) -> None:
     """Replace real servers under live traffic; ``-- --backend process://``: as any user."""
     by_process = any(word.startswith("process://") for word in session.posargs)
     provide(*(PROCESS_PACKAGES if by_process else VM_PACKAGES))
-    _install_editable(session, ".[rich]", *(PROCESS if by_process else BACKENDS))
+    _install_editable(session, ".[rich]", *(PROCESS if by_process else LOCAL))
     _run(session, "python", "-m", "demo", *session.posargs)
 
 
@@ -211,7 +213,7 @@ def conformance(session: nox.Session) -> None:
 def images(session: nox.Session) -> None:
     """Build, prove and rebuild images by every tool and base, each twice: half an hour."""
     provide(*VM_PACKAGES, *TOOL_PACKAGES)
-    _install_editable(session, *TESTING, *BACKENDS)
+    _install_editable(session, *TESTING, *LOCAL)
     session.install("--group", "test")
     places = ("backends/libvirt/tests", "tests/docs/test_tutorials.py")
     _run(session, "pytest", "-m", "matrix", *places, *session.posargs)
