@@ -10,16 +10,18 @@ from immutable.deploying import looking
 from immutable.deploying.decide import decide
 from immutable.deploying.facts import FleetFact, HealthFact, SwitchFact, VerdictsFact
 from immutable.deploying.facts import World as Known
-from immutable.deploying.spoiling import shows
+from immutable.deploying.spoiling import shows, spoilt_by
 from immutable.deploying.steps import (
     Attach,
     Detach,
+    Freeze,
     Join,
     Launch,
     Replace,
     Resize,
     Retire,
     Route,
+    Thaw,
 )
 from immutable.deploying.undoing import undo
 from immutable.deploying.view import Scene
@@ -132,6 +134,22 @@ def test_only_the_absence_of_a_fleet_shows_that_it_was_retired(live):
     assert not shows(view, Retire(fleet=view.name))
     assert not shows(FleetView(name=view.name, instances=()), Retire(fleet=view.name))
     assert not shows(None, Launch(spec=spec))
+
+
+def test_a_reading_says_whether_a_fleet_is_held_back(live):
+    """Frozen and thawed are seen; one that is gone needs neither."""
+    view, _ = live
+    freeze, thaw = Freeze(fleet=view.name), Thaw(fleet=view.name)
+    frozen = attrs.evolve(view, frozen=True)
+    thawed = attrs.evolve(view, frozen=False)
+    for seen, shown in ((frozen, True), (thawed, False), (None, True)):
+        assert shows(seen, freeze) is shown
+    for seen, shown in ((frozen, False), (thawed, True), (None, True)):
+        assert shows(seen, thaw) is shown
+    # what does nothing by itself shows neither
+    assert not shows(view, freeze)
+    assert not shows(view, thaw)
+    assert spoilt_by(freeze) == spoilt_by(thaw) == (FleetFact(fleet=view.name),)
 
 
 def test_nothing_is_decided_when_nothing_has_begun(stage):

@@ -10,7 +10,7 @@ from immutable.fleets import MachineFleets
 from immutable.model import ServiceName
 from immutable.protocols import LedgerStore
 from immutable.shapes import problems
-from immutable.testing import Simulation
+from immutable.testing import Provider, Simulation
 
 SHOP = ServiceName("shop")
 
@@ -108,6 +108,27 @@ def test_a_backend_has_the_methods_that_it_declares(capability, method):
         backend = Declaring(sim.backend, can)
         with pytest.raises(Unsupported, match=f"it has no {method}"):
             registry.open_backend(backend)
+
+
+def test_a_backend_whose_provider_scales_can_hold_it_back():
+    """Who declares it, and lacks a method for it, is refused when it is opened."""
+
+    @attrs.define
+    class Plain:
+        """Fleets that know of nothing else."""
+
+        inner: object
+
+        def __getattr__(self, name):
+            if name in {"freeze", "thaw"}:
+                raise AttributeError(name)
+            return getattr(self.inner, name)
+
+    with Simulation(provider=Provider().with_groups()) as sim:
+        registry.open_backend(sim.backend)
+        sim.backend.fleets = Plain(sim.backend.fleets)
+        with pytest.raises(Unsupported, match=r"no Groups: it has no freeze; .*thaw"):
+            registry.open_backend(sim.backend)
 
 
 def test_a_switch_of_another_shape_is_refused():

@@ -32,10 +32,11 @@ how to `visit` an endpoint, how to `abandon` a build, an `inventory` that finds 
 `switch_cases()` tries a switch alone; `ledger_cases()` and `validator_cases()` want the
 fixtures `ledger_subject` and `validator_subject`.
 
-A case is one clause of the contract in `immutable.protocols` and `immutable.records`. It
-gets a fresh service and must leave nothing behind. When it fails, the message says which
-clause is broken, what was expected, and what was seen. After each change the kit waits for
-as long as readings may be old by the declared `staleness`, and then believes what it reads.
+A case is one clause of the contract in `immutable.protocols`, `immutable.records` and
+`immutable.groups`. It gets a fresh service and must leave nothing behind. When it fails, the
+message says which clause is broken, what was expected, and what was seen. After each change
+the kit waits for as long as readings may be old by the declared `staleness`, and then
+believes what it reads.
 
 pytest ends with a table: for each part how many cases *passed*; how many saw something that
 is not declared *refused cleanly*; how many were *not applicable*; how many the subject has

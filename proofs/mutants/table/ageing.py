@@ -104,8 +104,8 @@ MUTANTS = (
     planted(
         "on the way back one reading is drift",
         _UNDOING,
-        "        return not_yet_shown(scene) or _let_be(scene)\n",
-        "        return _let_be(scene)\n",
+        "        return not_yet_shown(scene) or _let_be(scene, goal)\n",
+        "        return _let_be(scene, goal)\n",
         Scene("a canary whose past is shown"),
     ),
     planted(
@@ -162,8 +162,8 @@ MUTANTS = (
     planted(
         "a fleet is revived before its last change is shown",
         _UNDOING,
-        "        return shown(old) or Resize(spec=old.spec(entry.size))\n",
-        "        return Resize(spec=old.spec(entry.size))\n",
+        "        return shown(old) or Resize(spec=old.spec(old.size))\n",
+        "        return Resize(spec=old.spec(old.size))\n",
         Scene("the old side is dead"),
         Schedules(60),
         redundant="a resize names the size that is wanted: asked for twice, it makes "

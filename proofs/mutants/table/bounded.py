@@ -32,8 +32,7 @@ MUTANTS = (
     planted(
         "a fleet in part is a fleet",
         _RULES,
-        "    if len(scene.instances()) >= scene.entry.size:\n        return None\n"
-        "    spec =",
+        "    if len(scene.instances()) >= scene.size:\n        return None\n    spec =",
         "    if scene.instances():\n        return None\n    spec =",
         Scene("a launch that creates too few"),
     ),

@@ -34,8 +34,9 @@ MUTANTS = (
         "nobody is replaced under traffic",
         _RULES,
         "UNDER_TRAFFIC: tuple[Rule, ...] = (\n    obey_the_switch,\n"
-        "    replace_the_dead,\n",
-        "UNDER_TRAFFIC: tuple[Rule, ...] = (\n    obey_the_switch,\n",
+        "    be_committed,\n    replace_the_dead,\n",
+        "UNDER_TRAFFIC: tuple[Rule, ...] = (\n    obey_the_switch,\n"
+        "    be_committed,\n",
         Scene("a server that dies in the bake"),
     ),
     planted(
@@ -104,7 +105,7 @@ MUTANTS = (
     planted(
         "the old side is waited for for ever",
         _UNDOING,
-        "    if scene.now >= deadline:\n        return _neither_side(scene)\n",
+        "    if scene.now >= deadline:\n        return _neither_side(scene, goal)\n",
         "",
         Scene("an old side that stays silent"),
     ),

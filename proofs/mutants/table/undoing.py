@@ -13,8 +13,8 @@ MUTANTS = (
     planted(
         "going back leaves the traffic where it is",
         _UNDOING,
-        "            return _restore(scene, goal) or _clear_away(scene, goal)\n",
-        "            return _clear_away(scene, goal)\n",
+        "            back = _restore(scene, goal) or undone(scene, goal)\n",
+        "            back = undone(scene, goal)\n",
         Kills(_BAKE),
     ),
     planted(
