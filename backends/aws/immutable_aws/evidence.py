@@ -1,10 +1,12 @@
-"""What is kept of instances before they are terminated."""
+"""What is kept of instances: while they live, and before they are terminated."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from immutable.model import FleetSpec
 from immutable_aws.console import capture
 from immutable_aws.group import Group, Seat
+from immutable_aws.log_groups import prepare
 from immutable_aws.session import Aws
 
 _SHARED = frozenset({"immutable-service", "immutable-ledger"})
@@ -23,7 +25,21 @@ def keep(aws: Aws, group: Group, leaving: Sequence[Seat]) -> None:
         group.name,
         [seat.id for seat in leaving],
         unhealthy=[seat.id for seat in leaving if not seat.is_healthy],
-        tags={key: value for key, value in group.tags if key in _SHARED},
+        tags=_shared(group.tags),
     )
+    _say(lines)
+
+
+def prepare_logs(aws: Aws, spec: FleetSpec) -> None:
+    """Make the log group that the instances of a fleet write to, as far as it can be."""
+    _say(prepare(aws, spec.name, _shared(spec.tags.to_mapping().items())))
+
+
+def _shared(tags: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the tags of what all fleets of a service have in common."""
+    return {key: value for key, value in tags if key in _SHARED}
+
+
+def _say(lines: Iterable[str]) -> None:
     for line in lines:
         _LOG.warning(line)

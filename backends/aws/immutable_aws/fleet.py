@@ -39,7 +39,11 @@ class AwsFleets:
             aws, groups=groups, instances=self.instances, launching=self._launching
         )
         self._retiring = Retiring(
-            aws, groups=groups, templates=templates, instances=self.instances
+            aws,
+            groups=groups,
+            templates=templates,
+            instances=self.instances,
+            launching=self._launching,
         )
         self._thawing = Thawing(aws, groups=groups)
 

@@ -11,10 +11,11 @@ from datetime import timedelta
 from itertools import count
 
 from immutable.authoring import wait_until
-from immutable.errors import Taken, Unavailable
+from immutable.errors import Taken
 from immutable.model import FleetName, FleetSpec, InstanceId, Token
 from immutable_aws import activities
 from immutable_aws.config import AwsConfig
+from immutable_aws.evidence import prepare_logs
 from immutable_aws.group import Group
 from immutable_aws.groups import Groups
 from immutable_aws.requesting import check, group_request, launch_tags, template_data
@@ -22,7 +23,7 @@ from immutable_aws.session import Aws
 from immutable_aws.subnets import Subnets
 from immutable_aws.tagging import differing
 from immutable_aws.template import TemplateVersion
-from immutable_aws.templates import Templates
+from immutable_aws.templates import Templates, unlisted
 
 _PATIENCE = timedelta(minutes=5)
 """Until every instance is listed by its group, which does not mean that it has booted."""
@@ -42,6 +43,15 @@ class Launching:
         self._groups = groups
         self._templates = templates
         self._subnets = Subnets(config, aws)
+        self._made: dict[FleetName, str] = {}
+
+    def made(self, fleet: FleetName) -> str | None:
+        """Return the template that was made here for a fleet, which may not be listed yet."""
+        return self._made.get(fleet)
+
+    def forget(self, fleet: FleetName) -> None:
+        """Forget a fleet of which nothing is left."""
+        self._made.pop(fleet, None)
 
     def launch(self, spec: FleetSpec, token: Token) -> None:
         """Create what is missing of a fleet, frozen.
@@ -53,9 +63,13 @@ class Launching:
         """
         check(spec)
         subnets = self._subnets.of(spec)
+        if self._config.instance_profile:
+            # without a role no agent could write to it
+            prepare_logs(self._aws, spec)
         tags = launch_tags(spec, self._config, subnets)
         data = template_data(spec, self._config)
         template = self._templates.create(spec.name, data, tags=tags, token=token)
+        self._made[spec.name] = template
         request = group_request(
             spec, self._config, template=template, subnets=subnets, tags=tags
         )
@@ -83,7 +97,7 @@ class Launching:
             group = self._groups.find(fleet)
             if group is not None and _is_complete(group, size, without):
                 return group
-            if next(looks) > _UNHURRIED:
+            if group is not None and next(looks) > _UNHURRIED:
                 self._explain(fleet)
             return None
 
@@ -111,13 +125,7 @@ class Launching:
         """Go on with a group that is there, and return how many instances it is to have."""
         group = self._groups.find(spec.name)
         if group is None:
-            raise Unavailable(
-                f"{spec.name}: there is such a group, but it is not listed yet",
-                operation="fleets.launch",
-                resource=spec.name,
-                backend="aws",
-                retryable=True,
-            ) from exc
+            raise unlisted(spec.name, "group") from exc
         if other := _strange(group, spec, template, tags):
             raise Taken(
                 f"group {spec.name} is there, and not of this launch: {other}",

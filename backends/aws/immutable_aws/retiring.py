@@ -12,6 +12,7 @@ from immutable.model import FleetName
 from immutable_aws.evidence import keep
 from immutable_aws.groups import Groups
 from immutable_aws.instances import Instances
+from immutable_aws.launching import Launching
 from immutable_aws.session import Aws
 from immutable_aws.tagging import Pairs, is_ours
 from immutable_aws.templates import Templates
@@ -26,13 +27,20 @@ class Retiring:
     """How fleets end."""
 
     def __init__(
-        self, aws: Aws, *, groups: Groups, templates: Templates, instances: Instances
+        self,
+        aws: Aws,
+        *,
+        groups: Groups,
+        templates: Templates,
+        instances: Instances,
+        launching: Launching,
     ) -> None:
         self._aws = aws
         self._places = Unplacing(aws)
         self._groups = groups
         self._templates = templates
         self._instances = instances
+        self._launching = launching
 
     def retire(self, fleet: FleetName) -> None:
         """Delete what there is of a fleet, and return when nothing is left.
@@ -53,22 +61,27 @@ class Retiring:
             keep(self._aws, group, group.staying)
             self._groups.delete(fleet)
         self._wait(fleet)
-        if group.template is not None:
-            self._templates.delete(group.template.template, about=fleet)
-        self._instances.forget(fleet)
+        self._finish(fleet, group.template.template if group.template else None)
 
     def _retire_half(self, fleet: FleetName) -> None:
         """Delete what is left of a fleet without a group: of its beginning, or its end."""
-        template = self._templates.named(fleet)
+        found = self._templates.named(fleet)
         self._places.delete_named(fleet)
+        if found is not None:
+            _require_ours(fleet, found.tags)
+        template = found.id if found else self._launching.made(fleet)
         if template is None:
             return
-        _require_ours(fleet, template.tags)
         # one that has just been made may not be listed yet
         self._groups.delete(fleet)
         self._wait(fleet)
-        self._templates.delete(template.id, about=fleet)
+        self._finish(fleet, template)
+
+    def _finish(self, fleet: FleetName, template: str | None) -> None:
+        if template is not None:
+            self._templates.delete(template, about=fleet)
         self._instances.forget(fleet)
+        self._launching.forget(fleet)
 
     def _wait(self, fleet: FleetName) -> None:
         """Wait until there is no group, and none of its instances costs anything."""

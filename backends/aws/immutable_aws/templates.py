@@ -7,9 +7,9 @@ a template's id: never to ``$Latest``, and never to another template of the same
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from immutable.errors import BackendError, Taken
+from immutable.errors import BackendError, Taken, Unavailable
 from immutable.model import FleetName, LedgerId, ServiceName, Token, digest_of
-from immutable_aws.errors import said
+from immutable_aws.errors import NAME, said
 from immutable_aws.session import Aws
 from immutable_aws.tagging import differing, to_tags
 from immutable_aws.template import (
@@ -70,8 +70,8 @@ class Templates:
                     ],
                 ),
             )
-        except Taken:
-            return self._adopt(name, tags)
+        except Taken as exc:
+            return self._adopt(name, tags, exc)
         return answer["LaunchTemplate"]["LaunchTemplateId"]
 
     def named(self, name: FleetName) -> Template | None:
@@ -112,16 +112,18 @@ class Templates:
             if said(exc) not in _ABSENT:
                 raise
 
-    def _adopt(self, name: FleetName, tags: Mapping[str, str]) -> str:
+    def _adopt(self, name: FleetName, tags: Mapping[str, str], exc: Taken) -> str:
         found = self.named(name)
-        if found is None or (other := differing(tags, found.tags)):
+        if found is None:
+            raise unlisted(name, "launch template") from exc
+        if other := differing(tags, found.tags):
             raise Taken(
-                f"launch template {name} is there, with {other if found else 'no tags'}",
-                hint="something of this name is there that is not this launch's",
+                f"launch template {name} is there, with {other}",
+                hint="it was launched with another configuration, or by somebody else",
                 operation="fleets.launch",
                 resource=name,
-                backend="aws",
-            )
+                backend=NAME,
+            ) from exc
         return found.id
 
     def _listed(
@@ -149,3 +151,15 @@ class Templates:
         )
         rows = answer["LaunchTemplateVersions"]
         return origin_of(rows[0]) if rows else Origin()
+
+
+def unlisted(name: FleetName, what: str) -> Unavailable:
+    """Return the error that something is there, as a name is taken, but in no list yet."""
+    return Unavailable(
+        f"{name}: there is such a {what}, but it is not listed yet",
+        hint="the same call goes on from there",
+        operation="fleets.launch",
+        resource=name,
+        backend=NAME,
+        retryable=True,
+    )

@@ -24,6 +24,7 @@ from immutable.model import (
 )
 from immutable_aws.config import AwsConfig, Spot
 from immutable_aws.fleet import AwsFleets
+from immutable_aws.requesting import template_data
 from immutable_aws.session import aws_of
 
 pytestmark = pytest.mark.usefixtures("hurried")
@@ -397,3 +398,12 @@ def test_no_room_is_said_by_the_launch(estate, fleets):
     with pytest.raises(NotEnough, match=NAME) as caught:
         fleets.launch(spec_of(estate), token=TOKEN)
     assert "vCPU" in str(caught.value)
+
+
+@pytest.mark.parametrize(("profile", "state"), [(None, "disabled"), ("web", "enabled")])
+def test_only_instances_with_a_role_are_told_their_tags(estate, profile, state):
+    """By them their agent knows where its logs belong; without a role it writes none."""
+    config = AwsConfig(region=estate.region, instance_profile=profile)
+    data = template_data(spec_of(estate), config)
+    assert data["MetadataOptions"]["InstanceMetadataTags"] == state
+    assert data.get("IamInstanceProfile") == ({"Name": profile} if profile else None)

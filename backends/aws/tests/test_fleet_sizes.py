@@ -6,7 +6,8 @@ from datetime import timedelta
 import attrs
 import pytest
 
-from immutable.errors import Ambiguous, BackendError, NotEnough, Taken
+from immutable.authoring import wait_until
+from immutable.errors import Ambiguous, BackendError, NotEnough, Taken, Unavailable
 from immutable.host import ThisHost, running_on
 from immutable.model import (
     DeploymentId,
@@ -25,7 +26,7 @@ from immutable.model import (
 from immutable_aws.config import AwsConfig
 from immutable_aws.fleet import AwsFleets
 from immutable_aws.inventory import inventory
-from immutable_aws.session import aws_of
+from immutable_aws.session import Aws, aws_of
 
 SERVICE, LEDGER = ServiceName("shop"), LedgerId("6f3c")
 NAME = FleetName("shop-v1-3f9a1c")
@@ -222,3 +223,73 @@ def test_what_exists_is_named_by_kind(estate, fleets):
     assert inventory(aws, service=SERVICE) == wanted
     assert inventory(aws, service=SERVICE, ledger=LedgerId("other")) == set()
     assert inventory(aws, service=ServiceName("other")) == set()
+
+
+class Blind(Aws):
+    """Lists are old: what has just been made is in none of them, as long as it is blind."""
+
+    is_blind = False
+
+    def read(self, operation, resource, call):
+        """Read, or see the list of before."""
+        if self.is_blind and "DescribeAutoScalingGroups" in operation:
+            return []
+        if self.is_blind and "DescribeLaunchTemplates" in operation:
+            return ()
+        return super().read(operation, resource, call)
+
+
+def test_what_is_not_listed_yet_is_retired_all_the_same(estate, hurried):
+    """Who has just launched a fleet and retires it knows better than the lists."""
+    config = AwsConfig(region=estate.region)
+    aws = Blind(config.place)
+    fleets = AwsFleets(config, aws)
+    spec = spec_of(estate)
+    fleets.launch(spec, token=TOKEN)
+    estate.displace(spec.place)
+    aws.is_blind = True
+    assert fleets.observe(NAME) is None
+    fleets.retire(NAME, token=TOKEN)
+    aws.is_blind = False
+    found = inventory(aws, service=SERVICE, ledger=LEDGER)
+    assert not {name for name in found if name.startswith(("group ", "template "))}
+    fleets.retire(NAME, token=TOKEN)
+
+
+def test_what_is_there_and_not_listed_yet_is_tried_again(estate, hurried):
+    """Another launch of it finds that it is there, and cannot see whose it is."""
+    config = AwsConfig(region=estate.region)
+    aws = Blind(config.place)
+    fleets = AwsFleets(config, aws)
+    spec = spec_of(estate)
+    fleets.launch(spec, token=TOKEN)
+    aws.is_blind = True
+    with pytest.raises(Unavailable, match="not listed") as caught:
+        fleets.launch(spec, token=TOKEN)
+    assert caught.value.retryable
+    with pytest.raises(Unavailable, match="not listed"):
+        fleets.launch(spec, token=Token("1" * 32))
+    aws.is_blind = False
+    fleets.launch(spec, token=TOKEN)
+    assert len(fleets.observe(NAME).alive) == 2
+
+
+def test_lists_that_are_old_delay_a_launch_and_no_more(estate, fleets):
+    """Readings are up to two seconds old; what they show in the end is what was launched."""
+    estate.emulator.configure(stale_s=2)
+    spec = spec_of(estate)
+    assert fleets.observe(NAME) is None
+
+    def launched():
+        """Launch, as often as the provider says that it may be repeated."""
+        try:
+            fleets.launch(spec, token=TOKEN)
+        except Unavailable as exc:
+            assert exc.retryable
+            return None
+        return True
+
+    for _ in range(2):
+        wait_until(launched, "the launch", within=timedelta(seconds=60))
+    estate.emulator.configure(stale_s=0)
+    assert len(fleets.observe(NAME).alive) == 2
