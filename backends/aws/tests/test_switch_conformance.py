@@ -5,9 +5,10 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
-from estates import Estate, found
+from ground import prepared, servers
 
-from emulators import aws
+from emulators.aws import Emulator
+from emulators.aws.account import Account
 from immutable.model import Endpoint, ServiceName
 from immutable.testing import conformance
 from immutable.urls import Url
@@ -15,15 +16,16 @@ from immutable_aws.switch import AlbSwitch, open_switch
 
 
 @pytest.fixture(scope="module")
-def ground() -> Iterator[Estate]:
+def account(cloud: Emulator) -> Iterator[Account]:
     """Return an account of an emulated AWS for all of the kit's cases."""
-    with aws.start() as emulator, pytest.MonkeyPatch.context() as patch:
-        yield found(emulator, patch)
-        assert emulator.bugs() == ()
+    cloud.reset()
+    with pytest.MonkeyPatch.context() as patch:
+        yield prepared(cloud, patch)
+    assert cloud.bugs() == ()
 
 
 @pytest.fixture(scope="module")
-def subject(ground: Estate) -> conformance.Subject:
+def subject(account: Account) -> conformance.Subject:
     """Return a switch without a backend; ten services share a listener, by bands."""
     bands = dict[str, int]()
 
@@ -31,7 +33,7 @@ def subject(ground: Estate) -> conformance.Subject:
         number = bands.setdefault(service, len(bands))
         first = 1 + 1200 * (number % 10)
         url = (
-            f"alb://{ground.region}?listener={ground.listener_at(number // 10)}"
+            f"alb://{account.region}?listener={account.listener_at(number // 10)}"
             f"&band={first}-{first + 1199}&paths=/{service}/*"
             "&preview_from=127.0.0.0/8&drain=0s&propagation=0s&staleness=0s"
         )
@@ -40,8 +42,8 @@ def subject(ground: Estate) -> conformance.Subject:
     return conformance.Subject(
         backend=None,
         switch=switch,
-        servers=ground.servers,
-        kill=ground.emulator.kill,
+        servers=lambda count: servers(account, count),
+        kill=account.emulator.kill,
         port=8080,
         health="/health",
         ready_timeout="20s",

@@ -5,7 +5,7 @@ import urllib.request
 from datetime import timedelta
 
 import pytest
-from estates import found
+from ground import prepared, servers
 
 from immutable.errors import Conflict, NotEnough, Taken, Unsupported
 from immutable.model import FleetName, HealthCheck, LedgerId, Routing, ServiceName
@@ -18,18 +18,18 @@ TO_BLUE, TO_GREEN = Routing(weights={BLUE: 100}), Routing(weights={GREEN: 100})
 
 
 @pytest.fixture(params=["network", "application"])
-def ground(request, emulator, monkeypatch):
+def account(request, emulator, monkeypatch):
     """Return an account with a load balancer of one kind and one listener."""
-    return found(emulator, monkeypatch, kind=request.param)
+    return prepared(emulator, monkeypatch, request.param)
 
 
 @pytest.fixture
-def switch(ground):
+def switch(account):
     """Return what opens switches of that listener."""
 
     def opened(options="checks=9000-9002", service=SERVICE):
         url = (
-            f"nlb://{ground.region}?listener={ground.listener}"
+            f"nlb://{account.region}?listener={account.listener}"
             f"&drain=1s&propagation=2s&staleness=0s&{options}"
         )
         return open_listener_switch(Url.parse(url), service=service, port=8080)
@@ -53,11 +53,11 @@ def write(switch, routing):
     return switch.write(routing, owner=LEDGER, expected=switch.read().version)
 
 
-def sent(ground, act):
+def sent(account, act):
     """Return what is called during an act, and how often."""
-    ground.emulator.calls(clear=True)
+    account.emulator.calls(clear=True)
     act()
-    counts = ground.emulator.calls().counts
+    counts = account.emulator.calls().counts
     return {name.removeprefix("elbv2:"): n for name, n in counts.items()}
 
 
@@ -80,41 +80,41 @@ def test_an_old_write_is_compared_only_when_it_is_sent(switch):
     assert one.read().routing == TO_BLUE
 
 
-def test_calls_are_few(ground, switch):
+def test_calls_are_few(account, switch):
     """A reading is two calls and one for each fleet; a write two more than its reading."""
     one = switch()
     attach(one, BLUE, GREEN)
     write(one, TO_BLUE)
-    assert sent(ground, one.read) == {
+    assert sent(account, one.read) == {
         "DescribeListeners": 1,
         "DescribeTags": 1,
         "DescribeTargetHealth": 2,
     }
     version = one.read().version
-    costs = sent(ground, lambda: one.write(TO_GREEN, owner=LEDGER, expected=version))
+    costs = sent(account, lambda: one.write(TO_GREEN, owner=LEDGER, expected=version))
     assert costs == {"DescribeListeners": 1, "DescribeTags": 1, "ModifyListener": 1}
 
 
-def test_what_the_listener_did_before_is_nobodys(ground, switch):
+def test_what_the_listener_did_before_is_nobodys(account, switch):
     """Somebody's own target group is no fleet, and is left alone."""
     one = switch()
     view = one.read()
     assert (view.routing, view.owner, view.attachments) == (Routing(), None, ())
     attach(one, BLUE)
     write(one, TO_BLUE)
-    theirs = {name for name in ground.groups() if name.startswith("theirs")}
+    theirs = {name for name in account.target_groups() if name.startswith("theirs")}
     one.write(Routing(), owner=LEDGER, expected=one.read().version)
     one.detach(BLUE, owner=LEDGER, expected=one.read().version)
-    assert theirs <= ground.groups()
-    assert BLUE not in ground.groups()
+    assert theirs <= account.target_groups()
+    assert BLUE not in account.target_groups()
     assert one.read().routing == Routing()
 
 
-def test_clients_reach_the_fleet_that_it_points_to(ground, switch):
+def test_clients_reach_the_fleet_that_it_points_to(account, switch):
     """And nobody, when it points to nobody."""
     one = switch()
     attach(one, BLUE)
-    one.join(BLUE, ground.servers(1), drain=timedelta())
+    one.join(BLUE, servers(account, 1), drain=timedelta())
     write(one, TO_BLUE)
     production, again = one.endpoints()
     assert production == again
@@ -132,25 +132,25 @@ def is_served(endpoint):
         return False
 
 
-def test_what_serves_is_not_detached(ground, switch):
+def test_what_serves_is_not_detached(account, switch):
     """Neither by us, nor by AWS where our reading was old."""
     one = switch()
     attach(one, BLUE)
     write(one, TO_BLUE)
-    before = ground.groups()
+    before = account.target_groups()
     with pytest.raises(Conflict):
         one.detach(BLUE, owner=LEDGER, expected=one.read().version)
-    assert ground.groups() == before
+    assert account.target_groups() == before
 
 
-def test_a_fleet_that_serves_has_a_place_without_its_check(ground, switch):
+def test_a_fleet_that_serves_has_a_place_without_its_check(account, switch):
     """What is left of a half-done detach is still seen, and can be served."""
     one = switch()
     attach(one, BLUE)
     write(one, TO_BLUE)
-    rows = ground.elbv2.describe_listeners(LoadBalancerArn=ground.load_balancer)
+    rows = account.elbv2.describe_listeners(LoadBalancerArn=account.load_balancer)
     check = next(row for row in rows["Listeners"] if row["Port"] == 9000)
-    ground.elbv2.delete_listener(ListenerArn=check["ListenerArn"])
+    account.elbv2.delete_listener(ListenerArn=check["ListenerArn"])
     view = switch().read()
     assert (view.routing, [a.fleet for a in view.attachments]) == (TO_BLUE, [BLUE])
 

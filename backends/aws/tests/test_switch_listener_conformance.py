@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-from estates import Estate, found
+from ground import prepared, servers
 
-from emulators import aws
+from emulators.aws import Emulator
+from emulators.aws.account import Account
 from immutable.model import ServiceName
 from immutable.testing import conformance
 from immutable.urls import Url
@@ -15,15 +16,16 @@ _PORTS = 5
 
 
 @pytest.fixture(scope="module", params=["network", "application"])
-def ground(request: pytest.FixtureRequest) -> Iterator[Estate]:
+def account(request: pytest.FixtureRequest, cloud: Emulator) -> Iterator[Account]:
     """Return an account of an emulated AWS with a load balancer of one kind."""
-    with aws.start() as emulator, pytest.MonkeyPatch.context() as patch:
-        yield found(emulator, patch, kind=request.param)
-        assert emulator.bugs() == ()
+    cloud.reset()
+    with pytest.MonkeyPatch.context() as patch:
+        yield prepared(cloud, patch, request.param)
+    assert cloud.bugs() == ()
 
 
 @pytest.fixture(scope="module")
-def subject(ground: Estate) -> conformance.Subject:
+def subject(account: Account) -> conformance.Subject:
     """Return a switch without a backend; each service has a listener and some ports."""
     numbers = dict[str, int]()
 
@@ -31,7 +33,7 @@ def subject(ground: Estate) -> conformance.Subject:
         number = numbers.setdefault(service, len(numbers))
         first = 9000 + _PORTS * number
         url = (
-            f"nlb://{ground.region}?listener={ground.listener_at(number)}"
+            f"nlb://{account.region}?listener={account.listener_at(number)}"
             f"&checks={first}-{first + _PORTS - 1}"
             "&drain=0s&propagation=0s&staleness=0s"
         )
@@ -40,11 +42,11 @@ def subject(ground: Estate) -> conformance.Subject:
     return conformance.Subject(
         backend=None,
         switch=switch,
-        servers=ground.servers,
-        kill=ground.emulator.kill,
+        servers=lambda count: servers(account, count),
+        kill=account.emulator.kill,
         port=8080,
         ready_timeout="20s",
-        name=f"listener of {ground.kind}",
+        name=f"listener of {account.kind}",
     )
 
 

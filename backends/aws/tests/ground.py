@@ -1,0 +1,42 @@
+"""What the tests of switches stand on: an account that the SDK's own settings name."""
+
+import pytest
+
+from emulators.aws import Emulator
+from emulators.aws.account import Account, Kind, settings
+from immutable.model import InstanceId, Member
+from immutable_aws import session
+
+PORT = 8080
+_OTHERS = ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "HTTP_PROXY")
+
+
+def prepared(
+    emulator: Emulator, patch: pytest.MonkeyPatch, kind: Kind = "application"
+) -> Account:
+    """Return an account with a load balancer, which what is tested finds by itself."""
+    for name in _OTHERS:
+        patch.delenv(name, raising=False)
+    # what is emulated may be asked more often than AWS
+    patch.setattr(session, "_READS_PER_SECOND", 1000.0)
+    # clients take long to make, and keep nothing: those of one emulator are shared
+    patch.delenv("AWS_EXECUTION_ENV", raising=False)
+    for name, value in settings(emulator).items():
+        patch.setenv(name, value)
+    return Account.make(emulator, kind)
+
+
+def servers(account: Account, count: int, words: str = "") -> tuple[Member, ...]:
+    """Launch instances, wait until they run, and return them as members."""
+    ids = account.launch(account.image(words), count)
+    account.until(lambda: all(account.state(each) == "running" for each in ids))
+    found = account.ec2.describe_instances(InstanceIds=ids)["Reservations"]
+    rows = [row for each in found for row in each["Instances"]]
+    return tuple(
+        Member(
+            instance=InstanceId(row["InstanceId"]),
+            address=row["PrivateIpAddress"],
+            port=PORT,
+        )
+        for row in sorted(rows, key=lambda row: row["InstanceId"])
+    )
