@@ -39,7 +39,6 @@ _CONDITIONS = "PUT /ledgers/team/conditions"
 _PUT = "PUT /ledgers/team/service"
 _GET = "GET /ledgers/team/service"
 _LIST = "GET /ledgers"
-_POLICY = "GET /ledgers"
 
 
 class _Impatient(ThisHost):
@@ -269,10 +268,13 @@ def test_a_lost_answer_is_settled_by_reading(store, wire, when):
     assert _shape(wire).count("PutObject") == tried[when]
 
 
-@pytest.mark.parametrize("code", ["InternalError", "ServiceUnavailable"])
-def test_a_servers_error_is_settled_by_reading(store, wire, code):
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(500, "InternalError"), (503, "ServiceUnavailable"), (400, "RequestTimeout")],
+)
+def test_a_servers_error_is_settled_by_reading(store, wire, status, code):
     """What a server's error leaves open is read, and written again where it is not."""
-    wire.refuse(500 if code == "InternalError" else 503, code, _PUT)
+    wire.refuse(status, code, _PUT)
     store.append(_STREAM, 2, b"second")
     assert _shape(wire)[:3] == ["PutObject", "GetObject", "PutObject"]
     assert store.last(_STREAM) == (2, b"second")
