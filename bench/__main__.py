@@ -30,6 +30,7 @@ BENCHES = {
     "layers": "bench.layers",
     "rollback": "bench.rollback",
     "deploy": "bench.deploy",
+    "aws": "bench.aws.measuring",
 }
 Measure = Callable[[Settings], Sequence[Row]]
 

@@ -1,0 +1,1 @@
+"""Deploying to an emulated AWS: calls, time and CPU, beside Ansible and a bare script."""
