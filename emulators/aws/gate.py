@@ -38,9 +38,9 @@ class Bucket:
 class Gate:
     """Refuses calls before they are looked at.
 
-    Source of the buckets: EC2 API reference, "Request throttling": *"Amazon EC2 uses the
-    token bucket algorithm ... Each account has a bucket"*, with a maximum capacity and a
-    refill rate for each category of actions.
+    Source of the buckets: EC2 API reference, "Request throttling": token buckets for
+    each account and region, with a capacity and a refill rate for each category of
+    actions.
     """
 
     _spelled: str = attrs.field(default="", init=False)

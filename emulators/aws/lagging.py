@@ -1,8 +1,8 @@
 """Eventual consistency: what is read may be as old as ``stale_s``.
 
-Source: EC2 user guide, "Eventual consistency in the Amazon EC2 API": *"the results of API
-commands you run that affect your Amazon EC2 resources might not be immediately visible to
-all subsequent commands you run"*. That of S3 is strong, and is left alone.
+Source: EC2 user guide, "Eventual consistency in the Amazon EC2 API": what a
+command has changed may not be visible at once to the commands after it. S3 is strongly
+consistent, and is left alone.
 """
 
 import io

@@ -108,9 +108,8 @@ def throttled(service: str) -> Refusal:
 def missing(service: str, resource: str) -> Refusal | None:
     """Refuse a resource that is not there yet; None where its service leaves it out.
 
-    Source: EC2 user guide, "Eventual consistency": *"if you run a command to modify or
-    describe a resource that you just created, its ID might not have propagated throughout
-    the system, and you will get an error responding that the resource does not exist"*.
+    Source: EC2 user guide, "Eventual consistency": the id of what was just created may
+    not be known everywhere yet, and the answer is that it does not exist.
     """
     for start, code in _NOT_FOUND.get(service, {}).items():
         if start in resource:

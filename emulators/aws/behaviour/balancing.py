@@ -62,7 +62,11 @@ def draining_takes_its_time(call: Call) -> object:
 
 @handles("elbv2", "DeleteTargetGroup")
 def deleted_groups_are_not_probed(call: Call) -> object:
-    """Forget the pool."""
+    """Forget the pool.
+
+    Source: botocore, DeleteTargetGroup: *"Deleting a target group also deletes any
+    associated health checks."*
+    """
     answer = call.proceed()
     pool = call.world.pools.pop(call.params.text("TargetGroupArn"), None)
     if pool:
@@ -84,9 +88,9 @@ def deleted_groups_are_not_probed(call: Call) -> object:
 def listeners_listen(call: Call) -> object:
     """Route real requests by the rules, as soon as the nodes have heard of them.
 
-    Source: Application Load Balancers, "Listener rules": *"Rules are evaluated in priority
-    order, from the lowest value to the highest value. The default rule is evaluated
-    last."*
+    Source: Application Load Balancers, "Listener rules": from the lowest priority to
+    the highest; botocore, CreateRule: *"If the conditions for no rules are met, the
+    actions for the default rule are performed."*
     """
     answer = call.proceed()
     publish(call)

@@ -73,8 +73,8 @@ def switch_on(world: "World", instance: Instance) -> None:
 def switch_off(world: "World", instance: Instance, *, last: str) -> None:
     """End its machine at once; its state follows: shutting down, then terminated.
 
-    Source: EC2 user guide, "Instance lifecycle": shutting-down *"The instance is preparing
-    to be terminated"*; stopping *"The instance is preparing to be stopped"*.
+    Source: EC2 user guide, "Instance lifecycle": an instance is shutting down
+    before it is terminated, and stopping before it is stopped.
     """
     first = "shutting-down" if last == "terminated" else "stopping"
     move(instance, first)

@@ -12,9 +12,9 @@ def terminating_takes_time(call: Call) -> object:
     """Shut down by the clock, and leave every target group.
 
     Source: EC2 user guide, "Instance lifecycle"; Application Load Balancers, "Register
-    targets": *"If you terminate a registered instance, the load balancer deregisters it
-    automatically"* in the same sense (a deregistered target drains first). Terminating a
-    terminated instance succeeds: EC2 API reference, "This operation is idempotent".
+    targets": a terminated instance is deregistered. botocore, TerminateInstances: *"if
+    you terminate an instance more than once, each call succeeds"*; *"none of the
+    instances are terminated"* where one id is wrong.
     """
     ids = call.params.texts("InstanceIds")
     _all_known(call, ids)

@@ -15,10 +15,9 @@ from emulators.aws.params import Params
 def names_are_unique(call: Call) -> object:
     """Refuse a name that one of the account's images has.
 
-    Source: EC2 error codes: ``InvalidAMIName.Duplicate`` *"The specified AMI name is already
-    in use by another AMI. If you have recently deregistered an AMI with the same name, allow
-    enough time for the change to propagate through the system, and retry your request."*
-    moto accepts it.
+    Source: EC2 error codes: ``InvalidAMIName.Duplicate`` for a name that is in use.
+    That it stays in use for a while after deregistration is not modelled. moto accepts
+    it.
     """
     name = call.params.text("Name")
     for image in _images(call).values():
@@ -108,8 +107,8 @@ def registered_as_asked(call: Call) -> object:
 def copies_do_the_same(call: Call) -> object:
     """Copy only what is available; a copy's machines do what the source's do.
 
-    Source: botocore, CopyImage, ``CopyImageTags``: *"Indicates whether to include your
-    user-defined AMI tags when copying the AMI."*
+    Source: botocore, CopyImage, ``CopyImageTags``: *"Your user-defined AMI tags are not
+    copied"* unless asked for.
     """
     region, source = call.params.text("SourceRegion"), call.params.text("SourceImageId")
     original = ec2_backends[call.account][region].amis.get(source)

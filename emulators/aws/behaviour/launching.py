@@ -46,10 +46,9 @@ def template_fills_in(call: Call) -> object:
 def image_must_exist(call: Call) -> object:
     """Refuse an image that is not there, or not yet available.
 
-    Source: EC2 error codes: ``InvalidAMIID.NotFound`` *"The specified AMI does not
-    exist"*, ``InvalidAMIID.Unavailable`` *"The specified AMI has been deregistered and is
-    no longer available, or is not in a state from which you can launch an instance"*. moto
-    launches anything.
+    Source: EC2 error codes: ``InvalidAMIID.NotFound`` for what does not exist,
+    ``InvalidAMIID.Unavailable`` for what was deregistered or cannot be launched in its
+    state. moto launches anything.
     """
     image = call.params.text("ImageId")
     backend = ec2_backends[call.account][call.region]
@@ -90,9 +89,8 @@ def user_data_is_small(call: Call) -> object:
 def vcpus_are_limited(call: Call) -> object:
     """Refuse what is over the quota of vCPUs.
 
-    Source: EC2 error codes: ``VcpuLimitExceeded`` *"You've reached the limit on the number
-    of vCPUs (virtual processing units) assigned to the running instances in your
-    account"*.
+    Source: EC2 error codes: ``VcpuLimitExceeded``: the limit is on the vCPUs of all
+    running instances of an account and region.
     """
     count = call.params.number("MaxCount") or 1
     wanted = count * vcpus_of(call.params.text("InstanceType", "m1.small"))
@@ -113,8 +111,7 @@ def vcpus_are_limited(call: Call) -> object:
 def zones_can_be_full(call: Call) -> object:
     """Refuse to launch where there is no capacity left.
 
-    Source: EC2 error codes: ``InsufficientInstanceCapacity`` *"There is not enough capacity to
-    fulfill your request."*
+    Source: EC2 error codes: ``InsufficientInstanceCapacity``, of a type of instance in a zone.
     """
     backend = ec2_backends[call.account][call.region]
     subnet = call.params.text("SubnetId")

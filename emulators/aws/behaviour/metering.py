@@ -20,9 +20,9 @@ _NAMESPACE = "AWS/ApplicationELB"
 def tick(world: "World") -> None:
     """Publish, once a minute of AWS's, what has happened since the last time.
 
-    Source: Application Load Balancers, "CloudWatch metrics": RequestCount, HTTPCode_Target_*,
-    TargetResponseTime, HealthyHostCount, UnHealthyHostCount, *"measured in 60-second
-    intervals"*, *"reported only when requests are flowing"*. moto has none.
+    Source: Application Load Balancers, "CloudWatch metrics": RequestCount,
+    HTTPCode_Target_*, TargetResponseTime, HealthyHostCount, UnHealthyHostCount, once
+    for each 60 seconds in which there were requests. moto has none.
     """
     kept, now = world.keep("metering"), time.monotonic()
     last = kept.setdefault("last", now)

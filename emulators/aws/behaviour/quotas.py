@@ -36,7 +36,7 @@ def quota_can_be_read(call: Call) -> object:
 
 @handles("service-quotas", "ListServiceQuotas", "ListAWSDefaultServiceQuotas")
 def quotas_can_be_listed(call: Call) -> object:
-    """Tell all of a service's quotas that are enforced here."""
+    """Tell all of a service's quotas that are enforced; see ``quota_can_be_read``."""
     service = call.params.text("ServiceCode")
     found = [q for q in _quotas(call).values() if q["ServiceCode"] == service]
     return json.dumps({"Quotas": found})

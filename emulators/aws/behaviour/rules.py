@@ -56,7 +56,7 @@ def rules_are_limited(call: Call) -> object:
     """Refuse a priority out of range, and the rule that is one too many.
 
     Source: botocore, CreateRule, ``Priority`` (1 to 50000); Application Load Balancers,
-    "Quotas": *"Rules per Application Load Balancer: 100"*, default rules not counted;
+    "Quotas": 100 rules per load balancer, default rules not counted;
     ``TooManyRules``. moto has no limit.
     """
     priority = call.params.number("Priority") or 0
@@ -77,7 +77,7 @@ def rules_are_limited(call: Call) -> object:
 def conditions_are_limited(call: Call) -> object:
     """Refuse more than five values in all.
 
-    Source: Application Load Balancers, "Quotas": *"Condition Values Per Rule: 5"*.
+    Source: Application Load Balancers, "Quotas": condition values per rule.
     """
     values = [v for each in call.params.bags("Conditions") for v in _values(each)]
     if len(values) > _VALUES:
@@ -90,10 +90,10 @@ def conditions_are_limited(call: Call) -> object:
 def forwards_are_limited(call: Call) -> object:
     """Refuse weights over 999, and more than five target groups of one action.
 
-    Source: botocore, ``TargetGroupTuple.Weight``: *"The weight. The range is 0 to 999."*;
-    Application Load Balancers, "Quotas": *"Target groups per action per Application Load
-    Balancer: 5"*. The codes are not documented for these; both are taken to be
-    ValidationError. moto takes a weight of 5000.
+    Source: botocore, ``TargetGroupTuple.Weight``: *"The weight. The range is 0 to
+    999."*; Application Load Balancers, "Quotas": target groups per action. The codes
+    are not documented for these; both are taken to be ValidationError. moto takes a
+    weight of 5000.
     """
     actions = [*call.params.bags("Actions"), *call.params.bags("DefaultActions")]
     for action in actions:
@@ -114,7 +114,7 @@ def one_balancer_for_each_group(call: Call) -> object:
     """Refuse a target group that another load balancer names.
 
     Source: botocore, ``TargetGroupAssociationLimitException``; Application Load Balancers,
-    "Quotas": *"Load balancers per target group: 1"*.
+    "Quotas": load balancers per target group.
     """
     own = _balancer_of(call)
     for named in _named_in(call.params):

@@ -10,10 +10,11 @@ from emulators.aws.hooks import Call, handles, result_of
 def versions_inherit(call: Call) -> object:
     """Take from the source version what the new one does not say.
 
-    Source: botocore, CreateLaunchTemplateVersion, ``SourceVersion``: *"The new version
-    inherits the same launch parameters as the source version, except for parameters that you
-    specify in LaunchTemplateData."* moto does not; and it keeps user data in a form with
-    which it cannot launch.
+    Source: botocore, CreateLaunchTemplateVersion, ``SourceVersion``: *"the new version
+    inherits the launch parameters from the source version. If you specify additional
+    launch parameters for the new version, they overwrite any corresponding launch
+    parameters inherited from the source version."* moto does not; and it keeps user
+    data in a form with which it cannot launch.
     """
     data = dict(call.params.bag("LaunchTemplateData").values)
     if "UserData" in data:
@@ -29,10 +30,10 @@ def versions_inherit(call: Call) -> object:
 def tags_are_the_template_s(call: Call) -> object:
     """Keep the template's own tags out of what it launches with.
 
-    Source: botocore, CreateLaunchTemplate, ``TagSpecifications``: *"The tags to apply to the
-    launch template on creation. ... To tag the resources that are created when an instance is
-    launched, you must use the TagSpecifications parameter in the launch template data"*.
-    moto adds the first to the second.
+    Source: botocore, CreateLaunchTemplate, ``TagSpecifications``: *"To specify the tags
+    for the resources that are created when an instance is launched, you must use the
+    TagSpecifications parameter in the launch template data structure."* moto adds the
+    first to the second.
     """
     own = list(call.params.bag("LaunchTemplateData").bags("TagSpecifications"))
     answer = call.proceed()

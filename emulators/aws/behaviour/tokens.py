@@ -19,13 +19,11 @@ _IGNORED = {"ClientToken", "DryRun"}
 def idempotent(call: Call) -> object:
     """Answer a repeated call as the first time, and a different one with an error.
 
-    Source: EC2 API reference, "Ensuring idempotency": *"If you retry a request using the
-    same client token and the same parameters after the request completed successfully, the
-    result of the original request is returned"*; with changed parameters,
-    ``IdempotentParameterMismatch``. ``IdempotentInstanceTerminated`` (error codes): *"The
-    request to launch an instance uses the same client token as a previous request for
-    which the instance has been terminated"*. A failed call is not remembered. moto ignores
-    tokens.
+    Source: EC2 API reference, "Ensuring idempotency": the same token with the same
+    parameters gives the result of the first request again; with others,
+    ``IdempotentParameterMismatch``. EC2 error codes: ``IdempotentInstanceTerminated``
+    where the instance of the first request has been terminated. A failed call is not
+    remembered. moto ignores tokens.
     """
     token = call.params.text("ClientToken")
     if not token or call.params.flag("DryRun"):

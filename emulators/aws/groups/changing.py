@@ -47,8 +47,8 @@ def terminate(call: Call) -> object:
 def detach(call: Call) -> object:
     """Let instances go on without the group, and without its target groups.
 
-    Source: botocore, DetachInstances: *"If there is a target group attached to the Auto
-    Scaling group, the instances are deregistered from the target group."*
+    Source: botocore, DetachInstances: *"If there are target groups attached to the Auto
+    Scaling group, the instances are deregistered from the target groups."*
     """
     group = find(call, call.params.text("AutoScalingGroupName"))
     ids = call.params.texts("InstanceIds")
@@ -82,8 +82,8 @@ def protect(call: Call) -> object:
 def attach_target_groups(call: Call) -> object:
     """Register every instance in service, now and as they come.
 
-    Source: botocore, AttachLoadBalancerTargetGroups: *"registers the instances with these
-    target groups"*; attaching again changes nothing.
+    Source: botocore, AttachLoadBalancerTargetGroups: *"Attaches one or more target
+    groups to the specified Auto Scaling group."* Attaching again changes nothing.
     """
     group = find(call, call.params.text("AutoScalingGroupName"))
     for arn in call.params.texts("TargetGroupARNs"):

@@ -67,9 +67,9 @@ def _give_up(group: Group, slot: Slot) -> None:
 def _leave(world: "World", group: Group, slot: Slot) -> None:
     """Terminate an instance when its targets have drained, and forget it when it is gone.
 
-    Source: EC2 Auto Scaling user guide, "Attach a load balancer": *"waits for the in-flight
-    requests to complete or for the maximum timeout (deregistration delay) to expire before
-    terminating instances"*.
+    Source: EC2 Auto Scaling user guide, "Attach a load balancer": an instance is
+    terminated when its requests are answered, or the deregistration delay is over. Here
+    it always waits for the delay.
     """
     instance = world.instances[slot.id]
     due = slot.leaves_at is not None and slot.leaves_at <= time.monotonic()
@@ -113,8 +113,8 @@ def _replace(world: "World", group: Group) -> None:
     """Terminate what is unhealthy; a new one is launched for it.
 
     Source: EC2 Auto Scaling user guide, "Suspend and resume processes":
-    ``ReplaceUnhealthy`` *"Terminates instances that are marked as unhealthy and then creates
-    new instances to replace them"*; ``Terminate`` and ``Launch`` each hold back their part.
+    ``ReplaceUnhealthy`` terminates what is unhealthy, and launches for it;
+    ``Terminate`` and ``Launch`` each hold back their part.
     """
     if not (group.runs("ReplaceUnhealthy") and group.runs("Terminate")):
         return
@@ -177,8 +177,7 @@ def _bind(world: "World", group: Group) -> None:
     """Register what is in service with the group's target groups.
 
     Source: EC2 Auto Scaling user guide, "Attach a load balancer": instances are registered
-    as they come into service; ``AddToLoadBalancer``: *"Adds instances to the attached target
-    group or load balancer when they are launched"*.
+    as they come into service; ``AddToLoadBalancer`` is what does so.
     """
     if not group.runs("AddToLoadBalancer"):
         return

@@ -43,10 +43,10 @@ def version_of(group: Group) -> dict[str, object]:
 def launch(group: Group) -> Slot | None:
     """Launch one instance, in the zone that has the fewest; None if it failed.
 
-    Source: EC2 Auto Scaling user guide, "Distribute instances across Availability Zones":
-    *"attempts to launch new instances in the Availability Zone with the fewest
-    instances"*; API, ``Activity.StatusMessage`` and "Troubleshoot": a launch that fails is
-    an activity that failed, and is tried again. moto puts all in the first subnet.
+    Source: EC2 Auto Scaling user guide, "Distribute instances across Availability
+    Zones": the zone with the fewest instances gets the next one; API,
+    ``Activity.StatusMessage`` and "Troubleshoot": a launch that fails is an activity
+    that failed, and is tried again. moto puts all in the first subnet.
     """
     count = len(group.alive)
     cause = (
@@ -80,9 +80,8 @@ def launch(group: Group) -> Slot | None:
 def _run_somewhere(group: Group, template: Mapping[str, object]) -> Reservation:
     """Launch where there is the least, or where there is room.
 
-    Source: EC2 Auto Scaling user guide, "Distribute instances across Availability Zones": *"If
-    the attempt to launch an instance in one Availability Zone fails, it attempts to launch
-    in another"*.
+    Source: EC2 Auto Scaling user guide, "Distribute instances across Availability
+    Zones": if one zone has no room, another is tried.
     """
     count = Counter(slot.subnet for slot in group.alive)
     ordered = sorted(group.subnets, key=lambda each: count[each])

@@ -46,13 +46,15 @@ def describe_instances(call: Call) -> object:
 def describe_activities(call: Call) -> object:
     """Tell of every launch and termination, the latest first, with why one failed.
 
-    Source: botocore, DescribeScalingActivities: *"If scaling activities fail, see
-    StatusMessage"*; *"activities ... returned by start time, newest first"*. moto has none.
+    Source: botocore, DescribeScalingActivities: *"the StatusMessage element in the
+    response indicates the cause of the failure"*; *"Activities still in progress are
+    described first."* moto has none.
     """
     name = call.params.text("AutoScalingGroupName")
     chosen = [find(call, name)] if name else groups(call)
     wanted = call.params.texts("ActivityIds")
     found = [a for g in chosen for a in g.activities if not wanted or a.id in wanted]
+    found.sort(key=lambda activity: activity.end is not None)
     page, token = paged(call, found, 100, _ACTIVITIES_MOST)
     return {"Activities": [a.told() for a in page], "NextToken": token}
 
@@ -108,7 +110,7 @@ def describe_limits(call: Call) -> object:
     """Tell how many groups there may be, and are. moto has no such call.
 
     Source: botocore, DescribeAccountLimits: ``MaxNumberOfAutoScalingGroups`` *"The default is
-    500 per Region."*, ``NumberOfAutoScalingGroups``.
+    200 groups per Region."*, ``NumberOfAutoScalingGroups``.
     """
     return {
         "MaxNumberOfAutoScalingGroups": call.world.settings.groups,

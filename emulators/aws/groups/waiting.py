@@ -39,9 +39,9 @@ def resize(group: Group, desired: int) -> None:
 def wait_at_hook(world: "World", group: Group, slot: Slot) -> bool:
     """Return whether a new instance has to wait at a hook before it comes into service.
 
-    Source: EC2 Auto Scaling user guide, "How lifecycle hooks work": Pending:Wait *"until you
-    complete the lifecycle action ... or until the timeout period ends"*, with the default
-    result then. Termination hooks are kept and not waited at.
+    Source: EC2 Auto Scaling user guide, "How lifecycle hooks work": Pending:Wait until
+    somebody completes the action, or its timeout is over, with the default result then.
+    Termination hooks are kept and not waited at.
     """
     transition = "autoscaling:EC2_INSTANCE_LAUNCHING"
     found = [

@@ -50,10 +50,9 @@ def create_group(call: Call) -> object:
 def update_group(call: Call) -> object:
     """Change what is named, and nothing else; the sizes must fit each other.
 
-    Source: botocore, UpdateAutoScalingGroup: *"If a new value for MinSize is specified
-    without setting a value for DesiredCapacity, and the new MinSize is larger than the
-    current size of the group, this sets the group's DesiredCapacity to the new MinSize
-    value"*, and likewise for MaxSize.
+    Source: botocore, UpdateAutoScalingGroup: *"Any properties that you don't specify
+    are not changed by this update request."* But the desired capacity follows bounds
+    that it is outside of.
     """
     group = find(call, call.params.text("AutoScalingGroupName"))
     _refuse_deleted(group)
@@ -86,11 +85,11 @@ def delete_group(call: Call) -> object:
     """Delete an empty group, or with force one with its instances.
 
     Source: botocore, DeleteAutoScalingGroup: *"If the group has instances or scaling
-    activities in progress, you must specify the option to force the deletion in order for
-    it to succeed."* ``ResourceInUse``. With force: *"deletes the group along with all
-    instances associated with the group, without waiting for all instances to be
-    terminated"*, while ``AutoScalingGroup.Status`` tells *"Delete in progress"*. moto
-    deletes at once.
+    activities in progress, you must specify the option to force the deletion in order
+    for it to succeed."* ``ResourceInUse``. With force: *"the group is to be deleted
+    along with all instances associated with the group, without waiting for all
+    instances to be terminated"*, while ``AutoScalingGroup.Status`` tells *"Delete in
+    progress"*. moto deletes at once.
     """
     group = find(call, call.params.text("AutoScalingGroupName"))
     if not call.params.flag("ForceDelete"):
