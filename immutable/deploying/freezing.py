@@ -7,6 +7,8 @@ go at the very end, by the rules of the one that it takes over from: to intend t
 commit. Whoever turns back lets go of what this deployment has frozen, and of nothing else.
 """
 
+from datetime import timedelta
+
 import attrs
 
 from immutable.deploying.facts import FleetFact
@@ -15,6 +17,8 @@ from immutable.deploying.view import FRESH, Scene, Whole
 from immutable.ledger.goals import AdoptGoal, DeployGoal
 from immutable.ledger.state import FleetEntry, FleetStatus
 from immutable.model import FleetName, FleetView, Outcome
+
+_BREATH = timedelta(milliseconds=50)
 
 
 def freeze_what_serves(scene: Scene, goal: DeployGoal) -> Decision | None:
@@ -39,9 +43,9 @@ def _believed(scene: Scene) -> Decision | None:
     until = thawed + scene.context.backend.staleness
     if scene.world.read_at(fact) >= until:
         return None
-    pause = until - scene.now
+    pause = max(until - scene.now, _BREATH)
     return Wait(
-        on=f"{scene.fleet} to be shown", facts=(fact,), pause=pause, until=until
+        on=f"{scene.fleet} to be shown", facts=(fact,), pause=pause, until=until + pause
     )
 
 

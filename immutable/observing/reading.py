@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 
-from immutable.deploying import admitting, looking
+from immutable.deploying import admitting, finding, looking
 from immutable.deploying.engine import Engine
 from immutable.deploying.entering import is_leased, load
 from immutable.errors import UnknownRelease
@@ -24,6 +24,7 @@ def status(engine: Engine) -> Status:
         LedgerError, BackendError: the ledger or the switch cannot be read.
     """
     engine, state = load(engine)
+    state = finding.sized(engine, state)
     view = looking.read_switch(engine)
     leased = is_leased(state, engine.host)
     deploying = admitting.verb_of(state.attempt.goal) if state.attempt else None

@@ -302,3 +302,12 @@ def test_what_an_older_version_wrote_of_fleets_and_deployments_is_read():
     read = decode_anew(sealed(json.dumps(fields))).entry.state
     live = attrs.evolve(state.live, frozen=None, thawed_at=None)
     assert state.live != live == read.live
+
+
+def test_the_status_has_the_size_that_the_provider_has_made():
+    """What the ledger says is not what there is."""
+    world = World()
+    world.scale(4)
+    with world.sim:
+        status = immutable.status(world.service)
+    assert [line.size for line in status.fleets] == [4]
