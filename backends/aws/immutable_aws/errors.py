@@ -83,10 +83,12 @@ _NO_ROOM = frozenset(
         "LimitExceeded",
         "MaxSpotInstanceCountExceeded",
         "ResourceLimitExceeded",
+        "TooManyListeners",
         "TooManyRegistrationsForTargetId",
         "TooManyRules",
         "TooManyTargetGroups",
         "TooManyTargets",
+        "TooManyUniqueTargetGroupsPerLoadBalancer",
         "VcpuLimitExceeded",
     }
 )

@@ -1,5 +1,7 @@
 """Answers that are lost, late or refused: what the switch says of its own writes."""
 
+import urllib.request
+
 import boto3
 import pytest
 
@@ -13,6 +15,7 @@ from immutable.model import (
     Version,
 )
 from immutable.urls import Url
+from immutable_aws.session import Place, aws_of
 from immutable_aws.switch import open_switch
 
 REGION = "eu-west-1"
@@ -136,6 +139,33 @@ def test_a_slot_that_cannot_be_read_is_ambiguous(wire, switch):
     wire.cut("before", *["DescribeRules"] * TRIES)
     with pytest.raises(Ambiguous, match="taken"):
         to_blue(two)
+
+
+def test_a_write_that_was_sent_twice_on_its_way_is_served(wire, switch):
+    """The priority is in use, by this very write: its tag says so."""
+    one = switch()
+    attach(one)
+    events = aws_of(Place(region=REGION)).changes.elbv2.meta.events
+    name = "before-send.elastic-load-balancing-v2.CreateRule"
+    events.register(name, send_beforehand)
+    try:
+        wire.clear()
+        assert to_blue(one) == "1"
+    finally:
+        events.unregister(name, send_beforehand)
+    assert wire.operations.count("CreateRule") == 2
+    assert one.read().routing == Routing(weights={BLUE: 100})
+
+
+def send_beforehand(request, **_):
+    """Send a request as something between us and AWS might, without us."""
+    given = request.headers.items()
+    headers = {k: v.decode() if isinstance(v, bytes) else v for k, v in given}
+    again = urllib.request.Request(
+        request.url, data=request.body.encode(), headers=headers
+    )
+    with urllib.request.urlopen(again, timeout=10) as answer:
+        answer.read()
 
 
 @pytest.mark.parametrize(
