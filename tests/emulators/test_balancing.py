@@ -102,6 +102,21 @@ def test_a_deregistered_target_drains_as_long_as_the_attribute_says(account):
     assert (told["State"], told["Reason"]) == ("unused", "Target.NotRegistered")
 
 
+def test_without_a_delay_a_deregistered_target_leaves_at_once(account):
+    """Botocore, deregistration_delay.timeout_seconds: 0 is no delay."""
+    target_group = account.serve("fleet", "release=v1", 100, size=1)
+    account.autoscaling.suspend_processes(AutoScalingGroupName="fleet")
+    (instance,) = account.in_service("fleet")
+    account.elbv2.modify_target_group_attributes(
+        TargetGroupArn=target_group,
+        Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": "0"}],
+    )
+    account.elbv2.deregister_targets(
+        TargetGroupArn=target_group, Targets=[{"Id": instance}]
+    )
+    assert account.health(target_group) == {}
+
+
 def test_deregistering_what_is_not_there_is_no_error(account):
     """Botocore, DeregisterTargets: it returns successfully; moto answers InvalidTarget."""
     target_group = account.target_group("empty")

@@ -146,14 +146,23 @@ def test_an_action_has_five_groups(account, refused):
     assert refused(_create, **asked) == "ValidationError"
 
 
-def test_a_rule_has_five_values(account, refused):
-    """ALB, "Quotas": condition values per rule."""
-    paths = [f"/{number}" for number in range(6)]
-    five = [{"Field": "path-pattern", "PathPatternConfig": {"Values": paths[:5]}}]
-    _create(account, Priority=1, Conditions=five)
-    six = [*five, {"Field": "host-header", "Values": ["a.test"]}]
-    asked = {"account": account, "Priority": 2, "Conditions": six}
-    assert refused(_create, **asked) == "ValidationError"
+def test_a_condition_has_three_values_and_a_rule_five(account, refused):
+    """ALB, "Listener rules": comparison strings per condition, and per rule."""
+    three, two, four = (
+        {"Field": "path-pattern", "PathPatternConfig": {"Values": _paths(count)}}
+        for count in (3, 2, 4)
+    )
+    hosts = {"Field": "host-header", "HostHeaderConfig": {"Values": ["a", "b"]}}
+    _create(account, Priority=1, Conditions=[three, hosts])
+    _create(account, Priority=2, Conditions=[two])
+    asked = {"account": account, "Priority": 3}
+    assert refused(_create, **asked, Conditions=[four]) == "ValidationError"
+    header = {
+        "Field": "http-header",
+        "HttpHeaderConfig": {"HttpHeaderName": "x", "Values": ["a"]},
+    }
+    many = [three, hosts, header]
+    assert refused(_create, **asked, Conditions=many) == "ValidationError"
 
 
 def test_a_group_is_of_one_balancer(account, refused):
@@ -202,6 +211,10 @@ def _create(account, **asked):
     given = {"Conditions": ANY, "Actions": FIXED, **asked}
     found = account.elbv2.create_rule(ListenerArn=account.listener, **given)
     return found["Rules"][0]["RuleArn"]
+
+
+def _paths(count):
+    return [f"/{number}" for number in range(count)]
 
 
 def _forward(*shares):

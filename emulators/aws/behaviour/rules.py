@@ -12,7 +12,7 @@ from moto.elbv2.models import (
 from emulators.aws.hooks import Call, handles, refuse
 from emulators.aws.params import Params
 
-_RULES, _POOLS, _VALUES, _WEIGHT = 100, 5, 5, 999
+_RULES, _POOLS, _VALUES, _EACH, _WEIGHT = 100, 5, 5, 3, 999
 _LOWEST, _TAGGED = 50000, 20
 _SETTINGS = {
     "Protocol": "protocol",
@@ -75,12 +75,16 @@ def rules_are_limited(call: Call) -> object:
 
 @handles("elbv2", "CreateRule", "ModifyRule")
 def conditions_are_limited(call: Call) -> object:
-    """Refuse more than five values in all.
+    """Refuse more than three values of one condition, or five in all.
 
-    Source: Application Load Balancers, "Quotas": condition values per rule.
+    Source: Application Load Balancers, "Listener rules": up to three comparison strings per
+    condition and up to five per rule.
     """
-    values = [v for each in call.params.bags("Conditions") for v in _values(each)]
-    if len(values) > _VALUES:
+    counts = [len(list(_values(each))) for each in call.params.bags("Conditions")]
+    if max(counts, default=0) > _EACH:
+        message = f"A condition can only have '{_EACH}' values"
+        raise refuse("ValidationError", message)
+    if sum(counts) > _VALUES:
         message = f"A rule can only have '{_VALUES}' condition values"
         raise refuse("ValidationError", message)
     return call.proceed()
