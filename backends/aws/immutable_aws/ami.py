@@ -58,6 +58,11 @@ class Ami:
         )
 
     @property
+    def deprecated_at(self) -> datetime | None:
+        """Return from when on it is deprecated; None: nobody has said so."""
+        return _time(self.deprecated)
+
+    @property
     def snapshots(self) -> tuple[str, ...]:
         """Return the snapshots that it is made of, sorted."""
         return tuple(sorted(snapshot for _, snapshot in self.disks))

@@ -1,24 +1,24 @@
 """The image side of the backend: AMIs, found by exact id."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import datetime
 
 import attrs
 
 from immutable import host
-from immutable.errors import BackendError, InvalidInput, Unavailable
+from immutable.errors import BackendError, InvalidInput, Unavailable, UnknownImage
 from immutable.images.recipe import Recipe
 from immutable.model import Image, ImageId
-from immutable_aws import catalog
-from immutable_aws.ami import Ami
+from immutable_aws import catalog, leasing, room, sharing
+from immutable_aws.ami import RECIPE, Ami
 from immutable_aws.building.depot import Depot
 from immutable_aws.building.making import Making
 from immutable_aws.building.remains import Remains
 from immutable_aws.catalog import OWN, is_id
 from immutable_aws.config import AwsConfig
-from immutable_aws.errors import NAME, said
-from immutable_aws.session import Aws
-
-_GONE = frozenset({"InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"})
+from immutable_aws.errors import NAME
+from immutable_aws.room import Kind
+from immutable_aws.session import Aws, aws_of
 
 
 @attrs.frozen(kw_only=True)
@@ -85,22 +85,117 @@ class AwsImages:
         Snapshots that another AMI needs, too, stay: EC2 keeps them.
 
         Raises:
+            Taken: somebody has leased it.
             BackendError: it is protected from deregistration.
         """
         if not catalog.is_shaped(image):
             return
-        ec2 = self.aws.changes.ec2
-        try:
-            self.aws.change(
-                "ec2.DeregisterImage",
-                image,
-                lambda: ec2.deregister_image(
-                    ImageId=image, DeleteAssociatedSnapshots=True
-                ),
+        found = catalog.look_up(self.aws, image, (OWN,))
+        if found is None or found.state == "deregistered":
+            return
+        leasing.check_free(found)
+        if found.is_protected:
+            raise BackendError(
+                f"{image} is protected from deregistration",
+                hint="unprotect it first, if nobody needs it",
+                operation="images.delete",
+                resource=image,
+                backend=NAME,
             )
-        except BackendError as exc:
-            if said(exc) not in _GONE:
-                raise
+        Remains(aws=self.aws, depot=None).discard(image)
+
+    def remarks(self, image: ImageId) -> tuple[str, ...]:
+        """Return what should be known of an image before it is launched; two calls.
+
+        Raises:
+            InvalidInput: none of the config's instance types can boot it.
+        """
+        found = self._known(image)
+        _check_architecture(found, room.kinds(self.aws, self.config.instance_types))
+        return tuple(_remarks(found, host.current().now()))
+
+    def copy(self, image: ImageId, region: str, *, key: str | None = None) -> Image:
+        """Return a copy of an image in another region: see `immutable_aws.sharing.copy`.
+
+        Raises:
+            UnknownImage: it is not there.
+            Taken: another image there has its name.
+            BuildFailed: it could not be copied.
+        """
+        there = aws_of(attrs.evolve(self.config.place, region=region))
+        found = self._known(image)
+        return sharing.copy(there, found, region=self.config.region, key=key).image
+
+    def share(self, image: ImageId, *accounts: str) -> None:
+        """Let accounts launch an image.
+
+        Raises:
+            InvalidInput: one is no account.
+        """
+        sharing.share(self.aws, image, accounts, add=True)
+
+    def unshare(self, image: ImageId, *accounts: str) -> None:
+        """Let accounts no longer launch an image; what runs of it there stays.
+
+        Raises:
+            InvalidInput: one is no account.
+        """
+        sharing.share(self.aws, image, accounts, add=False)
+
+    def deprecate(self, image: ImageId, *, at: datetime) -> None:
+        """Have AWS say of an image, from then on, that nobody should begin to use it.
+
+        Raises:
+            InvalidInput: the time has no zone, or is over.
+        """
+        sharing.deprecate(self.aws, image, at=at)
+
+    def protect(self, image: ImageId) -> None:
+        """Have AWS refuse to deregister an image, whoever asks."""
+        sharing.protect(self.aws, image)
+
+    def unprotect(self, image: ImageId) -> None:
+        """Let an image be deregistered again."""
+        sharing.unprotect(self.aws, image)
+
+    def lease(self, image: ImageId, *, holder: str, until: datetime) -> None:
+        """Keep an image from being deleted by this library: see `immutable_aws.leasing`.
+
+        Raises:
+            InvalidInput: a tag cannot say so.
+        """
+        leasing.lease(self.aws, image, holder=holder, until=until)
+
+    def release(self, image: ImageId, *, holder: str) -> None:
+        """End a holder's lease; one that has none is no error."""
+        leasing.release(self.aws, image, holder=holder)
+
+    def _known(self, image: ImageId) -> Ami:
+        owners = (OWN, *self.config.image_owners)
+        found = catalog.look_up(self.aws, image, owners) if is_id(image) else None
+        if found is None:
+            raise UnknownImage(f"there is no image {image}", backend=NAME)
+        return found
+
+
+def _check_architecture(ami: Ami, kinds: tuple[Kind, ...]) -> None:
+    if any(ami.architecture in kind.architectures for kind in kinds):
+        return
+    names = ", ".join(kind.name for kind in kinds)
+    raise InvalidInput(
+        f"{ami.id} is for {ami.architecture}, which {names} cannot boot",
+        hint="choose another image, or other ?instance_types=",
+        backend=NAME,
+    )
+
+
+def _remarks(ami: Ami, now: datetime) -> Iterator[str]:
+    ends = ami.deprecated_at
+    if ends is not None:
+        verb = "was" if ends <= now else "will be"
+        yield f"{ami.id} ({ami.name}) {verb} deprecated at {ends:%Y-%m-%d %H:%MZ}"
+    if ami.is_public and RECIPE in dict(ami.tags):
+        yield f"{ami.id} is public: everybody can launch it"
 
 
 def _usable(ami: Ami) -> Image | None:

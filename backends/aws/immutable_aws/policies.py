@@ -155,9 +155,16 @@ GRANTS = (
     Grant(
         name="Bake",
         calls=(
+            "ec2.CopyImage",
             "ec2.CreateImage",
+            "ec2.CreateTags",
+            "ec2.DeleteTags",
             "ec2.DeregisterImage",
             "ec2.DescribeVolumes",
+            "ec2.DisableImageDeregistrationProtection",
+            "ec2.EnableImageDeprecation",
+            "ec2.EnableImageDeregistrationProtection",
+            "ec2.ModifyImageAttribute",
         ),
         roles=("build",),
     ),

@@ -13,10 +13,11 @@ import gzip
 import os
 import subprocess
 import threading
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-import boto3
+from immutable.host import Stop, ThisHost
 
 REGION = "eu-west-1"
 _SEEN_EVERY_S = 0.05
@@ -49,14 +50,22 @@ exec chroot $root /told
 """
 
 
+class Hurried(ThisHost):
+    """This machine, where pauses are a tenth: the emulated AWS is that much faster."""
+
+    def sleep(self, pause: timedelta, stop: Stop) -> None:
+        """Sleep for a tenth of the time."""
+        super().sleep(pause / 10, stop)
+
+
 class Builders:
     """Runs what the emulated builders are told, each as soon as it is on."""
 
-    def __init__(self, emulator: Any, directory: Path) -> None:
+    def __init__(self, emulator: Any, ec2: Any, directory: Path) -> None:
         self._emulator = emulator
         self._directory = directory
         self._over = threading.Event()
-        self._ec2 = boto3.client("ec2", region_name=REGION)
+        self._ec2 = ec2
         self._thread = threading.Thread(target=self._watch)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.told: dict[str, bytes] = {}
@@ -64,7 +73,7 @@ class Builders:
         self.is_deaf = False
         """Whether those that are launched from now on never begin."""
 
-    def __enter__(self) -> "Builders":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -1,17 +1,27 @@
 """Images are found by exact id, of owners that were named, and otherwise refused."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
 import pytest
 
-from immutable.errors import BackendError, InvalidInput, Unavailable, UnknownImage
+from immutable.errors import (
+    BackendError,
+    InvalidInput,
+    Taken,
+    Unavailable,
+    UnknownImage,
+)
 from immutable.model import ImageId
 from immutable_aws.config import AwsConfig
+from immutable_aws.finding import find_images
 from immutable_aws.images import AwsImages
-from immutable_aws.session import Place, aws_of
+from immutable_aws.session import Aws, Place, aws_of
 
-REGION = "eu-west-1"
+REGION, ELSEWHERE = "eu-west-1", "eu-central-1"
+AWS = Aws(Place(region=REGION))
+"""For the tests with the emulated AWS, which is one: making clients takes long."""
 STRANGER = "999988887777"
 NOWHERE = ImageId("ami-0123456789abcdef0")
 
@@ -155,13 +165,181 @@ def test_what_is_deregistered_is_gone(ec2: Any, images: AwsImages) -> None:
     assert images.find(image) is None
 
 
-def test_an_image_is_deleted_with_its_snapshots(emulator: Any) -> None:
-    """Nothing is left of it, and deleting again is no error."""
+@pytest.fixture
+def account(emulator: Any, hurried: None) -> Any:
+    """Return a client of EC2, of an emulated account."""
+    del hurried
     emulator.configure(image_s=0)
-    ec2, images = boto3.client("ec2", region_name=REGION), images_of()
-    image = registered(ec2)
-    images.delete(image)
-    images.delete(image)
-    images.delete(ImageId("shop-none"))
-    assert images.find(image) is None
-    assert ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
+    return AWS.changes.ec2
+
+
+@pytest.fixture
+def emulated(account: Any) -> AwsImages:
+    """Return the images of the emulated account."""
+    del account
+    return AwsImages(aws=AWS, config=AwsConfig(region=REGION))
+
+
+def test_an_image_is_deleted_with_its_snapshots(
+    account: Any, emulated: AwsImages
+) -> None:
+    """Nothing is left of it, and deleting again is no error."""
+    image = registered(account)
+    emulated.delete(image)
+    emulated.delete(image)
+    emulated.delete(ImageId("shop-none"))
+    assert emulated.find(image) is None
+    assert account.describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
+
+
+def test_who_has_leased_an_image_keeps_it(account: Any, emulated: AwsImages) -> None:
+    """It is not deleted until it is released, or the lease has ended."""
+    image, now = registered(account), datetime.now(UTC)
+    emulated.lease(image, holder="team/shop", until=now + timedelta(days=1))
+    emulated.lease(image, holder="ended", until=now - timedelta(days=1))
+    with pytest.raises(Taken, match="leased: team/shop until"):
+        emulated.delete(image)
+    emulated.release(image, holder="team/shop")
+    emulated.release(image, holder="team/shop")
+    emulated.delete(image)
+    assert emulated.find(image) is None
+
+
+def test_a_lease_is_renewed(account: Any, emulated: AwsImages) -> None:
+    """The same holder has one lease, the last one."""
+    image, now = registered(account), datetime.now(UTC)
+    emulated.lease(image, holder="ci", until=now + timedelta(days=1))
+    emulated.lease(image, holder="ci", until=now - timedelta(days=1))
+    emulated.delete(image)
+    assert emulated.find(image) is None
+
+
+@pytest.mark.parametrize("holder", ["", "a b", "x" * 101, "*"])
+def test_holders_have_names(holder: str, emulated: AwsImages) -> None:
+    """A tag's key has to be able to name them."""
+    with pytest.raises(InvalidInput, match="cannot hold a lease"):
+        emulated.lease(NOWHERE, holder=holder, until=datetime.now(UTC))
+
+
+def test_times_have_zones(emulated: AwsImages) -> None:
+    """A time that means another one elsewhere is refused; so is one that is over."""
+    naive = datetime.now()  # noqa: DTZ005 - what is refused
+    with pytest.raises(InvalidInput, match="no time zone"):
+        emulated.lease(NOWHERE, holder="ci", until=naive)
+    for at in (naive, datetime.now(UTC) - timedelta(days=1)):
+        with pytest.raises(InvalidInput, match="no time to come"):
+            emulated.deprecate(NOWHERE, at=at)
+
+
+def test_what_is_protected_stays(account: Any, emulated: AwsImages) -> None:
+    """AWS keeps it, and we say so before we ask."""
+    image = registered(account)
+    emulated.protect(image)
+    with pytest.raises(BackendError, match="is protected from deregistration"):
+        emulated.delete(image)
+    emulated.unprotect(image)
+    emulated.delete(image)
+    assert emulated.find(image) is None
+
+
+def test_what_is_deprecated_is_launched_with_a_warning(
+    account: Any, emulated: AwsImages
+) -> None:
+    """It is found all the same, and its remarks say from when on."""
+    image = registered(account)
+    assert emulated.remarks(image) == ()
+    emulated.deprecate(image, at=datetime(2030, 5, 1, 12, tzinfo=UTC))
+    assert emulated.find(image) is not None
+    (remark,) = emulated.remarks(image)
+    assert "will be deprecated at 2030-05-01 12:00Z" in remark
+
+
+def test_an_image_of_another_architecture_is_refused(
+    account: Any, emulated: AwsImages
+) -> None:
+    """Before anything is launched it is known that it could not boot."""
+    made = account.register_image(
+        Name="arm", RootDeviceName="/dev/xvda", Architecture="arm64"
+    )
+    with pytest.raises(InvalidInput, match="is for arm64, which t3"):
+        emulated.remarks(ImageId(made["ImageId"]))
+
+
+def test_accounts_are_let_in_and_out(account: Any, emulated: AwsImages) -> None:
+    """Only accounts: no image is made public."""
+    image = registered(account)
+
+    def allowed() -> list[str]:
+        answer = account.describe_image_attribute(
+            ImageId=image, Attribute="launchPermission"
+        )
+        return sorted(each["UserId"] for each in answer["LaunchPermissions"])
+
+    emulated.share(image, STRANGER, "111122223333")
+    assert allowed() == ["111122223333", STRANGER]
+    emulated.unshare(image, STRANGER)
+    assert allowed() == ["111122223333"]
+    with pytest.raises(InvalidInput, match="'all' is no account"):
+        emulated.share(image, "all")
+
+
+def test_an_image_is_copied_once(
+    account: Any, emulated: AwsImages, emulator: Any
+) -> None:
+    """A copy has the name and says of what it is one; asked for again, it is the same."""
+    image = registered(account)
+    account.create_tags(
+        Resources=[image],
+        Tags=[
+            {"Key": "immutable-recipe", "Value": "0" * 64},
+            {"Key": "other", "Value": "x"},
+        ],
+    )
+    made = emulated.copy(image, ELSEWHERE)
+    assert made == emulated.copy(image, ELSEWHERE)
+    there = aws_of(Place(region=ELSEWHERE)).reads.ec2
+    (found,) = there.describe_images(Owners=["self"])["Images"]
+    assert {tag["Key"]: tag["Value"] for tag in found["Tags"]} == {
+        "immutable-recipe": "0" * 64,
+        "immutable-source": f"{REGION}/{image}",
+    }
+    assert (found["Name"], made.recipe) == ("web-1", "0" * 64)
+    assert emulator.calls().counts["ec2:CopyImage"] == 1
+
+
+def test_a_copy_does_not_take_anothers_name(account: Any, emulated: AwsImages) -> None:
+    """Where an image of the name is something else, nothing is copied."""
+    image = registered(account)
+    registered(aws_of(Place(region=ELSEWHERE)).changes.ec2)
+    with pytest.raises(Taken, match="is no copy of"):
+        emulated.copy(image, ELSEWHERE)
+
+
+def test_what_is_not_there_is_not_copied(emulated: AwsImages) -> None:
+    """There is nothing to copy, or to remark upon."""
+    for call in (
+        lambda: emulated.copy(NOWHERE, ELSEWHERE),
+        lambda: emulated.remarks(NOWHERE),
+    ):
+        with pytest.raises(UnknownImage):
+            call()
+
+
+def test_people_find_ids_of_an_owner(ec2: Any) -> None:
+    """By name or pattern, of one owner: strangers' images of the same name are not shown."""
+    mine, theirs = registered(ec2, "debian-12-a"), registered(ec2, "debian-12-b")
+    registered(ec2, "ubuntu")
+    known(mine).architecture = known(theirs).architecture = "x86_64"
+    known(theirs).owner_id = STRANGER
+    (found,) = find_images(owner="self", name="debian-12-*", region=REGION)
+    assert (found.id, found.name) == (mine, "debian-12-a")
+    (other,) = find_images(owner=STRANGER, name="debian-12-*", region=REGION)
+    assert (other.id, other.owner) == (theirs, STRANGER)
+
+
+@pytest.mark.parametrize("owner", ["", "*", "all", "12345", "99998888777?", "Amazon"])
+def test_an_owner_is_no_pattern(owner: str, wire: Any) -> None:
+    """It would be anybody; nothing is asked."""
+    with pytest.raises(InvalidInput, match="owns no images"):
+        find_images(owner=owner, name="debian-*", region=REGION)
+    assert wire.operations == []

@@ -8,7 +8,7 @@ import attrs
 
 from immutable import host
 from immutable.authoring import wait_until
-from immutable.baking import Said, report_of
+from immutable.baking import Report, Said, report_of
 from immutable.errors import Ambiguous, BuildFailed, ImmutableError, Taken
 from immutable.host import Never
 from immutable.model import ImageId, Token
@@ -46,11 +46,12 @@ class AwsBuilder:
     on_alive: Callable[[], None]
     _number: int = attrs.field(default=0, init=False)
     _lines: int = attrs.field(default=0, init=False)
+    _is_ending: bool = attrs.field(default=False, init=False)
 
     def read(self, *, wait: timedelta) -> Said:
         """Return what is new; look for it again and again for as long as that."""
         here = host.current()
-        until = here.now() + min(wait, _SILENCE)
+        until = here.now() + min(wait, _LOOK if self._is_ending else _SILENCE)
         while True:
             self.on_alive()
             if (found := self._next()) is not None:
@@ -109,6 +110,7 @@ class AwsBuilder:
                 backend=NAME,
             )
         found = tuple(report for text in reports if (report := report_of(text)))
+        self._is_ending |= any(_is_last(report) for report in found)
         return Said(lines=lines, reports=found)
 
     def _state(self) -> str:
@@ -186,6 +188,11 @@ class AwsBuilder:
         self.on_alive()
         found = catalog.look_up(self.aws, image, (catalog.OWN,))
         return found if found is not None and found.state != "pending" else None
+
+
+def _is_last(report: Report) -> bool:
+    """Return whether a builder powers itself off after it has said this."""
+    return report.event in {"captured", "failed"} or bool(report.status)
 
 
 def check_own(ami: Ami, recipe: str) -> None:
