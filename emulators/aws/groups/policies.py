@@ -4,6 +4,8 @@ import datetime as dt
 import time
 import uuid
 
+from moto.cloudwatch.models import cloudwatch_backends
+
 from emulators.aws.groups.model import Group
 from emulators.aws.groups.reading import find, groups, paged
 from emulators.aws.groups.waiting import go_on, resize
@@ -33,11 +35,15 @@ def put_policy(call: Call) -> object:
 
 @handles("autoscaling", "DescribePolicies")
 def describe_policies(call: Call) -> object:
-    """Describe the policies of one group, or of all."""
+    """Describe the policies of one group, or of all.
+
+    Source: botocore, ``ScalingPolicy.Alarms``: *"The CloudWatch alarms related to the
+    policy."*
+    """
     names = call.params.texts("PolicyNames")
     kinds = call.params.texts("PolicyTypes")
     found = [
-        policy
+        {**policy, "Alarms": _alarms(group, str(policy["PolicyARN"]))}
         for group in _chosen(call)
         for policy in group.policies.values()
         if not names or {policy["PolicyName"], policy["PolicyARN"]} & set(names)
@@ -195,6 +201,15 @@ def _schedule(group: Group, params: Params) -> None:
     start = group.schedule[name].get("StartTime")
     if isinstance(start, dt.datetime) and start.tzinfo is None:
         group.schedule[name]["StartTime"] = start.replace(tzinfo=dt.UTC)
+
+
+def _alarms(group: Group, policy: str) -> list[dict[str, str]]:
+    alarms = cloudwatch_backends[group.account][group.region].describe_alarms()
+    return [
+        {"AlarmName": alarm.name, "AlarmARN": alarm.alarm_arn}
+        for alarm in alarms
+        if policy in alarm.alarm_actions
+    ]
 
 
 def _chosen(call: Call) -> list[Group]:
