@@ -8,8 +8,8 @@ from immutable_aws.console import capture
 from immutable_aws.group import Group, Seat
 from immutable_aws.log_groups import prepare
 from immutable_aws.session import Aws
+from immutable_aws.tagging import shared
 
-_SHARED = frozenset({"immutable-service", "immutable-ledger"})
 _LOG = logging.getLogger("immutable.aws")
 
 
@@ -25,19 +25,14 @@ def keep(aws: Aws, group: Group, leaving: Sequence[Seat]) -> None:
         group.name,
         [seat.id for seat in leaving],
         unhealthy=[seat.id for seat in leaving if not seat.is_healthy],
-        tags=_shared(group.tags),
+        tags=shared(group.tags),
     )
     _say(lines)
 
 
 def prepare_logs(aws: Aws, spec: FleetSpec) -> None:
     """Make the log group that the instances of a fleet write to, as far as it can be."""
-    _say(prepare(aws, spec.name, _shared(spec.tags.to_mapping().items())))
-
-
-def _shared(tags: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return the tags of what all fleets of a service have in common."""
-    return {key: value for key, value in tags if key in _SHARED}
+    _say(prepare(aws, spec.name, shared(spec.tags.to_mapping().items())))
 
 
 def _say(lines: Iterable[str]) -> None:

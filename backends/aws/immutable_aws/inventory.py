@@ -48,6 +48,7 @@ def _everything(aws: Aws, wanted: Iterable[tuple[str, str]]) -> Iterator[_Row]:
     yield from _places(aws)
     yield from _rules(aws)
     yield from _log_groups(aws)
+    yield from _alarms(aws, dict(wanted)["immutable-service"])
 
 
 def _groups(aws: Aws) -> Iterator[_Row]:
@@ -163,6 +164,19 @@ def _log_groups(aws: Aws) -> Iterator[_Row]:
             arn = group["arn"].removesuffix(":*")
             tags = logs.list_tags_for_resource(resourceArn=arn)["tags"]
             yield f"log group {group['logGroupName']}", tuple(sorted(tags.items()))
+
+
+def _alarms(aws: Aws, service: str) -> Iterator[_Row]:
+    """Yield the alarms that are called like a fleet, the only ones whose tags are asked for."""
+    cloudwatch = aws.reads.cloudwatch
+    pages = cloudwatch.get_paginator("describe_alarms").paginate(
+        AlarmNamePrefix=f"{service}-v"
+    )
+    for page in pages:
+        for alarm in page["MetricAlarms"]:
+            arn = alarm.get("AlarmArn", "")
+            tags = cloudwatch.list_tags_for_resource(ResourceARN=arn)["Tags"]
+            yield f"alarm {alarm.get('AlarmName')}", pairs_of(tags)
 
 
 def _batches(items: list[_T], size: int) -> Iterator[list[_T]]:

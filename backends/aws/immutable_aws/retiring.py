@@ -9,6 +9,7 @@ from datetime import timedelta
 from immutable.authoring import wait_until
 from immutable.errors import Ambiguous
 from immutable.model import FleetName
+from immutable_aws.alarms import Alarms
 from immutable_aws.evidence import keep
 from immutable_aws.groups import Groups
 from immutable_aws.instances import Instances
@@ -37,6 +38,7 @@ class Retiring:
     ) -> None:
         self._aws = aws
         self._places = Unplacing(aws)
+        self._alarms = Alarms(aws)
         self._groups = groups
         self._templates = templates
         self._instances = instances
@@ -59,6 +61,7 @@ class Retiring:
             self._places.delete(place, of=fleet)
         if not group.is_deleted:
             keep(self._aws, group, group.staying)
+            self._alarms.delete(group)
             self._groups.delete(fleet)
         self._wait(fleet)
         self._finish(fleet, group.template.template if group.template else None)

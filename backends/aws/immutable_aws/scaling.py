@@ -1,4 +1,4 @@
-"""Scaling policies and scheduled actions of one group, copied to another.
+"""Scaling policies, their alarms, and scheduled actions of one group, copied to another.
 
 Reading both groups is four calls; where they agree, that is all.
 """
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from immutable import host
 from immutable.errors import BackendError
 from immutable.model import FleetName
+from immutable_aws.alarms import Alarms
 from immutable_aws.copying import Action, Policy, actions_for, policies_for
 from immutable_aws.group import Group
 from immutable_aws.groups import gone_is_fine
@@ -31,6 +32,7 @@ class Rules:
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
+        self._alarms = Alarms(aws)
 
     def copy(self, like: Group, group: Group) -> None:
         """Give a group the policies and actions of another, and no others."""
@@ -38,12 +40,15 @@ class Rules:
         self._copy_actions(like, group)
 
     def _copy_policies(self, like: Group, group: Group) -> None:
-        wanted = policies_for(group, self._policies(like.name))
-        found = policies_for(group, self._policies(group.name))
+        theirs, own = self._policies(like.name), self._policies(group.name)
+        wanted, found = policies_for(group, theirs), policies_for(group, own)
         for name in sorted(found.keys() - wanted.keys()):
             self._delete_policy(group.name, name)
+        arns = _arns(own)
         for name in sorted(name for name in wanted if wanted[name] != found.get(name)):
-            self._put_policy(group.name, wanted[name])
+            arns[name] = self._put_policy(group.name, wanted[name])
+        copies = {arn: arns[name] for name, arn in _arns(theirs).items()}
+        self._alarms.copy(like, group, theirs, copies)
 
     def _copy_actions(self, like: Group, group: Group) -> None:
         now = host.current().now()
@@ -79,12 +84,13 @@ class Rules:
             ],
         )
 
-    def _put_policy(self, group: FleetName, policy: Policy) -> None:
-        self._aws.change(
+    def _put_policy(self, group: FleetName, policy: Policy) -> str:
+        answer = self._aws.change(
             "autoscaling.PutScalingPolicy",
             group,
             lambda: self._aws.changes.autoscaling.put_scaling_policy(**policy),
         )
+        return answer["PolicyARN"]
 
     def _delete_policy(self, group: FleetName, name: str) -> None:
         with gone_is_fine():
@@ -116,6 +122,14 @@ class Rules:
                 AutoScalingGroupName=group, ScheduledActionNames=names
             ),
         )
+
+
+def _arns(policies: "Iterable[ScalingPolicyTypeDef]") -> dict[str, str]:
+    return {
+        row["PolicyName"]: row["PolicyARN"]
+        for row in policies
+        if "PolicyName" in row and "PolicyARN" in row
+    }
 
 
 def _require_none(

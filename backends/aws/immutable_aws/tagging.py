@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Pairs = tuple[tuple[str, str], ...]
 _OURS = "immutable-"
+_SHARED = frozenset({"immutable-service", "immutable-ledger"})
 _RULES = TagRules(max_tags=45, max_key_chars=128, max_value_chars=256)
 
 
@@ -40,6 +41,11 @@ def pairs_of(tags: "Iterable[Mapping[str, object]]") -> Pairs:
 def is_ours(tags: Pairs) -> bool:
     """Return whether this library has marked something."""
     return any(key == f"{_OURS}ledger" for key, _ in tags)
+
+
+def shared(tags: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the tags that everything of a service has in common."""
+    return {key: value for key, value in tags if key in _SHARED}
 
 
 def differing(wanted: Mapping[str, str], found: Pairs) -> str:

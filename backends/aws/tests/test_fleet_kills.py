@@ -152,6 +152,13 @@ WORKS = {
 }
 
 
+# the others take minutes together
+_PARAMS = [
+    pytest.param(name, marks=() if name in {"launch", "thaw"} else pytest.mark.matrix)
+    for name in WORKS
+]
+
+
 def _deaths(begin, do):
     """Let ``do`` die at each of its calls, before and after; yield where, each time."""
     for after in (False, True):
@@ -213,7 +220,7 @@ def _settled(aws, wanted):
     return seen[-1]
 
 
-@pytest.mark.parametrize("name", WORKS)
+@pytest.mark.parametrize("name", _PARAMS)
 def test_the_same_again_completes_it_wherever_it_died(emulator, estates, ran, name):
     """One group, one template, as many instances as wanted, and those of before."""
     work, tried = WORKS[name], 0
@@ -239,7 +246,9 @@ def test_the_same_again_completes_it_wherever_it_died(emulator, estates, ran, na
     ran(f"deaths in {name} of a fleet: {tried}")
 
 
-@pytest.mark.parametrize("launched", [True, False])
+@pytest.mark.parametrize(
+    "launched", [True, pytest.param(False, marks=pytest.mark.matrix)]
+)
 def test_retiring_again_leaves_nothing_wherever_it_died(
     emulator, estates, ran, launched
 ):
