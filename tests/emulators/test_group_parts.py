@@ -155,6 +155,35 @@ def test_policies_are_a_groups_own(account):
     assert [each["AutoScalingGroupName"] for each in found] == ["two"]
 
 
+def test_a_policy_tells_its_alarms_and_takes_them_along(account):
+    """Botocore, ``ScalingPolicy.Alarms``; an alarm without actions goes with the group."""
+    account.group("fleet", account.image(), 1)
+    group = {"AutoScalingGroupName": "fleet"}
+    policy = account.autoscaling.put_scaling_policy(
+        **group,
+        PolicyName="grow",
+        AdjustmentType="ChangeInCapacity",
+        ScalingAdjustment=1,
+    )["PolicyARN"]
+    for name, other in (("own", []), ("shared", ["arn:aws:sns:eu-west-1:1:t"])):
+        account.cloudwatch.put_metric_alarm(
+            AlarmName=name,
+            AlarmActions=[policy, *other],
+            Namespace="own",
+            MetricName="load",
+            Statistic="Average",
+            ComparisonOperator="GreaterThanThreshold",
+            Threshold=1,
+            Period=60,
+            EvaluationPeriods=1,
+        )
+    (told,) = account.autoscaling.describe_policies(**group)["ScalingPolicies"]
+    assert {each["AlarmName"] for each in told["Alarms"]} == {"own", "shared"}
+    account.autoscaling.delete_auto_scaling_group(**group, ForceDelete=True)
+    (left,) = account.cloudwatch.describe_alarms()["MetricAlarms"]
+    assert left["AlarmActions"] == ["arn:aws:sns:eu-west-1:1:t"]
+
+
 def test_a_scheduled_action_is_performed(account):
     """Botocore, PutScheduledUpdateGroupAction: at its start; held back if suspended."""
     account.group("fleet", account.image(), 1)

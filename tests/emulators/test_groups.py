@@ -2,6 +2,8 @@
 
 import pytest
 
+from emulators.aws.account import ONCE, session_of
+
 
 def test_a_group_launches_over_its_zones(account):
     """EC2 Auto Scaling user guide: the zone with the fewest gets the next; moto fills one."""
@@ -300,6 +302,29 @@ def test_a_zone_that_is_full_is_gone_round(account, refused):
     found = account.described("fleet")["Instances"]
     assert {each["AvailabilityZone"] for each in found} == {"eu-west-1b"}
     assert _codes(account) == {"Successful"}
+
+
+def test_a_profile_that_nobody_knows_is_refused(account, refused):
+    """EC2 error codes: InvalidParameterValue; a group says so in its activities."""
+    image = account.image()
+    profile = {"IamInstanceProfile": {"Name": "web"}}
+    account.ec2.create_launch_template(
+        LaunchTemplateName="profiled",
+        LaunchTemplateData={"ImageId": image, "InstanceType": "t3.micro", **profile},
+    )
+    asked = {"ImageId": image, "MinCount": 1, "MaxCount": 1, **profile}
+    assert refused(account.ec2.run_instances, **asked) == "InvalidParameterValue"
+    account.autoscaling.create_auto_scaling_group(
+        AutoScalingGroupName="fleet",
+        MinSize=1,
+        MaxSize=1,
+        LaunchTemplate={"LaunchTemplateName": "profiled", "Version": "1"},
+        VPCZoneIdentifier=account.subnets[0],
+    )
+    account.until(lambda: _codes(account) == {"Failed"})
+    iam = session_of().client("iam", endpoint_url=account.emulator.url, config=ONCE)
+    iam.create_instance_profile(InstanceProfileName="web")
+    account.until(lambda: _serving(account, 1))
 
 
 def test_what_never_runs_is_replaced_for_ever(account):

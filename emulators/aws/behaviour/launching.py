@@ -3,6 +3,7 @@
 from moto.core.responses import ActionResult
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.instances import Instance, Reservation
+from moto.iam.models import iam_backends
 
 from emulators.aws.behaviour.booting import switch_on
 from emulators.aws.behaviour.quotas import vcpus_of
@@ -81,6 +82,25 @@ def user_data_is_small(call: Call) -> object:
     encoded = call.params.text("UserData")
     if len(encoded) * 3 // 4 > _USER_DATA + 2:
         message = "User data is limited to 16384 bytes"
+        raise refuse("InvalidParameterValue", message)
+    return call.proceed()
+
+
+@handles("ec2", "RunInstances")
+def profile_must_exist(call: Call) -> object:
+    """Refuse an instance profile that IAM does not know.
+
+    Source: EC2 error codes, ``InvalidParameterValue``; the message is the one that users
+    report. moto answers with an error of IAM's.
+    """
+    profile = call.params.bag("IamInstanceProfile")
+    named = profile.text("Name") or profile.text("Arn").rpartition("/")[2]
+    known = {p.name for p in iam_backends[call.account]["aws"].get_instance_profiles()}
+    if named and named not in known:
+        message = (
+            f"Value ({named}) for parameter iamInstanceProfile.name is invalid. Invalid "
+            f"IAM Instance Profile name"
+        )
         raise refuse("InvalidParameterValue", message)
     return call.proceed()
 

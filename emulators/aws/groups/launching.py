@@ -97,7 +97,7 @@ def _run_somewhere(group: Group, template: Mapping[str, object]) -> Reservation:
 def _run(group: Group, template: Mapping[str, object], subnet: str) -> Reservation:
     response = EC2Response()
     response.region, response.current_account = group.region, group.account
-    response.uri_match = {}
+    response.uri_match, response.partition = {}, "aws"
     own = {"LaunchTemplateId": template["LaunchTemplateId"]}
     response.params = {
         "MinCount": 1,

@@ -4,8 +4,7 @@ import datetime as dt
 import time
 import uuid
 
-from moto.cloudwatch.models import cloudwatch_backends
-
+from emulators.aws.groups.alarms import alarms_of, drop_actions
 from emulators.aws.groups.model import Group
 from emulators.aws.groups.reading import find, groups, paged
 from emulators.aws.groups.waiting import go_on, resize
@@ -30,12 +29,12 @@ def put_policy(call: Call) -> object:
     kind = call.params.text("PolicyType", "SimpleScaling")
     said = {**call.params.values, "PolicyType": kind, "PolicyARN": arn, "Alarms": []}
     group.policies[name] = {"Enabled": True, **said}
-    return {"PolicyARN": arn, "Alarms": []}
+    return {"PolicyARN": arn, "Alarms": alarms_of(group, arn)}
 
 
 @handles("autoscaling", "DescribePolicies")
 def describe_policies(call: Call) -> object:
-    """Describe the policies of one group, or of all.
+    """Describe the policies of one group, or of all, each with its alarms.
 
     Source: botocore, ``ScalingPolicy.Alarms``: *"The CloudWatch alarms related to the
     policy."*
@@ -43,7 +42,7 @@ def describe_policies(call: Call) -> object:
     names = call.params.texts("PolicyNames")
     kinds = call.params.texts("PolicyTypes")
     found = [
-        {**policy, "Alarms": _alarms(group, str(policy["PolicyARN"]))}
+        {**policy, "Alarms": alarms_of(group, str(policy["PolicyARN"]))}
         for group in _chosen(call)
         for policy in group.policies.values()
         if not names or {policy["PolicyName"], policy["PolicyARN"]} & set(names)
@@ -60,6 +59,7 @@ def delete_policy(call: Call) -> object:
     for group in _chosen(call):
         for name, policy in list(group.policies.items()):
             if wanted in {name, policy["PolicyARN"]}:
+                drop_actions(group, str(policy["PolicyARN"]))
                 del group.policies[name]
                 return None
     raise refuse("ValidationError", f"ScalingPolicy name not found: {wanted}")
@@ -201,15 +201,6 @@ def _schedule(group: Group, params: Params) -> None:
     start = group.schedule[name].get("StartTime")
     if isinstance(start, dt.datetime) and start.tzinfo is None:
         group.schedule[name]["StartTime"] = start.replace(tzinfo=dt.UTC)
-
-
-def _alarms(group: Group, policy: str) -> list[dict[str, str]]:
-    alarms = cloudwatch_backends[group.account][group.region].describe_alarms()
-    return [
-        {"AlarmName": alarm.name, "AlarmARN": alarm.alarm_arn}
-        for alarm in alarms
-        if policy in alarm.alarm_actions
-    ]
 
 
 def _chosen(call: Call) -> list[Group]:

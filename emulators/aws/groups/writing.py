@@ -6,6 +6,7 @@ import attrs
 from moto.core.exceptions import ServiceException
 from moto.ec2.models import ec2_backends
 
+from emulators.aws.groups.alarms import forget_policies
 from emulators.aws.groups.engine import dismiss, settle
 from emulators.aws.groups.launching import version_of
 from emulators.aws.groups.model import Group
@@ -99,8 +100,10 @@ def delete_group(call: Call) -> object:
                 "pending Spot instance request(s) still in the group."
             )
             raise refuse("ResourceInUse", message)
+        forget_policies(group, [str(p["PolicyARN"]) for p in group.policies.values()])
         call.world.groups.pop(((call.account, call.region), group.name))
         return None
+    forget_policies(group, [str(p["PolicyARN"]) for p in group.policies.values()])
     group.status = "Delete in progress"
     group.desired = group.minimum = 0
     for slot in group.slots:
