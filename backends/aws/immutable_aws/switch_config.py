@@ -20,7 +20,7 @@ from immutable_aws.rules import HOST, PATH, Condition
 from immutable_aws.session import Place
 from immutable_aws.slots import Band, Layout
 
-PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 _COMMON = (
     "account",
     "drain",
@@ -36,6 +36,8 @@ _CHECKS = range(9000, 9010)
 _HIGHEST_PORT = 65_535
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html
 _MOST_VALUES = 5
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/application/listener-rules.html
+_MOST_OF_ONE = 3
 _LONGEST_VALUE = 128
 _WIDEST = {4: 8, 6: 7}
 _DRAIN = timedelta(seconds=30)
@@ -112,7 +114,7 @@ class AlbConfig:
         band: which priorities of the listener are this service's alone.
         hosts: of the requests that this service gets; none: every one.
         paths: likewise; ``*`` and ``?`` are wild.
-        preview_from: networks from which a previewed fleet may be reached, at most four.
+        preview_from: networks from which a previewed fleet may be reached, at most three.
     """
 
     listening: ListenerConfig
@@ -131,7 +133,7 @@ class AlbConfig:
         url.require_known(*_COMMON, "band", "hosts", "paths", "preview_from")
         options = dict(url.options)
         hosts, paths = _several(options.get("hosts")), _several(options.get("paths"))
-        _check_values((*hosts, *paths))
+        _check_values(hosts, paths)
         sources = _several(options.get("preview_from")) or PRIVATE
         return cls(
             listening=ListenerConfig.parse(url),
@@ -205,10 +207,12 @@ def _several(text: str | None) -> tuple[str, ...]:
     return tuple(word for word in (text or "").split(",") if word)
 
 
-def _check_values(values: tuple[str, ...]) -> None:
-    if len(values) > _MOST_VALUES:
+def _check_values(hosts: tuple[str, ...], paths: tuple[str, ...]) -> None:
+    values = (*hosts, *paths)
+    if len(values) > _MOST_VALUES or max(len(hosts), len(paths)) > _MOST_OF_ONE:
         hint = "give the others to a rule of your own, or use wildcards"
-        message = f"{len(values)} hosts and paths, and a rule takes {_MOST_VALUES}"
+        taken = f"a rule takes {_MOST_VALUES}, and {_MOST_OF_ONE} of one kind"
+        message = f"{len(hosts)} hosts and {len(paths)} paths: {taken}"
         raise InvalidInput(message, hint=hint)
     for value in values:
         if (
@@ -220,11 +224,10 @@ def _check_values(values: tuple[str, ...]) -> None:
 
 
 def _few(sources: tuple[str, ...]) -> tuple[str, ...]:
-    # the fifth value of the rule is the header's
-    if len(sources) < _MOST_VALUES:
+    if len(sources) <= _MOST_OF_ONE:
         return sources
     raise InvalidInput(
-        f"{len(sources)} networks in preview_from, and a rule takes {_MOST_VALUES - 1}"
+        f"{len(sources)} networks in preview_from, and a rule takes {_MOST_OF_ONE}"
     )
 
 
