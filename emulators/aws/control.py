@@ -46,6 +46,7 @@ class Control:
             "bugs": world.bugs,
             "cuts": world.cuts.left,
             "settings": attrs.asdict(world.settings),
+            "pools": {arn: pool.probes for arn, pool in world.pools.items()},
             "listeners": {arn: each.url for arn, each in world.listeners.items()},
             "machines": {
                 machine.id: {

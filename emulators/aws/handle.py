@@ -89,6 +89,11 @@ class Emulator:
         """Return the URL at which a listener is reached, by its ARN."""
         return str(self._ask("state")["listeners"][listener])
 
+    def probes(self) -> Mapping[str, int]:
+        """Return how many probes each target group has made, by its ARN."""
+        found: Mapping[str, int] = self._ask("state")["pools"]
+        return found
+
     def bugs(self) -> tuple[str, ...]:
         """Return what went wrong in the emulator itself: nothing, if a test is to count."""
         return tuple(str(each) for each in self._ask("state")["bugs"])

@@ -19,6 +19,23 @@ def test_a_group_that_no_rule_names_is_not_probed(account):
     assert told["Reason"] == "Target.NotInUse"
 
 
+def test_targets_are_probed_as_long_as_a_rule_names_their_group(account):
+    """ALB, "Health checks": neither before, nor after the rule, nor after the group."""
+    target_group = account.target_group("one")
+    (instance,) = account.launch(account.image())
+    account.until(lambda: account.state(instance) == "running")
+    account.elbv2.register_targets(
+        TargetGroupArn=target_group, Targets=[{"Id": instance}]
+    )
+    assert account.emulator.probes()[target_group] == 0
+    rule = account.rule(1, target_group)
+    account.until(lambda: account.emulator.probes()[target_group] > 2)
+    account.elbv2.delete_rule(RuleArn=rule)
+    assert account.health(target_group) == {"unused": 1}
+    account.elbv2.delete_target_group(TargetGroupArn=target_group)
+    assert target_group not in account.emulator.probes()
+
+
 def test_a_target_is_initial_until_a_probe_has_passed(account):
     """Application Load Balancers, "Target health status": initial, then healthy."""
     account.emulator.configure(scale=1.0)
