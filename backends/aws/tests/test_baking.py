@@ -3,7 +3,9 @@
 import gzip
 import os
 import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,11 +15,13 @@ import attrs
 import pytest
 from builders import REGION, Builders, Hurried
 
+from emulators.aws import faults
 from immutable.baking import Bake
 from immutable.errors import (
     BuildFailed,
     InvalidInput,
     MissingFiles,
+    NotEnough,
     Taken,
     Unsupported,
 )
@@ -470,3 +474,120 @@ def test_packages_are_installed_by_what_there_is(tool: str, tmp_path: Path) -> N
     version = "nginx=1.2" if tool == "apt-get" else "nginx-1.2"
     assert f"install curl {version}" in ran.stdout
     assert work.network
+
+
+@pytest.fixture(scope="module")
+def proxy(cloud: Any) -> Iterator[faults.Proxy]:
+    """Return a proxy before the emulated AWS."""
+    with faults.before(cloud) as running:
+        yield running
+
+
+@pytest.fixture
+def wire(
+    proxy: faults.Proxy, images: AwsImages, monkeypatch: pytest.MonkeyPatch
+) -> tuple[faults.Proxy, AwsImages]:
+    """Return a wire that can be cut, and the account's images as seen through it."""
+    proxy.clear()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+    return proxy, attrs.evolve(images, aws=Aws(Place(region=REGION)))
+
+
+def test_answers_that_are_lost_change_nothing(
+    base: Recipe,
+    builders: Builders,
+    account: Any,
+    wire: tuple[faults.Proxy, AwsImages],
+) -> None:
+    """One builder and one image, though nobody heard that they were made."""
+    proxy, images = wire
+    cut = [("ec2", "RunInstances"), ("ec2", "CreateImage"), ("s3", "PutObject")]
+    cut += [("ec2", "TerminateInstances"), ("s3", "DeleteObject")]
+    for service, operation in cut:
+        proxy.inject(faults.Fault(service=service, operation=operation, is_cut=True))
+    image = images.build(base.run("true"), on_output=unheard)
+    assert len(proxy.fired()) == len(cut)
+    assert images.find(image.id) == image
+    assert len(builders.launched) == 1
+    assert len(own_images(account)) == 2
+    assert alive(account) == []
+    assert objects() == []
+
+
+def test_calls_that_are_refused_for_now_are_made_again(
+    base: Recipe, builders: Builders, wire: tuple[faults.Proxy, AwsImages]
+) -> None:
+    """A throttled account builds more slowly."""
+    proxy, images = wire
+    for operation in ("RunInstances", "CreateImage", "TerminateInstances"):
+        error = "RequestLimitExceeded"
+        proxy.inject(
+            faults.Fault(service="ec2", operation=operation, error=error, status=503)
+        )
+    images.build(base.run("true"), on_output=unheard)
+    assert len(builders.launched) == 1
+
+
+def test_whoever_interrupts_leaves_nothing(
+    base: Recipe, images: AwsImages, builders: Builders, account: Any
+) -> None:
+    """A build that is given up takes its builder with it."""
+    assert builders.launched == []
+
+    def interrupt(line: str) -> None:
+        raise KeyboardInterrupt(line)
+
+    with pytest.raises(KeyboardInterrupt):
+        images.build(base.run("echo something; sleep 60"), on_output=interrupt)
+    assert alive(account) == []
+    assert objects() == []
+    assert own_images(account) == ["debian"]
+
+
+_BUILDER = """\
+import sys
+from immutable.images.recipe import Recipe
+from immutable.model import ImageId
+from immutable_aws import AwsConfig
+from immutable_aws.backend import AwsBackend
+images = AwsBackend(config=AwsConfig(region=sys.argv[1], bucket=sys.argv[2])).images
+recipe = Recipe.on(images.find(ImageId(sys.argv[3]))).run("true")
+images.build(recipe, on_output=print)
+"""
+
+
+def test_what_the_killed_leave_goes_with_the_next_build(
+    base: Recipe,
+    parent: ImageId,
+    images: AwsImages,
+    builders: Builders,
+    account: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A deployer that is killed while it builds leaves a builder; who comes next ends it."""
+    builders.is_deaf = True
+    argv = [sys.executable, "-c", _BUILDER, REGION, BUCKET, parent]
+    with subprocess.Popen(argv) as process:
+        while not builders.launched:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+    (left,) = alive(account)
+    builders.is_deaf = False
+    monkeypatch.setattr(turns, "LEASE", timedelta(seconds=-1))
+    images.build(base.run("true"), on_output=unheard)
+    assert builders.launched[0] == left
+    assert len(builders.launched) == 2
+    assert len(own_images(account)) == 2
+    assert alive(account) == []
+    assert objects() == []
+
+
+def test_nothing_is_left_where_there_is_no_room(
+    base: Recipe, images: AwsImages, emulator: Any
+) -> None:
+    """No builder can be had: neither a bundle nor a turn stays."""
+    emulator.configure(vcpus=0)
+    with pytest.raises(NotEnough):
+        images.build(base.run("true"), on_output=unheard)
+    assert objects() == []

@@ -51,16 +51,17 @@ class AwsBuilder:
     def read(self, *, wait: timedelta) -> Said:
         """Return what is new; look for it again and again for as long as that."""
         here = host.current()
-        until = here.now() + min(wait, _LOOK if self._is_ending else _SILENCE)
+        until = here.now() + min(wait, _SILENCE)
         while True:
             self.on_alive()
             if (found := self._next()) is not None:
                 return found
             left = until - here.now()
-            if left <= timedelta():
+            if self._is_ending or left <= timedelta():
                 break
             here.sleep(min(_LOOK, left), Never())
         if self._state() not in _OFF:
+            here.sleep(min(_LOOK, wait), Never())
             return Said()
         # what was written before it went off is there now
         return self._next() or Said(is_on=False)
@@ -155,17 +156,20 @@ class AwsBuilder:
         ec2 = self.aws.changes.ec2
         tags = to_tags(dict(self.tags))
         try:
-            answer = self.aws.change(
-                "ec2.CreateImage",
-                self.name,
-                lambda: ec2.create_image(
-                    InstanceId=self.instance,
-                    Name=self.name,
-                    TagSpecifications=[
-                        {"ResourceType": "image", "Tags": tags},
-                        {"ResourceType": "snapshot", "Tags": tags},
-                    ],
+            answer = retrying(
+                lambda: self.aws.change(
+                    "ec2.CreateImage",
+                    self.name,
+                    lambda: ec2.create_image(
+                        InstanceId=self.instance,
+                        Name=self.name,
+                        TagSpecifications=[
+                            {"ResourceType": "image", "Tags": tags},
+                            {"ResourceType": "snapshot", "Tags": tags},
+                        ],
+                    ),
                 ),
+                host=host.current(),
             )
         except (Ambiguous, Taken):
             return wait_until(
