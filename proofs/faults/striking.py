@@ -17,6 +17,7 @@ from proofs.kills.stage import Stage, Terms
 LATE = timedelta(seconds=20)
 """How late an effect may land that was given up."""
 STALENESS = timedelta(seconds=1)
+_HEALED = timedelta(seconds=5)
 PATIENCE = timedelta(hours=2)
 """Whatever happens, a call has returned by then."""
 
@@ -68,7 +69,7 @@ class Trial:
             raise Broken("REFUSED says that nothing was touched, but something was")
         if outcome is Outcome.NEEDS_RECOVERY and self.scenario.afterwards:
             self.scenario.afterwards(stage)
-        self.allowed.judge(come_to_rest(stage), decided=self._decided(outcome))
+        self.allowed.judge(_rest(stage), decided=self._decided(outcome))
         return Strike(struck=script.struck, outcome=outcome, took=took)
 
     def _decided(self, outcome: Outcome) -> bool | None:
@@ -126,7 +127,14 @@ def _end(scenario: Scenario, stage: Stage, *, called: bool) -> End:
         prepare(stage)
         if called:
             stage.live(CALLER, scenario.call)
-        return come_to_rest(stage)
+        return _rest(stage)
+
+
+def _rest(stage: Stage) -> End:
+    """Return the end that a world comes to; first its provider does what it will do."""
+    if stage.terms.groups:
+        stage.sim.wait(_HEALED)
+    return come_to_rest(stage)
 
 
 def _check(done: Deployment | None, took: timedelta) -> Outcome:

@@ -131,12 +131,12 @@ class Stage:
         return tuple(fleet for fleet, _ in self.register.routing.weights)
 
     def truth(self) -> Truth:
-        """Return everything there is."""
+        """Return everything there is, but what a provider changes by itself."""
         fleets = self.sim.cloud.fleets.now
         return Truth(
             head=self.state.sequence,
-            fleets=tuple(fleets[name] for name in sorted(fleets)),
-            register=self.register,
+            fleets=tuple(_lasting(fleets[name]) for name in sorted(fleets)),
+            register=_unbound(self.register) if self.terms.groups else self.register,
         )
 
     def begin(self) -> None:
@@ -200,3 +200,13 @@ class Stage:
         del self.sim.oracles.books[SERVICE], self.sim.oracles.traffic[SERVICE]
         self.sim.oracles.look_after(SERVICE)
         self.service = attrs.evolve(self.service, ledger=self.sim.store)
+
+
+def _lasting(fleet: Fleet) -> Fleet:
+    loose = fleet.group is not None and not fleet.group.frozen
+    return attrs.evolve(fleet, servers=()) if loose else fleet
+
+
+def _unbound(register: Register) -> Register:
+    places = tuple(attrs.evolve(place, joined=()) for place in register.places)
+    return attrs.evolve(register, places=places)
