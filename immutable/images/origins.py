@@ -53,7 +53,9 @@ class Packer:
 
 
 Origin = str | Existing | Packer
-"""A distribution is written ``distribution:version``."""
+"""A distribution is written ``distribution:version``, or is a cloud's own image by its id."""
+# An id means the same bytes for ever; a cloud's name for an image does not.
+_BASE = re.compile(r"[a-z]+:[a-z0-9.]+|ami-[0-9a-f]{8}([0-9a-f]{9})?")
 
 
 def digest_of_origin(origin: Origin) -> Digest:
@@ -62,12 +64,12 @@ def digest_of_origin(origin: Origin) -> Digest:
 
 
 def check_distribution(name: object) -> str:
-    """Return the name of a distribution.
+    """Return the name of a distribution, or the id of a cloud's image.
 
     Raises:
-        InvalidInput: it is not ``distribution:version``.
+        InvalidInput: it is not ``distribution:version``, and no such id.
     """
-    if not isinstance(name, str) or not re.fullmatch(r"[a-z]+:[a-z0-9.]+", name):
+    if not isinstance(name, str) or not _BASE.fullmatch(name):
         raise InvalidInput(
             f"base {name!r} is not distribution:version", hint='try "debian:12"'
         )

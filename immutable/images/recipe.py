@@ -38,17 +38,17 @@ class Recipe(ByTools):
     """
 
     origin: Origin
-    """The base: ``distribution:version``, an image, or a Packer template."""
+    """The base: ``distribution:version``, an AMI, an image, or a Packer template."""
     layers: tuple[Layer, ...] = ()
     pins: Lock | None = None
     """What the layers are made of, exactly; without it a build finds that out."""
 
     @classmethod
     def base(cls, origin: str) -> "Recipe":
-        """Begin a recipe from a distribution, for example ``"debian:12"``.
+        """Begin a recipe from a distribution, as ``"debian:12"``, or an AMI, by its id.
 
         Raises:
-            InvalidInput: it is not ``distribution:version``.
+            InvalidInput: it is not ``distribution:version``, and no AMI's id.
         """
         return cls(origin=check_distribution(origin))
 

@@ -162,6 +162,15 @@ def test_leading_slashes_are_one() -> None:
     assert str(layer.target) == "/srv/app"
 
 
+def test_a_clouds_image_is_a_base_by_its_id() -> None:
+    """An id means the same bytes for ever: it stands in the recipe as it is."""
+    recipe = Recipe.base("ami-0123456789abcdef0")
+    assert recipe.origin == "ami-0123456789abcdef0"
+    assert recipe.digest != Recipe.base("ami-0123456789abcdef1").digest
+    with pytest.raises(InvalidInput):
+        Recipe.base("ami-latest")
+
+
 @pytest.mark.parametrize("origin", ["debian", "debian:", "Debian:12", "a:b:c", ""])
 def test_origins_are_distribution_and_version(origin: str) -> None:
     """Anything else is refused at once."""

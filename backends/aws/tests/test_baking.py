@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import subprocess
 import sys
 import time
@@ -44,6 +45,7 @@ from immutable_aws.session import Aws, Place
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes a root: needs root")
 BUCKET = "bakes"
+PAGE = Path(__file__).parents[3] / "docs/howto/aws-bake-images.md"
 AWS = Aws(Place(region=REGION))
 """One for all tests, whose emulated AWS is one: making clients takes longer than a build."""
 
@@ -591,3 +593,47 @@ def test_nothing_is_left_where_there_is_no_room(
     with pytest.raises(NotEnough):
         images.build(base.run("true"), on_output=unheard)
     assert objects() == []
+
+
+def test_a_base_is_named_by_its_id(
+    base: Recipe, parent: ImageId, images: AwsImages, builders: Builders
+) -> None:
+    """A recipe may begin from an AMI that nobody has looked up before."""
+    recipe = Recipe.base(parent).run("true")
+    image = images.build(recipe, on_output=unheard)
+    assert (image.recipe, image.parent) == (recipe.digest, parent)
+    assert recipe.digest != base.run("true").digest
+    assert len(builders.launched) == 1
+
+
+def test_the_page_is_a_program(
+    parent: ImageId,
+    account: Any,
+    builders: Builders,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the guide to images shows is done, building included."""
+    other = account.register_image(
+        Name="other", RootDeviceName="/dev/xvda", Architecture="x86_64"
+    )
+    vpc = account.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    subnet = account.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24")["Subnet"]
+    told = {
+        "ami-0aaaaaaaaaaaaaaaa": other["ImageId"],
+        "ami-0cccccccccccccccc": parent,
+        "company-builds": BUCKET,
+        "subnet-0a1b2c3d": subnet["SubnetId"],
+    }
+    text = PAGE.read_text()
+    for theirs, ours in told.items():
+        text = text.replace(theirs, ours)
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "run").write_text("#!/bin/sh\n")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for example in re.findall(r"```py(?:thon)?\n(.*?)```", text, re.DOTALL):
+        exec(compile(example, str(PAGE), "exec"), names)  # noqa: S102 - our own page
+    assert (builders.root(builders.launched[0]) / "srv/app/run").is_file()
+    assert own_images(account)[0] == "debian"
+    assert "other" not in own_images(account)

@@ -162,7 +162,7 @@ def _base(origin: Origin) -> ImageId:
         return ImageId(origin)
     raise Unsupported(
         f"a builder here boots an AMI, and {origin!r} is none",
-        hint='begin from one: Recipe.on(backend.images.find("ami-…"))',
+        hint='begin from one: Recipe.base("ami-…")',
         operation="images.build",
         backend=NAME,
     )
