@@ -276,8 +276,9 @@ def test_a_launch_that_fails_is_an_activity_that_failed(account):
     account.emulator.configure(vcpus=2)
     account.group("fleet", account.image(), 2)
     account.until(lambda: "Failed" in _codes(account))
-    newest = account.activities("fleet")[0]
-    assert "vCPU" in newest["StatusMessage"]
+    told = account.activities("fleet")
+    failed = [each for each in told if each["StatusCode"] == "Failed"]
+    assert "vCPU" in failed[0]["StatusMessage"]
     account.emulator.configure(vcpus=8)
     account.until(lambda: _serving(account, 2))
 
