@@ -618,3 +618,19 @@ def test_the_example_of_the_documentation_runs(account):
     exec(compile(dedent(example), str(page), "exec"), names)  # noqa: S102 - our own page
     assert names["switch"].read().version == "0"
     assert account.rules() == []
+
+
+def test_who_drains_is_no_member_any_more(account, switch):
+    """A target that only finishes what it has begun has no probe, and no place."""
+    one = switch("drain=50m")
+    attach(one, BLUE)
+    both = servers(account, 2)
+    one.join(BLUE, both, drain=timedelta(minutes=50))
+    place = one.read().attachment_of(BLUE).place
+    going, staying = both
+    account.elbv2.deregister_targets(
+        TargetGroupArn=place, Targets=[{"Id": going.instance, "Port": going.port}]
+    )
+    assert "draining" in account.health(place)
+    assert [probe.instance for probe in one.health(BLUE)] == [staying.instance]
+    assert one.read().attachment_of(BLUE).members == (staying,)
