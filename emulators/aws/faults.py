@@ -18,7 +18,8 @@ import attrs
 
 from emulators.aws.handle import Emulator
 
-_TIMEOUT_S = 60.0
+_TIMEOUT_S = 180.0
+"""Its first call takes seconds, and minutes on a machine that many share."""
 
 
 @attrs.frozen(kw_only=True)
