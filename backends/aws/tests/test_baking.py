@@ -1,12 +1,14 @@
 """Recipes are built in builders that nobody logs in to: the program they are told is run."""
 
+import contextlib
 import gzip
+import itertools
 import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,6 +40,7 @@ from immutable_aws.building.baker import AwsBaking
 from immutable_aws.building.depot import Depot
 from immutable_aws.building.layers import works_of
 from immutable_aws.building.making import Making
+from immutable_aws.building.remains import Remains
 from immutable_aws.building.turns import Turn
 from immutable_aws.config import AwsConfig
 from immutable_aws.images import AwsImages
@@ -583,6 +586,82 @@ def test_what_the_killed_leave_goes_with_the_next_build(
     assert len(own_images(account)) == 2
     assert alive(account) == []
     assert objects() == []
+
+
+class Killed(BaseException):
+    """The process is no more: nothing catches this, and nothing is called after it."""
+
+
+class Dying:
+    """Calls of a process that is killed at one of its changes, before or after its effect."""
+
+    def __init__(self, at: int, *, after: bool) -> None:
+        self.aws = Aws(Place(region=REGION))
+        self.said = ""
+        self._left, self._after, self._is_dead = at, after, False
+        for clients in (self.aws.reads, self.aws.changes):
+            for client in (clients.ec2, clients.s3):
+                client.meta.events.register_first("before-send", self._send)
+                client.meta.events.register_first("after-call", self._heard)
+
+    def _send(self, request: Any, event_name: str, **_: Any) -> None:
+        if self._is_dead:
+            raise Killed
+        name = event_name.rpartition(".")[2]
+        if name.startswith(("Describe", "Get", "List")):
+            return
+        self._left -= 1
+        if not self._left:
+            self.said = name
+            self._is_dead = True
+            if not self._after:
+                raise Killed
+
+    def _heard(self, **_: Any) -> None:
+        if self._is_dead:
+            raise Killed
+
+
+def dies(images: AwsImages, recipe: Recipe, at: int, *, after: bool) -> str:
+    """Build and be killed at a change; return at which, or nothing where there were fewer."""
+    process = Dying(at, after=after)
+    with contextlib.suppress(Killed):
+        attrs.evolve(images, aws=process.aws).build(recipe, on_output=unheard)
+    return process.said
+
+
+def test_killed_at_any_change_the_next_build_is_whole(
+    base: Recipe,
+    images: AwsImages,
+    builders: Builders,
+    account: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    ran: Callable[[str], None],
+) -> None:
+    """Before or after any change: there is one image, and what is left is swept."""
+    monkeypatch.setattr(turns, "LEASE", timedelta(seconds=-1))
+    died: list[str] = []
+    later = datetime.now(UTC) + timedelta(days=2)
+    for number in itertools.count(1):
+        for after in (False, True):
+            recipe = base.run(f"echo {number} {after}")
+            at = dies(images, recipe, number, after=after)
+            image = images.build(recipe, on_output=unheard)
+            assert images.find(image.id) == image
+            Remains(aws=AWS, depot=Depot(aws=AWS, bucket=BUCKET)).sweep(later)
+            assert alive(account) == [], at
+            assert objects() == [], at
+            died += [at] if at else []
+        if not at:
+            break
+    made = 2 * number
+    assert len(own_images(account)) == 1 + made
+    assert len(account.describe_snapshots(OwnerIds=["self"])["Snapshots"]) == 1 + made
+    assert {"RunInstances", "CreateImage", "PutObject", "TerminateInstances"} <= set(
+        died
+    )
+    assert builders.launched
+    ran(f"builds of images killed at {len(died)} places")
 
 
 def test_nothing_is_left_where_there_is_no_room(

@@ -23,6 +23,7 @@ from immutable_aws.ledger_bucket import MISSING, Owner
 from immutable_aws.session import Aws
 
 PREFIX = "immutable-bake/"
+TURNS = f"{PREFIX}turns/"
 LONGEST_S = 7 * 24 * 3600
 """No signature is valid for longer:
 https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html"""
@@ -92,6 +93,22 @@ class Depot:
             if found := _PLACE.fullmatch(name):
                 ends = datetime.strptime(found[1], _STAMP).replace(tzinfo=UTC)
                 yield name, ends, found[2]
+
+    def turns(self, *, before: datetime) -> tuple[str, ...]:
+        """Return the keys of turns that were last renewed before a time."""
+        pages = self.aws.reads.s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=TURNS, **self.owner
+        )
+        return self.aws.read(
+            "s3.ListObjectsV2",
+            TURNS,
+            lambda: tuple(
+                row["Key"]
+                for page in pages
+                for row in page.get("Contents", [])
+                if row["LastModified"] < before
+            ),
+        )
 
     def put(self, key: str, file: Path) -> None:
         """Upload a file."""

@@ -4,7 +4,7 @@ Found by the tags of `immutable.baking.tags_of`, and by the names of prefixes.
 """
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,8 @@ _GONE = frozenset(
         "InvalidVolume.NotFound",
     }
 )
+# Whoever builds shows every 20 seconds that it lives.
+_ABANDONED = timedelta(days=1)
 _THERE = ["pending", "running", "stopping", "stopped"]
 _FAILED = frozenset({"error", "failed", "invalid"})
 
@@ -119,6 +121,9 @@ class Remains:
             if ends < now:
                 self.depot.clear(place)
                 yield f"s3://{self.depot.bucket}/{place}"
+        for turn in self.depot.turns(before=now - _ABANDONED):
+            self.depot.clear(turn)
+            yield f"s3://{self.depot.bucket}/{turn}"
 
     def _instances(self, filters: "list[FilterTypeDef]") -> list[tuple[str, Pairs]]:
         alive: FilterTypeDef = {"Name": "instance-state-name", "Values": _THERE}

@@ -15,7 +15,7 @@ from immutable import host
 from immutable.errors import Ambiguous, BuildFailed, ImmutableError
 from immutable.model import Token
 from immutable.retrying import retrying
-from immutable_aws.building.depot import PREFIX, Depot
+from immutable_aws.building.depot import TURNS, Depot
 from immutable_aws.errors import NAME, said
 from immutable_aws.ledger_bucket import MISSING
 
@@ -107,7 +107,7 @@ class Turn:
 
     @property
     def _key(self) -> str:
-        return f"{PREFIX}turns/{self.name}"
+        return f"{TURNS}{self.name}"
 
     def _written(self, condition: _Condition) -> bool:
         """Write ourselves down under a condition; return whether it held."""
