@@ -35,7 +35,9 @@ from immutable_aws.slots import (
 MOST_GROUPS = 5
 _KEPT = 2
 _MANY = 8
-_RENUMBER = "when nobody deploys, call renumber() of the switch: docs/reference/aws-switch.md"
+_RENUMBER = (
+    "when nobody deploys, call renumber() of the switch: docs/reference/aws-switch.md"
+)
 
 
 def moved(operation: str, resource: str, what: str) -> Conflict:
