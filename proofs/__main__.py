@@ -11,6 +11,7 @@ PROOFS = {
     "linearize": "histories of the switch register",
     "disk": "SQLite under failing, torn and full disks",
     "sigkill": "real SIGKILLs of real deployers",
+    "aws": "SIGKILLs and faults at every call to an emulated AWS",
     "builds": "builds of images that are killed",
     "mutants": "planted bugs, each to be caught",
 }
