@@ -50,6 +50,7 @@ PROCESS = ("backends/haproxy", "backends/process")
 TESTING = (".[testing]",)
 CONFORMANCE = {
     "memory": "tests/conformance",
+    "aws": "backends/aws/tests/test_conformance.py",
     "haproxy": "backends/haproxy/tests/test_conformance.py",
     "process": "backends/process/tests/test_conformance.py",
     "libvirt": "backends/libvirt/tests/test_conformance.py",
@@ -201,9 +202,10 @@ def conformance(session: nox.Session) -> None:
     names = session.posargs or sorted(CONFORMANCE)
     if strange := set(names) - set(CONFORMANCE):
         session.error(f"{', '.join(strange)}: there are {', '.join(CONFORMANCE)}")
-    if set(names) != {"memory"}:
+    if not set(names) <= {"memory", "aws"}:
         provide(*(VM_PACKAGES if "libvirt" in names else PROCESS_PACKAGES))
-    backends = BACKENDS if "libvirt" in names else PROCESS
+    needed = (*PROCESS, "backends/aws") if "aws" in names else PROCESS
+    backends = BACKENDS if "libvirt" in names else needed
     _install_editable(session, *TESTING, *backends)
     session.install("--group", "test")
     _run(session, "pytest", *(CONFORMANCE[name] for name in names))

@@ -157,7 +157,7 @@ def strike(directory: Path, aims: Aims, tell: Tell) -> Tally:
         tell(f"{len(cells)} cells, {len({c.way for c in cells})} ways of operations")
         chosen = choose(cells, aims)
         for number, cell in enumerate(chosen, 1):
-            if time.monotonic() > began + aims.seconds:
+            if number > 1 and time.monotonic() > began + aims.seconds:
                 break
             running.strike(cell)
             tell(f"{number} of {len(chosen)}, {time.monotonic() - began:.0f} s; {cell}")
@@ -177,6 +177,6 @@ def _running(directory: Path, aims: Aims, tally: Tally) -> Iterator[Striking]:
                 stage=stage,
                 proxy=proxy,
                 zygote=zygote,
-                judge=Judge(stage=stage, tally=tally),
+                judge=Judge(stage=stage, tally=tally, bug=aims.bug),
                 aims=aims,
             )

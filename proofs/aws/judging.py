@@ -11,6 +11,7 @@ from immutable.errors import ImmutableError
 from immutable.ledger.state import State
 from immutable.model import Outcome
 from proofs.aws.census import World
+from proofs.aws.planted import Bug, planted
 from proofs.aws.site import Site
 from proofs.aws.stage import Stage
 from proofs.aws.tally import Tally
@@ -43,6 +44,8 @@ class Judge:
 
     stage: Stage
     tally: Tally
+    bug: Bug | None = None
+    """Planted into recoveries, too."""
 
     @contextmanager
     def watching(self, tried: Try) -> Iterator[None]:
@@ -99,7 +102,8 @@ class Judge:
 
     def _call(self, tried: Try) -> None:
         try:
-            done = immutable.recover(tried.site.service())
+            with planted(self.bug):
+                done = immutable.recover(tried.site.service())
         except ImmutableError as exc:
             self.blame(tried, f"recovery raised {exc!r}")
             return

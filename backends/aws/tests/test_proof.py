@@ -1,0 +1,68 @@
+"""A slice of proofs/aws, and proof that it would notice."""
+
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+# At the end: the package itself is tested as it is installed, not as it lies here.
+sys.path.append(str(Path(__file__).parents[3]))
+
+from proofs.aws.faulting import strike
+from proofs.aws.killing import Aims, kill
+from proofs.aws.planted import Bug
+from proofs.aws.verbs import Verb
+
+pytestmark = pytest.mark.timeout(900)
+SEEDS = 1 << 32
+KILLS, CELLS = 12, 8
+SECONDS = 60
+
+
+@pytest.fixture
+def directory():
+    """Return a directory for ledgers."""
+    with tempfile.TemporaryDirectory(prefix="immutable-aws-") as name:
+        yield Path(name)
+
+
+def _quiet(_text):
+    return None
+
+
+def test_a_killed_deployer_leaves_one_whole_release_and_nothing_else(directory, ran):
+    """Kill deployers at calls of a deployment, in an order that differs each time."""
+    verbs = (Verb.DEPLOY, Verb.FIRST)
+    seed = random.randrange(SEEDS)
+    aims = Aims(count=KILLS, seed=seed, seconds=SECONDS, verbs=verbs)
+    tally = kill(directory, aims, _quiet)
+    ran(f"proofs aws: {tally.total} kills of {tally.known} points, seed {seed}")
+    assert not list(tally.violations())
+
+
+def test_calls_that_fail_leave_one_whole_release_and_nothing_else(directory, ran):
+    """Let calls of a deployment fail at the wire, others each time."""
+    seed = random.randrange(SEEDS)
+    aims = Aims(count=CELLS, seed=seed, seconds=SECONDS, verbs=(Verb.DEPLOY,))
+    tally = strike(directory, aims, _quiet)
+    ran(f"proofs aws: {tally.total} faults of {tally.known} cells, seed {seed}")
+    assert not list(tally.violations())
+
+
+def test_a_forgotten_template_is_noticed(directory):
+    """Have deployers leave the launch templates of fleets that they retire."""
+    verbs = (Verb.REJECT,)
+    aims = Aims(count=0, verbs=verbs, bug=Bug.FORGETS_TEMPLATES)
+    found = kill(directory, aims, _quiet).problems
+    assert any(problem.startswith("reject: templates") for problem in found)
+
+
+def test_a_forgotten_half_of_a_fleet_is_noticed(directory):
+    """Kill a deployer between a template and its group; who recovers forgets that half."""
+    point = "after ec2.CreateLaunchTemplate"
+    aims = Aims(only=point, verbs=(Verb.DEPLOY,), bug=Bug.FORGETS_HALVES)
+    tally = kill(directory, aims, _quiet)
+    assert tally.total == 1
+    assert any("templates" in problem for problem in tally.problems)
