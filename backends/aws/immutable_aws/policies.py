@@ -23,6 +23,7 @@ _ACTIONS = {
 }
 # Making a thing with tags needs the right to tag; Auto Scaling launches in our name.
 _ALSO = {
+    "Alarm": ("cloudwatch:TagResource",),
     "Create": ("autoscaling:CreateOrUpdateTags", "elasticloadbalancing:AddTags"),
     "Launch": ("ec2:CreateTags", "ec2:RunInstances"),
 }
@@ -66,6 +67,7 @@ GRANTS = (
             "autoscaling.DescribePolicies",
             "autoscaling.DescribeScalingActivities",
             "autoscaling.DescribeScheduledActions",
+            "cloudwatch.DescribeAlarms",
             "cloudwatch.GetMetricData",
             "ec2.DescribeImages",
             "ec2.DescribeInstanceTypes",
@@ -123,6 +125,7 @@ GRANTS = (
         calls=(
             "autoscaling.BatchDeleteScheduledAction",
             "autoscaling.BatchPutScheduledUpdateGroupAction",
+            "autoscaling.CreateOrUpdateTags",
             "autoscaling.DeleteAutoScalingGroup",
             "autoscaling.DeletePolicy",
             "autoscaling.PutScalingPolicy",
@@ -130,6 +133,7 @@ GRANTS = (
             "autoscaling.SuspendProcesses",
             "autoscaling.TerminateInstanceInAutoScalingGroup",
             "autoscaling.UpdateAutoScalingGroup",
+            "cloudwatch.DeleteAlarms",
             "ec2.DeleteLaunchTemplate",
             "elbv2.DeleteRule",
             "elbv2.DeleteTargetGroup",
@@ -140,6 +144,12 @@ GRANTS = (
         ),
         roles=_CHANGING,
         tagged=True,
+    ),
+    Grant(
+        name="Alarm",
+        calls=("cloudwatch.PutMetricAlarm",),
+        roles=_CHANGING,
+        made=True,
     ),
     Grant(
         name="Create",
