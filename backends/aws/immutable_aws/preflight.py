@@ -40,31 +40,34 @@ class Preflight:
             *identity.check_expiry(),
             *permissions.simulate(self.aws, caller, actions_of("deploy")),
         )
-        if need.new_instances:
-            self._check_room(need)
-        return warnings
+        return (*warnings, *self._check_room(need)) if need.new_instances else warnings
 
-    def _check_room(self, need: Need) -> None:
+    def _check_room(self, need: Need) -> tuple[str, ...]:
         config, aws = self.config, self.aws
-        kinds = room.kinds(aws, config.instance_types)
+        kind = room.kinds(aws, config.instance_types)[0]
         room.check_groups(aws)
+        room.check_vcpus(aws, kind, need.new_instances, spot=config.spot is not None)
         subnets = self._subnets(need.service)
+        if not subnets:
+            # only the switch knows its load balancer; fleets are put into its subnets
+            return ("neither subnets nor a load balancer are named: not checked",)
         room.check_addresses(subnets, need.new_instances)
-        room.check_vcpus(
-            aws, kinds[0], need.new_instances, spot=config.spot is not None
-        )
         if need.image is not None:
-            sample = Sample(
-                image=need.image.id,
-                instance_type=kinds[0].name,
-                subnet=subnets[0]["SubnetId"],
-                security_groups=config.security_groups,
-                instance_profile=config.instance_profile,
-            )
-            permissions.check_launch(aws, sample)
+            self._try_launch(need.image.id, kind.name, subnets[0].get("SubnetId", ""))
+        return ()
+
+    def _try_launch(self, image: str, instance_type: str, subnet: str) -> None:
+        sample = Sample(
+            image=image,
+            instance_type=instance_type,
+            subnet=subnet,
+            security_groups=self.config.security_groups,
+            instance_profile=self.config.instance_profile,
+        )
+        permissions.check_launch(self.aws, sample)
 
     def _subnets(self, service: ServiceName) -> list["SubnetTypeDef"]:
-        """Return where instances will be put, as it is now."""
+        """Return where instances will be put, as it is now; nothing where nobody says."""
         try:
             names = self.config.subnets or self._of_load_balancer(service)
             return self.aws.read(
@@ -75,6 +78,9 @@ class Preflight:
         except BackendError as exc:
             if said(exc) not in _NO_SUCH:
                 raise
+            config = self.config
+            if not (config.subnets or config.load_balancer or config.listener):
+                return []
             hint = "name what there is: ?load_balancer=… or ?subnets=…"
             raise InvalidInput(exc.message, hint=hint, backend=NAME) from exc
 

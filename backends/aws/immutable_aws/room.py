@@ -83,7 +83,7 @@ def check_vcpus(aws: Aws, kind: Kind, instances: int, *, spot: bool) -> None:
         lambda: aws.reads.quotas.get_service_quota(ServiceCode="ec2", QuotaCode=code),
     )
     limit = int(said["Quota"].get("Value", 0))
-    used, needed = _vcpus_used(aws, spot=spot), kind.vcpus * instances
+    used, needed = _vcpus_used(aws, kind, spot=spot), kind.vcpus * instances
     if used + needed > limit:
         raise NotEnough(
             f"{instances} more {kind.name} need {needed} vCPUs, and {limit - used} of"
@@ -135,7 +135,7 @@ def check_addresses(subnets: Iterable["SubnetTypeDef"], instances: int) -> None:
         )
 
 
-def _vcpus_used(aws: Aws, *, spot: bool) -> int:
+def _vcpus_used(aws: Aws, kind: Kind, *, spot: bool) -> int:
     def pages() -> list["InstanceTypeDef"]:
         paginator = aws.reads.ec2.get_paginator("describe_instances")
         return [
@@ -145,12 +145,17 @@ def _vcpus_used(aws: Aws, *, spot: bool) -> int:
             for instance in reservation.get("Instances", [])
         ]
 
-    return sum(_counted(aws.read("ec2.DescribeInstances", "vCPUs", pages), spot=spot))
+    found = aws.read("ec2.DescribeInstances", "vCPUs", pages)
+    return sum(_counted(found, kind, spot=spot))
 
 
-def _counted(instances: Iterable["InstanceTypeDef"], *, spot: bool) -> Iterator[int]:
+def _counted(
+    instances: Iterable["InstanceTypeDef"], kind: Kind, *, spot: bool
+) -> Iterator[int]:
     for instance in instances:
         is_spot = instance.get("InstanceLifecycle") == "spot"
         if is_spot == spot and str(instance.get("InstanceType"))[0] in STANDARD:
             cpus = instance.get("CpuOptions", {})
-            yield cpus.get("CoreCount", 1) * cpus.get("ThreadsPerCore", 1)
+            # an answer that leaves them out counts as ours would
+            cores = cpus.get("CoreCount", kind.vcpus)
+            yield cores * cpus.get("ThreadsPerCore", 1)

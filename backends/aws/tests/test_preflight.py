@@ -125,6 +125,15 @@ def test_what_is_not_there_is_named(config, preflight, need, change, said):
     assert caught.value.hint
 
 
+def test_a_load_balancer_that_only_the_switch_knows_is_no_fault(
+    config, preflight, need
+):
+    """What cannot be checked beforehand is said, and left to the launch."""
+    elsewhere = attrs.evolve(need, service=ServiceName("other"))
+    warnings = preflight(config).check(elsewhere)
+    assert any("not checked" in line for line in warnings)
+
+
 def test_subnets_without_addresses_are_refused(estate, config, preflight, need):
     """A subnet of eleven addresses holds no more."""
     block = estate.emulator.network.replace(".0.0/16", ".240.0/28")
