@@ -32,12 +32,16 @@ class RateBudget:
         self._gap = timedelta(seconds=1 / per_second)
         self._saved = self._gap * (burst - 1)
         self._due: datetime | None = None
+        self._host: host.Host | None = None
         self._lock = threading.Lock()
 
     def take(self) -> None:
         """Wait for the turn of one call."""
         here = host.current()
         with self._lock:
+            if here is not self._host:
+                # another host's time says nothing of this one's
+                self._host, self._due = here, None
             now = here.now()
             earliest = now - self._saved
             mine = earliest if self._due is None else max(self._due, earliest)

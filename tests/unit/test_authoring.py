@@ -132,6 +132,18 @@ def test_a_budget_spreads_calls_and_saves_a_burst():
     assert taken == pytest.approx([0, 0, 0, 0.5, 1.0, 1.5], abs=0.01)
 
 
+def test_a_budget_knows_whose_time_it_is():
+    """What was taken by one host's clock keeps nobody waiting by another's."""
+    budget = RateBudget(per_second=1)
+    ahead, behind = Simulation(), Simulation()
+    with ahead:
+        host.current().sleep(SECOND * 3600, host.Never())
+        budget.take()
+    with behind:
+        budget.take()
+        assert behind.scheduler.now_us < 1_000_000
+
+
 def test_readers_that_come_meanwhile_share_the_next_call():
     """One call answers all that came while another was under way."""
     calls, begun, may_go = [], threading.Event(), threading.Event()

@@ -6,6 +6,7 @@ from datetime import timedelta
 import attrs
 import pytest
 
+from immutable.authoring import wait_until
 from immutable.errors import Conflict, InvalidInput, NotEnough, Taken
 from immutable.model import (
     DeploymentId,
@@ -316,12 +317,23 @@ def test_a_dead_instance_is_seen_as_gone_and_replaced(estate, fleets):
     spec = spec_of(estate)
     fleets.launch(spec, token=TOKEN)
     dying, staying = (i.id for i in fleets.observe(NAME).instances)
+    # one that dies before it is in service is a launch that failed: another is launched
+    running = {InstanceState.RUNNING}
+    wait_until(
+        lambda: {i.state for i in fleets.observe(NAME).instances} == running or None,
+        "both in service",
+        within=timedelta(minutes=1),
+    )
     estate.ec2.terminate_instances(InstanceIds=[dying])
     estate.autoscaling.set_instance_health(
         InstanceId=dying, HealthStatus="Unhealthy", ShouldRespectGracePeriod=False
     )
-    view = fleets.observe(NAME)
-    assert [(i.id, i.state) for i in view.dead] == [(dying, InstanceState.GONE)]
+    (gone,) = wait_until(
+        lambda: fleets.observe(NAME).dead or None,
+        "its death",
+        within=timedelta(minutes=1),
+    )
+    assert (gone.id, gone.state) == (dying, InstanceState.GONE)
     fleets.replace(spec, instance=dying, token=TOKEN)
     ids = {i.id for i in fleets.observe(NAME).alive}
     assert len(ids) == 2
