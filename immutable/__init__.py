@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from immutable.images.lock import Lock
     from immutable.images.recipe import Recipe
     from immutable.imaging import attest, diff, rebuild, recipe_of, record, sbom, verify
+    from immutable.judging import Target, Verdict, VerdictStatus
     from immutable.keeping import (
         adopt,
         destroy,
@@ -61,9 +62,6 @@ if TYPE_CHECKING:
         Outcome,
         Release,
         Routing,
-        Target,
-        Verdict,
-        VerdictStatus,
     )
     from immutable.proving import prove
     from immutable.replacing import affected
@@ -189,9 +187,9 @@ _HOMES = {
     "Outcome": "immutable.model",
     "Release": "immutable.model",
     "Routing": "immutable.model",
-    "Target": "immutable.model",
-    "Verdict": "immutable.model",
-    "VerdictStatus": "immutable.model",
+    "Target": "immutable.judging",
+    "Verdict": "immutable.judging",
+    "VerdictStatus": "immutable.judging",
     "Deployment": "immutable.results",
     "HistoryLine": "immutable.results",
     "Plan": "immutable.results",

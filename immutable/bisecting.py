@@ -16,8 +16,9 @@ from immutable.errors import Cancelled, Contention, InvalidInput, UnknownRelease
 from immutable.events import Judged, OnEvent
 from immutable.host import Stop
 from immutable.images.catalogue.wording import check_reason
+from immutable.judging import VerdictStatus
 from immutable.ledger.goals import DeployGoal
-from immutable.model import Digest, FleetName, Release, VerdictStatus
+from immutable.model import Digest, FleetName, Release
 from immutable.protocols import Validator
 from immutable.service import Service, check_size, check_validators
 

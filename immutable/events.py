@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import attrs
 
+from immutable.judging import Verdict
 from immutable.model import (
     DeploymentId,
     FleetName,
@@ -16,7 +17,6 @@ from immutable.model import (
     Release,
     Routing,
     ServiceName,
-    Verdict,
 )
 
 

@@ -38,6 +38,7 @@ from typing import Protocol
 
 from immutable.capabilities import Capabilities, Need, SwitchCapabilities
 from immutable.images.recipe import Recipe
+from immutable.judging import Target, Verdict
 from immutable.model import (
     Endpoint,
     FleetName,
@@ -54,9 +55,7 @@ from immutable.model import (
     Routing,
     ServiceName,
     SwitchView,
-    Target,
     Token,
-    Verdict,
     Version,
 )
 from immutable.urls import Url

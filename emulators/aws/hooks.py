@@ -44,6 +44,10 @@ class UnknownMotoError(Exception):
     """The installed moto is not the one that the handlers were written for."""
 
 
+class NotModelledError(Exception):
+    """Every handler leaves a call to moto, and moto does not know it: a gap of ours."""
+
+
 @attrs.frozen(kw_only=True)
 class Call:
     """One call of one operation."""
@@ -157,7 +161,7 @@ def _ask(
 ) -> object:
     if not handlers:
         if original is None:
-            raise NotImplementedError(f"{operation}: neither moto nor a handler")
+            raise NotModelledError(f"{operation}: neither moto nor a handler")
         return original(response)
 
     def proceed() -> object:

@@ -12,13 +12,13 @@ from typing import cast
 
 import attrs
 
+from immutable.judging import Verdict
 from immutable.model import (
     FleetName,
     FleetView,
     InstanceLog,
     Probe,
     SwitchView,
-    Verdict,
 )
 
 

@@ -18,8 +18,9 @@ from immutable.deploying.facts import (
 )
 from immutable.durations import spell
 from immutable.errors import InvalidInput, Unavailable
+from immutable.judging import Target, Verdict
 from immutable.ledger.state import State
-from immutable.model import FleetName, FleetView, SwitchView, Target, Verdict
+from immutable.model import FleetName, FleetView, SwitchView
 from immutable.retrying import retrying
 from immutable.validators.run import run_validators
 from immutable.workers import Raised, Returned

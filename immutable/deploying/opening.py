@@ -10,8 +10,8 @@ from immutable.events import Event
 from immutable.host import Stop
 from immutable.images.catalogue.guard import Guard
 from immutable.images.catalogue.shelf import Shelf
+from immutable.judging import Target, Verdict, VerdictStatus
 from immutable.ledger.journal import Journal
-from immutable.model import Target, Verdict, VerdictStatus
 from immutable.protocols import Validator
 from immutable.service import Service, check_service
 from immutable.strategies import Strategy

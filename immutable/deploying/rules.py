@@ -33,15 +33,9 @@ from immutable.deploying.steps import (
     Wait,
 )
 from immutable.deploying.view import FRESH, Scene, ready_instances, whole
+from immutable.judging import Verdict, VerdictStatus
 from immutable.ledger.goals import DeployGoal
-from immutable.model import (
-    WHOLE,
-    Health,
-    Outcome,
-    Routing,
-    Verdict,
-    VerdictStatus,
-)
+from immutable.model import WHOLE, Health, Outcome, Routing
 
 POLL = timedelta(milliseconds=50)
 """How often something quick is read while waiting for it."""

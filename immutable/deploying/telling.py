@@ -19,7 +19,8 @@ from immutable.deploying.steps import (
     name_of,
 )
 from immutable.host import Host
-from immutable.model import FleetName, Routing, Verdict
+from immutable.judging import Verdict
+from immutable.model import FleetName, Routing
 from immutable.results import StepReport
 
 

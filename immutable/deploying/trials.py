@@ -21,6 +21,7 @@ from immutable.errors import (
     Refused,
     Unsupported,
 )
+from immutable.judging import Target, Verdict, VerdictStatus
 from immutable.model import (
     DeploymentId,
     FleetName,
@@ -30,9 +31,6 @@ from immutable.model import (
     Release,
     Routing,
     SwitchView,
-    Target,
-    Verdict,
-    VerdictStatus,
 )
 from immutable.protocols import Validator
 from immutable.validators.run import name_of, run_validators

@@ -1,6 +1,6 @@
 """A validator that says of each image what the simulation declared of it."""
 
-from immutable.model import Target, Verdict, VerdictStatus
+from immutable.judging import Target, Verdict, VerdictStatus
 from immutable.testing.cloud import Cloud
 
 

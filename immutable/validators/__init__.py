@@ -1,6 +1,6 @@
 """Validators judge a fleet: passed, failed or undecided, with evidence.
 
-`http` and `tcp` make the usual ones; any callable that takes a `immutable.model.Target`
+`http` and `tcp` make the usual ones; any callable that takes a `immutable.judging.Target`
 and returns a verdict or a bool is one too.
 """
 

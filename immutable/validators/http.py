@@ -15,7 +15,8 @@ import attrs
 
 from immutable.durations import duration
 from immutable.errors import InvalidInput
-from immutable.model import Target, Verdict, VerdictStatus, pairs
+from immutable.judging import Target, Verdict, VerdictStatus
+from immutable.model import pairs
 from immutable.validators.evidence import excerpt
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from immutable import host
 from immutable.durations import spell
 from immutable.host import Host
-from immutable.model import Target, Verdict, VerdictStatus
+from immutable.judging import Target, Verdict, VerdictStatus
 from immutable.protocols import Validator
 from immutable.validators.evidence import excerpt
 from immutable.workers import Answer, Raised, Returned

@@ -7,7 +7,7 @@ import attrs
 
 from immutable.durations import duration
 from immutable.errors import InvalidInput
-from immutable.model import Target, Verdict, VerdictStatus
+from immutable.judging import Target, Verdict, VerdictStatus
 
 
 @attrs.frozen(kw_only=True)

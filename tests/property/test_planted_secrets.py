@@ -12,7 +12,7 @@ from images import make_root, put
 from immutable.images.proof import Root, sealed
 from immutable.images.proof.redaction import shown
 from immutable.images.proof.sealing import reading
-from immutable.model import VerdictStatus
+from immutable.judging import VerdictStatus
 
 BLOCK = reading.BLOCK_BYTES
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"

@@ -8,7 +8,8 @@ from fakes import FakeBackend, boom
 
 from immutable import errors
 from immutable.deploying import operations
-from immutable.model import Outcome, Routing, Target
+from immutable.judging import Target
+from immutable.model import Outcome, Routing
 from immutable.observing import reading
 from immutable.strategies import Canary
 

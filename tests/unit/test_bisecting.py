@@ -13,7 +13,7 @@ from immutable import errors
 from immutable.bisecting import between, bisect, choose
 from immutable.images.catalogue.revoking import overrides, revoke
 from immutable.images.catalogue.shelf import Shelf
-from immutable.model import VerdictStatus
+from immutable.judging import VerdictStatus
 from immutable.strategies import BlueGreen
 from immutable.testing import Fault, Killed, Script, forget, world
 

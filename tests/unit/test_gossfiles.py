@@ -20,7 +20,7 @@ from immutable.images.proof import (
     port,
     service,
 )
-from immutable.model import VerdictStatus
+from immutable.judging import VerdictStatus
 
 PASSED, FAILED, UNDECIDED = VerdictStatus
 YAML = r"""

@@ -6,7 +6,7 @@ from images import Fails, Says, add_busybox, make_root, needs_root
 from immutable.errors import InvalidInput, MissingFiles
 from immutable.images.proof import Booted, Place, Root, contained, host_tests
 from immutable.images.proof.testinfra.channel import OUTPUT_LIMIT_BYTES
-from immutable.model import VerdictStatus
+from immutable.judging import VerdictStatus
 
 PASSED, FAILED, UNDECIDED = VerdictStatus
 GOOD = """

@@ -26,7 +26,7 @@ from immutable.images.proof import (
 from immutable.images.proof.containing import OUTPUT_LIMIT_BYTES
 from immutable.images.unbooted import OutOfReach
 from immutable.images.unbooted import find as find_inside
-from immutable.model import VerdictStatus
+from immutable.judging import VerdictStatus
 
 PASSED, FAILED, UNDECIDED = VerdictStatus
 BOOTED = Booted(address="127.0.0.1")

@@ -32,7 +32,8 @@ from immutable.images.proof import (
 )
 from immutable.images.proof.checking import judged
 from immutable.images.proof.redaction import shown
-from immutable.model import Digest, VerdictStatus, digest_of
+from immutable.judging import VerdictStatus
+from immutable.model import Digest, digest_of
 
 PASSED, FAILED, UNDECIDED = VerdictStatus
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from immutable.judging import Target, Verdict, VerdictStatus
 from immutable.model import (
     Digest,
     Endpoint,
@@ -21,9 +22,6 @@ from immutable.model import (
     InstanceState,
     Release,
     ReleaseNumber,
-    Target,
-    Verdict,
-    VerdictStatus,
 )
 from immutable.validators import http
 from immutable.validators.evidence import excerpt

@@ -14,7 +14,7 @@ from images import make_root, needs_root, put
 from immutable.errors import InvalidInput
 from immutable.images.proof import Booted, Root, sealed
 from immutable.images.proof.sealing import RULES, reading
-from immutable.model import VerdictStatus
+from immutable.judging import VerdictStatus
 
 PASSED, FAILED, UNDECIDED = VerdictStatus
 PEM = (

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from immutable.judging import Target, Verdict, VerdictStatus
 from immutable.model import (
     Digest,
     Endpoint,
@@ -20,9 +21,6 @@ from immutable.model import (
     InstanceState,
     Release,
     ReleaseNumber,
-    Target,
-    Verdict,
-    VerdictStatus,
 )
 from immutable.validators import http, tcp
 from immutable.validators.http import HttpValidator

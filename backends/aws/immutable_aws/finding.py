@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from immutable_aws.ami import Ami
 from immutable_aws.catalog import check_owners, listed
 from immutable_aws.session import Place, aws_of
 
@@ -60,14 +61,16 @@ def find_images(
     ]
     aws = aws_of(Place(region=region, profile=profile))
     found = listed(aws, name, filters, owners)
-    return tuple(
-        FoundImage(
-            id=ami.id,
-            name=ami.name,
-            owner=ami.alias or ami.owner,
-            architecture=ami.architecture,
-            created=ami.created,
-            deprecated=ami.deprecated,
-        )
-        for ami in sorted(found, key=lambda ami: (ami.created, ami.id))
+    ordered = sorted(found, key=lambda ami: (ami.created, ami.id))
+    return tuple(map(_shown, ordered))
+
+
+def _shown(ami: Ami) -> FoundImage:
+    return FoundImage(
+        id=ami.id,
+        name=ami.name,
+        owner=ami.alias or ami.owner,
+        architecture=ami.architecture,
+        created=ami.created,
+        deprecated=ami.deprecated,
     )

@@ -10,7 +10,7 @@ import attrs
 
 from immutable.durations import duration, spell
 from immutable.errors import ImmutableError, InvalidInput
-from immutable.model import Target, Verdict, VerdictStatus
+from immutable.judging import Target, Verdict, VerdictStatus
 from immutable.urls import Url
 from immutable.validators.evidence import excerpt
 from immutable_aws import metrics

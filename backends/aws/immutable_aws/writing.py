@@ -81,7 +81,22 @@ def next_rule(
     if reading.version != expected:
         what = f"the version is {reading.version}, not {expected}"
         raise moved("switch.write", layout.service, what)
-    number = reading.number + 1
+    tags = {
+        WRITE: write,
+        AFTER: (reading.top.tag(WRITE) or "") if reading.top else "",
+        WRITTEN: str(int(now.timestamp())),
+        **({PREVIEW: routing.preview} if routing.preview else {}),
+    }
+    return NewRule(
+        priority=_next_slot(reading),
+        conditions=layout.conditions,
+        shares=_shares(reading, routing),
+        tags=_tags(layout, owner, "routing", tags),
+    )
+
+
+def _next_slot(reading: Reading) -> int:
+    layout, number = reading.layout, reading.number + 1
     if number > layout.band.slots:
         raise NotEnough(
             f"all {layout.band.slots} slots of {layout.service} were used",
@@ -90,18 +105,7 @@ def next_rule(
             resource=layout.service,
             backend=NAME,
         )
-    tags = {
-        WRITE: write,
-        AFTER: (reading.top.tag(WRITE) or "") if reading.top else "",
-        WRITTEN: str(int(now.timestamp())),
-        **({PREVIEW: routing.preview} if routing.preview else {}),
-    }
-    return NewRule(
-        priority=layout.band.slot(number),
-        conditions=layout.conditions,
-        shares=_shares(reading, routing),
-        tags=_tags(layout, owner, "routing", tags),
-    )
+    return layout.band.slot(number)
 
 
 def is_served(reading: Reading, mine: Rule) -> bool | None:

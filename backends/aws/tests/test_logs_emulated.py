@@ -5,6 +5,7 @@ import pytest
 import immutable
 from emulators.aws.account import REGION, Account
 from emulators.plane.traffic import Traffic
+from immutable.judging import Target, VerdictStatus
 from immutable.model import (
     Digest,
     Endpoint,
@@ -14,8 +15,6 @@ from immutable.model import (
     ImageId,
     Release,
     ReleaseNumber,
-    Target,
-    VerdictStatus,
     digest_of,
 )
 from immutable_aws import no_more_5xx_than

@@ -6,6 +6,7 @@ import pytest
 
 from immutable.errors import InvalidInput, PermissionDenied
 from immutable.host import ThisHost, running_on
+from immutable.judging import Target, VerdictStatus
 from immutable.model import (
     Digest,
     Endpoint,
@@ -15,8 +16,6 @@ from immutable.model import (
     ImageId,
     Release,
     ReleaseNumber,
-    Target,
-    VerdictStatus,
     digest_of,
 )
 from immutable.validators.run import run_validator

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from immutable.images.proof import Root, sealed
-from immutable.model import Image, VerdictStatus
+from immutable.judging import VerdictStatus
+from immutable.model import Image
 from immutable_libvirt import LibvirtBackend
 
 pytestmark = pytest.mark.vm

@@ -6,7 +6,7 @@ from immutable.images.catalogue.opening import Ledger, Opened, id_of, open_catal
 from immutable.images.catalogue.records import Revoked, Unrevoked
 from immutable.images.catalogue.state import Catalogue, Override, Revocation
 from immutable.images.catalogue.wording import check_given_reason
-from immutable.model import Digest, Image
+from immutable.model import Digest, Image, ImageId
 from immutable.protocols import Backend
 
 
@@ -43,17 +43,23 @@ def revoke(
     _check_known(image, opened, digests)
 
     def decide(now: Catalogue) -> Revoked | None:
-        known = now.revocation(wanted)
-        before = set(known.digests) if known else set[Digest]()
-        if known and known.reason == why and digests <= before:
-            return None
-        known_by = tuple(sorted(before | digests))
-        return Revoked(image=wanted, digests=known_by, reason=why)
+        return _entry(now, wanted, why, digests)
 
     after = opened.shelf.change(decide, by=by).revocation(wanted)
     if after is None:
         raise AssertionError("what was revoked is not")
     return after
+
+
+def _entry(
+    now: Catalogue, image: ImageId, reason: str, digests: frozenset[Digest]
+) -> Revoked | None:
+    """Return what is to be written; None where that very thing is in force."""
+    known = now.revocation(image)
+    before = set(known.digests) if known else set[Digest]()
+    if known and known.reason == reason and digests <= before:
+        return None
+    return Revoked(image=image, digests=tuple(sorted(before | digests)), reason=reason)
 
 
 def _check_known(

@@ -7,7 +7,8 @@ import attrs
 
 from immutable.images.proof.places import Place, Target
 from immutable.images.proof.redaction import shown
-from immutable.model import Digest, Verdict, VerdictStatus, digest_of
+from immutable.judging import Verdict, VerdictStatus
+from immutable.model import Digest, digest_of
 
 FINDINGS_LIMIT = 500
 """A check lists no more than these; its evidence says how many there are."""

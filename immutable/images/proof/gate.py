@@ -3,7 +3,8 @@
 from immutable.errors import Refused
 from immutable.images.proof.checking import Judgement
 from immutable.images.proof.proving import Proof
-from immutable.model import Image, VerdictStatus
+from immutable.judging import VerdictStatus
+from immutable.model import Image
 
 _NAMED = 3
 

@@ -21,7 +21,8 @@ from immutable.images.proof.checking import (
 from immutable.images.proof.places import Booted, Place, Target, checked_port
 from immutable.images.proof.texts import Text, Texts, as_texts, unmet
 from immutable.images.proof.waiting import insist
-from immutable.model import Digest, Endpoint, VerdictStatus
+from immutable.judging import VerdictStatus
+from immutable.model import Digest, Endpoint
 
 if TYPE_CHECKING:
     from immutable.validators.exchange import Answer

@@ -23,7 +23,8 @@ from immutable.images.proof.checking import (
     worst,
 )
 from immutable.images.proof.places import Booted, Place, Root, Target
-from immutable.model import Digest, Image, ImageId, VerdictStatus, digest_of
+from immutable.judging import VerdictStatus
+from immutable.model import Digest, Image, ImageId, digest_of
 from immutable.workers import Raised, Returned
 
 _MISSING = {

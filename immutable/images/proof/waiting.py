@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from immutable import host
 from immutable.images.proof.checking import Judgement
-from immutable.model import VerdictStatus
+from immutable.judging import VerdictStatus
 
 _PAUSE = timedelta(milliseconds=200)
 

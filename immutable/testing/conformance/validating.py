@@ -11,6 +11,7 @@ import attrs
 
 from immutable.durations import duration
 from immutable.errors import InvalidInput
+from immutable.judging import Target, Verdict, VerdictStatus
 from immutable.model import (
     Digest,
     Endpoint,
@@ -20,9 +21,6 @@ from immutable.model import (
     ImageId,
     Release,
     ReleaseNumber,
-    Target,
-    Verdict,
-    VerdictStatus,
     digest_of,
 )
 from immutable.protocols import Validator

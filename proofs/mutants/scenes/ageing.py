@@ -7,7 +7,7 @@ import attrs
 
 import immutable
 from immutable import Outcome
-from immutable.model import Target
+from immutable.judging import Target
 from immutable.strategies import BlueGreen
 from immutable.testing.faults import Script
 from immutable.testing.provider import Provider

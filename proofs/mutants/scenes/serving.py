@@ -7,7 +7,8 @@ import attrs
 
 import immutable
 from immutable import Outcome
-from immutable.model import Target, digest_of
+from immutable.judging import Target
+from immutable.model import digest_of
 from immutable.strategies import BlueGreen, Canary
 from immutable.testing import people
 from immutable.testing.faults import Script

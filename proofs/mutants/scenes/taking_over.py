@@ -6,7 +6,7 @@ import attrs
 
 import immutable
 from immutable import Outcome
-from immutable.model import Target
+from immutable.judging import Target
 from immutable.strategies import BlueGreen
 from immutable.testing.scheduling import Process
 from proofs.mutants.telling import When, World, expect

@@ -24,7 +24,8 @@ from immutable.images.proof.checking import (
 )
 from immutable.images.proof.gossfiles.reading import read_goss
 from immutable.images.proof.places import Place, Ran, Target, place_of
-from immutable.model import Digest, VerdictStatus
+from immutable.judging import VerdictStatus
+from immutable.model import Digest
 
 # One argument of a program may have 128 KiB.
 _LIMIT_BYTES = 100 << 10

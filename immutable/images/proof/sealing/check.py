@@ -25,7 +25,8 @@ from immutable.images.proof.sealing.reading import NotRead, Tally, wrong_by_cont
 from immutable.images.proof.sealing.shipped import Shipped
 from immutable.images.proof.sealing.walking import Seen, Unread, walk
 from immutable.images.unbooted import OutOfReach
-from immutable.model import Digest, VerdictStatus
+from immutable.judging import VerdictStatus
+from immutable.model import Digest
 
 _UNREAD = "unread"
 RULES = (

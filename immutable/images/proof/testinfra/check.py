@@ -23,7 +23,8 @@ from immutable.images.proof.checking import (
 from immutable.images.proof.places import Place, Target, place_of
 from immutable.images.proof.testinfra.channel import Reported
 from immutable.images.proof.testinfra.pytests import Pytest
-from immutable.model import Digest, VerdictStatus, digest_of
+from immutable.judging import VerdictStatus
+from immutable.model import Digest, digest_of
 
 _NEEDED = ("pytest", "testinfra")
 _DISTRIBUTIONS = ("pytest", "pytest-testinfra")
