@@ -5,6 +5,7 @@ import contextlib
 import random
 import time
 from asyncio import StreamReader, StreamWriter
+from collections import Counter
 
 import attrs
 
@@ -29,7 +30,8 @@ class Listener:
 
     A change of the rules is heard of by each node at its own time, up to ``spread_s``
     after it was made: between the first and the last, nodes differ. A connection stays
-    with the node that took it; connections go around the nodes.
+    with the node that took it; a new one goes to one of those
+    that have the fewest, in turn.
     """
 
     address: str
@@ -46,7 +48,8 @@ class Listener:
     """The port it really listens on."""
     _tables: list[tuple[float, Table]] = attrs.field(factory=list, init=False)
     _server: asyncio.Server | None = attrs.field(default=None, init=False)
-    _writers: set[StreamWriter] = attrs.field(factory=set, init=False)
+    _writers: dict[StreamWriter, int] = attrs.field(factory=dict, init=False)
+    """The node of each open connection."""
     _taken: int = attrs.field(default=0, init=False)
 
     @property
@@ -90,15 +93,19 @@ class Listener:
             writer.transport.abort()
 
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
-        self._taken += 1
-        node = self._taken % self.nodes
-        self._writers.add(writer)
+        node = self._writers[writer] = self._next_node()
         try:
             with contextlib.suppress(Broken, OSError):
                 await self._converse(node, reader, writer)
         finally:
-            self._writers.discard(writer)
+            del self._writers[writer]
             writer.close()
+
+    def _next_node(self) -> int:
+        self._taken += 1
+        has = Counter(self._writers.values())
+        turn = (self._taken + node for node in range(self.nodes))
+        return min((each % self.nodes for each in turn), key=lambda node: has[node])
 
     async def _converse(
         self, node: int, reader: StreamReader, writer: StreamWriter

@@ -3,15 +3,16 @@
 import threading
 from typing import TYPE_CHECKING
 
-from immutable.errors import BackendError, InvalidInput
+from immutable.errors import BackendError, InvalidInput, Unavailable
 from immutable.model import FleetSpec, ServiceName
 from immutable_aws.config import AwsConfig
-from immutable_aws.errors import said
+from immutable_aws.errors import NAME, said
 from immutable_aws.session import Aws
 
 if TYPE_CHECKING:
     from mypy_boto3_elbv2.type_defs import TargetGroupTypeDef
 
+_NO_GROUP = "TargetGroupNotFound"
 _UNKNOWN = frozenset({"InvalidSubnetID.NotFound", "InvalidSubnetId.Malformed"})
 
 
@@ -46,13 +47,18 @@ class Subnets:
         return self._config.subnets
 
     def _place(self, place: str) -> "TargetGroupTypeDef":
-        answer = self._aws.read(
-            "elbv2.DescribeTargetGroups",
-            place,
-            lambda: self._aws.reads.elbv2.describe_target_groups(
-                TargetGroupArns=[place]
-            ),
-        )
+        try:
+            answer = self._aws.read(
+                "elbv2.DescribeTargetGroups",
+                place,
+                lambda: self._aws.reads.elbv2.describe_target_groups(
+                    TargetGroupArns=[place]
+                ),
+            )
+        except BackendError as exc:
+            if said(exc) != _NO_GROUP:
+                raise
+            raise _unseen(place) from exc
         return answer["TargetGroups"][0]
 
     def _of_load_balancer(self, group: "TargetGroupTypeDef") -> tuple[str, ...]:
@@ -95,4 +101,16 @@ def _nowhere() -> tuple[str, ...]:
     raise InvalidInput(
         "nobody says in which subnets instances are to be launched",
         hint="name them: aws://region?subnets=subnet-…,subnet-…",
+    )
+
+
+def _unseen(place: str) -> Unavailable:
+    # The switch made it a moment ago, and readings lag behind.
+    return Unavailable(
+        f"the load balancer does not show {place} yet, where the fleet is to be launched",
+        hint="launch again; if it stays unseen, somebody has deleted it",
+        operation="elbv2.DescribeTargetGroups",
+        resource=place,
+        backend=NAME,
+        retryable=True,
     )

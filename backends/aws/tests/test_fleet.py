@@ -5,23 +5,15 @@ from datetime import timedelta
 
 import attrs
 import pytest
+from specs import LEDGER, NAME, SERVICE, TOKEN, spec_of
 
 from immutable.authoring import wait_until
 from immutable.errors import Conflict, InvalidInput, NotEnough, Taken
 from immutable.model import (
-    DeploymentId,
-    Digest,
     FleetName,
-    FleetSpec,
-    Image,
-    ImageId,
     InstanceState,
     LedgerId,
-    ReleaseNumber,
-    ServiceName,
-    Tags,
     Token,
-    digest_of,
 )
 from immutable_aws.config import AwsConfig, Spot
 from immutable_aws.fleet import AwsFleets
@@ -29,29 +21,6 @@ from immutable_aws.requesting import template_data
 from immutable_aws.session import aws_of
 
 pytestmark = pytest.mark.usefixtures("hurried")
-SERVICE, LEDGER = ServiceName("shop"), LedgerId("6f3c")
-NAME = FleetName("shop-v1-3f9a1c")
-TOKEN = Token("0123456789abcdef" * 2)
-
-
-def spec_of(estate, *, name=NAME, size=2, document='{"a":1}', place=None, number=1):
-    """Return what a deployer would ask for, with a place at the switch."""
-    digest = Digest(digest_of("release", number))
-    return FleetSpec(
-        name=name,
-        image=Image(id=ImageId(estate.image), digest=digest, backend="aws"),
-        document=document,
-        size=size,
-        port=8080,
-        place=place or estate.place(name, priority=100 + number),
-        tags=Tags(
-            service=SERVICE,
-            ledger=LEDGER,
-            deployment=DeploymentId("d1"),
-            release=ReleaseNumber(number),
-            digest=digest,
-        ),
-    )
 
 
 @pytest.fixture

@@ -1,20 +1,10 @@
 """Alarms that set off a group's policies go with it to the group that takes over."""
 
 import pytest
+from specs import LEDGER, NEW, OLD, SERVICE, TOKEN, spec_of
 
 from immutable.model import (
-    DeploymentId,
-    Digest,
     FleetName,
-    FleetSpec,
-    Image,
-    ImageId,
-    LedgerId,
-    ReleaseNumber,
-    ServiceName,
-    Tags,
-    Token,
-    digest_of,
 )
 from immutable_aws.alarms import alarm_for
 from immutable_aws.config import AwsConfig
@@ -23,9 +13,6 @@ from immutable_aws.group import HELD, Group
 from immutable_aws.inventory import inventory
 from immutable_aws.session import aws_of
 
-SERVICE, LEDGER = ServiceName("shop"), LedgerId("6f3c")
-OLD, NEW = FleetName("shop-v1-aaaaaa"), FleetName("shop-v2-bbbbbb")
-TOKEN = Token("0123456789abcdef" * 2)
 _ARN = "arn:aws:elasticloadbalancing:eu-west-1:1:targetgroup/"
 _TOLD = "arn:aws:sns:eu-west-1:1:people"
 
@@ -110,22 +97,7 @@ def fleets(estate, hurried):
     config = AwsConfig(region=estate.region)
     fleets = AwsFleets(config, aws_of(config.place))
     for number, name in enumerate((OLD, NEW), start=1):
-        digest = Digest(digest_of("release", number))
-        spec = FleetSpec(
-            name=name,
-            image=Image(id=ImageId(estate.image), digest=digest, backend="aws"),
-            document="{}",
-            size=1,
-            port=8080,
-            place=estate.place(name, priority=number),
-            tags=Tags(
-                service=SERVICE,
-                ledger=LEDGER,
-                deployment=DeploymentId(f"d{number}"),
-                release=ReleaseNumber(number),
-                digest=digest,
-            ),
-        )
+        spec = spec_of(estate, name=name, number=number, size=1)
         fleets.launch(spec, token=TOKEN)
     return fleets
 

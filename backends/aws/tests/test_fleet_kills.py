@@ -13,22 +13,12 @@ from itertools import count
 
 import attrs
 import pytest
+from specs import LEDGER, NAME, SERVICE, TOKEN, spec_of
 
 from immutable.authoring import wait_until
 from immutable.errors import Ambiguous
 from immutable.model import (
-    DeploymentId,
-    Digest,
-    FleetName,
     FleetSpec,
-    Image,
-    ImageId,
-    LedgerId,
-    ReleaseNumber,
-    ServiceName,
-    Tags,
-    Token,
-    digest_of,
 )
 from immutable_aws.config import AwsConfig
 from immutable_aws.fleet import AwsFleets
@@ -36,9 +26,6 @@ from immutable_aws.inventory import inventory
 from immutable_aws.session import Aws, aws_of
 
 pytestmark = pytest.mark.usefixtures("hurried")
-SERVICE, LEDGER = ServiceName("shop"), LedgerId("6f3c")
-NAME = FleetName("shop-v1-3f9a1c")
-TOKEN = Token("0123456789abcdef" * 2)
 
 
 class Killed(BaseException):
@@ -86,25 +73,6 @@ class Work:
     size: int
     gone: Callable = lambda _ids: ()
     kept: Callable = lambda ids: ids
-
-
-def _spec(estate, size=2):
-    digest = Digest(digest_of("release", 1))
-    return FleetSpec(
-        name=NAME,
-        image=Image(id=ImageId(estate.image), digest=digest, backend="aws"),
-        document="{}",
-        size=size,
-        port=8080,
-        place=estate.place(NAME),
-        tags=Tags(
-            service=SERVICE,
-            ledger=LEDGER,
-            deployment=DeploymentId("d1"),
-            release=ReleaseNumber(1),
-            digest=digest,
-        ),
-    )
 
 
 def _launch(fleets, spec):
@@ -189,7 +157,7 @@ def _begin(emulator, again, ready):
     config = AwsConfig(region=estate.region)
     aws = aws_of(config.place)
     fleets = AwsFleets(config, aws)
-    spec = _spec(estate)
+    spec = spec_of(estate)
     ready(fleets, spec)
     view = fleets.observe(NAME)
     ids = tuple(i.id for i in view.alive) if view else ()
@@ -288,7 +256,7 @@ def test_what_died_in_its_launch_is_found_and_retired(emulator, estates, last):
     emulator.reset()
     estate = estates()
     config = AwsConfig(region=estate.region)
-    spec = _spec(estate)
+    spec = spec_of(estate)
     aws = aws_of(config.place)
     mortal = Mortal(aws, last=last, after=True)
     with pytest.raises(Killed):
@@ -308,7 +276,7 @@ def test_a_launch_that_is_late_cannot_bring_a_retired_fleet_back(emulator, estat
     emulator.reset()
     estate = estates()
     config = AwsConfig(region=estate.region)
-    spec = _spec(estate)
+    spec = spec_of(estate)
     late: list[Callable] = []
 
     class Late(Aws):

@@ -5,32 +5,22 @@ from datetime import timedelta
 
 import attrs
 import pytest
+from specs import LEDGER, NAME, SERVICE, TOKEN, spec_of
 
 from immutable.authoring import wait_until
 from immutable.errors import Ambiguous, BackendError, NotEnough, Taken, Unavailable
 from immutable.host import ThisHost, running_on
 from immutable.model import (
-    DeploymentId,
-    Digest,
-    FleetName,
-    FleetSpec,
-    Image,
     ImageId,
     LedgerId,
-    ReleaseNumber,
     ServiceName,
-    Tags,
     Token,
-    digest_of,
 )
 from immutable_aws.config import AwsConfig
 from immutable_aws.fleet import AwsFleets
 from immutable_aws.inventory import inventory
 from immutable_aws.session import Aws, aws_of
 
-SERVICE, LEDGER = ServiceName("shop"), LedgerId("6f3c")
-NAME = FleetName("shop-v1-3f9a1c")
-TOKEN = Token("0123456789abcdef" * 2)
 MANY = 300
 
 
@@ -51,27 +41,6 @@ class Leaping(ThisHost):
         self._leapt += max(pause, timedelta(minutes=1))
 
 
-def spec_of(estate, size=2, **changes):
-    """Return what a deployer would ask for."""
-    digest = Digest(digest_of("release", 1))
-    spec = FleetSpec(
-        name=NAME,
-        image=Image(id=ImageId(estate.image), digest=digest, backend="aws"),
-        document="{}",
-        size=size,
-        port=8080,
-        place=estate.place(NAME),
-        tags=Tags(
-            service=SERVICE,
-            ledger=LEDGER,
-            deployment=DeploymentId("d1"),
-            release=ReleaseNumber(1),
-            digest=digest,
-        ),
-    )
-    return attrs.evolve(spec, **changes)
-
-
 @pytest.fixture
 def fleets(estate, hurried):
     """Return the fleets of an empty account."""
@@ -84,7 +53,7 @@ def test_no_call_is_made_for_each_instance(estate, fleets, ran):
     # health is probed every five seconds, as it is in earnest
     estate.emulator.configure(scale=1)
     estate.emulator.calls(clear=True)
-    fleets.launch(spec_of(estate, MANY), token=TOKEN)
+    fleets.launch(spec_of(estate, size=MANY), token=TOKEN)
     began = time.process_time()
     view = fleets.observe(NAME)
     assert len(view.alive) == MANY
@@ -129,7 +98,7 @@ def test_a_group_that_does_not_end_says_what_holds_it(estate):
 def test_what_there_was_room_for_stays_and_is_found(estate, fleets, size):
     """The quota admits one instance: the launch says so, and retiring leaves nothing."""
     estate.emulator.configure(vcpus=2)
-    spec = spec_of(estate, size)
+    spec = spec_of(estate, size=size)
     with pytest.raises(NotEnough, match="limit") as caught:
         fleets.launch(spec, token=TOKEN)
     assert not caught.value.retryable
@@ -151,7 +120,7 @@ def test_an_image_that_is_not_there_is_said_by_the_launch(estate, fleets):
 
 def test_consoles_are_kept_before_instances_go(estate, fleets):
     """Of those that are removed, and of all when the fleet is retired."""
-    spec = spec_of(estate, 3)
+    spec = spec_of(estate, size=3)
     fleets.launch(spec, token=TOKEN)
     ids = [i.id for i in fleets.observe(NAME).instances]
     smaller = attrs.evolve(spec, size=2)
@@ -191,7 +160,7 @@ def test_a_place_of_somebody_else_is_not_deleted_by_a_retirement(estate, fleets)
 
 def test_what_exists_is_named_by_kind(estate, fleets):
     """And nothing of another ledger, or of another service."""
-    spec = spec_of(estate, 1)
+    spec = spec_of(estate, size=1)
     fleets.launch(spec, token=TOKEN)
     (instance,) = fleets.observe(NAME).instances
     tags = [{"Key": k, "Value": v} for k, v in spec.tags.to_mapping().items()]

@@ -4,21 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 import pytest
+from specs import NEW, OLD, TOKEN, spec_of
 
 from immutable.groups import Groups
 from immutable.model import (
-    DeploymentId,
-    Digest,
     FleetName,
     FleetSpec,
-    Image,
-    ImageId,
-    LedgerId,
-    ReleaseNumber,
-    ServiceName,
-    Tags,
-    Token,
-    digest_of,
 )
 from immutable_aws.activities import reason_in
 from immutable_aws.config import AwsConfig
@@ -28,8 +19,6 @@ from immutable_aws.group import HELD, Group
 from immutable_aws.session import aws_of
 
 pytestmark = pytest.mark.usefixtures("hurried")
-OLD, NEW = FleetName("shop-v1-aaaaaa"), FleetName("shop-v2-bbbbbb")
-TOKEN = Token("0123456789abcdef" * 2)
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 
@@ -47,22 +36,7 @@ def fleets(estate):
     config = AwsConfig(region=estate.region)
     fleets = Remembering(config, aws_of(config.place))
     for number, name in enumerate((OLD, NEW), start=1):
-        digest = Digest(digest_of("release", number))
-        spec = FleetSpec(
-            name=name,
-            image=Image(id=ImageId(estate.image), digest=digest, backend="aws"),
-            document="{}",
-            size=2,
-            port=8080,
-            place=estate.place(name, priority=number),
-            tags=Tags(
-                service=ServiceName("shop"),
-                ledger=LedgerId("6f3c"),
-                deployment=DeploymentId(f"d{number}"),
-                release=ReleaseNumber(number),
-                digest=digest,
-            ),
-        )
+        spec = spec_of(estate, name=name, number=number)
         fleets.launch(spec, token=TOKEN)
         fleets.specs[name] = spec
     return fleets

@@ -17,8 +17,8 @@ from proofs.aws.verbs import Verb
 
 pytestmark = pytest.mark.timeout(900)
 SEEDS = 1 << 32
-KILLS, CELLS = 12, 8
-SECONDS = 60
+KILLS, CELLS = 6, 6
+SECONDS = 25
 
 
 @pytest.fixture

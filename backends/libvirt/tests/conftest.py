@@ -18,6 +18,7 @@ from immutable.urls import Url
 from immutable_libvirt import LibvirtBackend
 from immutable_libvirt.archive import Archive
 from immutable_libvirt.config import LibvirtConfig
+from immutable_libvirt.daemon import Daemon
 from immutable_libvirt.images import LibvirtImages, boot_files
 from immutable_libvirt.pool import Pool
 
@@ -32,11 +33,19 @@ _HTTPD = "/run/immutable/bin/busybox httpd -f -p 8080 -h /run/immutable"
 def vm_url() -> Iterator[str]:
     """Return the URL of a backend for tests; its network is removed afterwards."""
     yield f"libvirt:///system?pool={_CACHE}/pool&acceleration=tcg&{_NETWORK}"
-    connection = libvirt.open("qemu:///system")
     with suppress(libvirt.libvirtError):
+        connection = libvirt.open("qemu:///system")
         network = connection.networkLookupByName("immutable-test")
         network.destroy()
         network.undefine()
+
+
+@pytest.fixture
+def connection() -> Iterator[libvirt.virConnect]:
+    """Return a connection to the daemon beside the backend's own; it is started if need be."""
+    opened = Daemon(uri="qemu:///system").connection()
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

@@ -39,14 +39,6 @@ def images(prepared: LibvirtImages) -> LibvirtImages:
     return prepared
 
 
-@pytest.fixture
-def connection() -> Iterator[libvirt.virConnect]:
-    """Return a connection to the daemon beside the backend's own."""
-    opened = libvirt.open("qemu:///system")
-    yield opened
-    opened.close()
-
-
 def builders(connection: libvirt.virConnect, images: LibvirtImages) -> list[str]:
     """Return the names of the pool's builders that are on."""
     return [domain.name() for domain, _ in leftovers.builders(connection, images.pool)]

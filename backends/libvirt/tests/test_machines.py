@@ -4,7 +4,6 @@ import json
 import shutil
 import time
 import urllib.request
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import attrs
@@ -65,14 +64,6 @@ def spec(image: Image) -> FleetSpec:
 def one(backend: LibvirtBackend, spec: FleetSpec) -> Instance:
     """Return an instance that was just created."""
     return backend.machines.create(MachineSpec(name=f"{FLEET}-1", fleet=spec))
-
-
-@pytest.fixture
-def connection() -> Iterator[libvirt.virConnect]:
-    """Return a connection to the daemon beside the backend's own."""
-    opened = libvirt.open("qemu:///system")
-    yield opened
-    opened.close()
 
 
 def _only(backend: LibvirtBackend) -> Instance:

@@ -1,0 +1,51 @@
+"""What a deployer asks a fleet to be, as the tests of fleets have it."""
+
+from typing import Any
+
+from immutable.model import (
+    DeploymentId,
+    Digest,
+    FleetName,
+    FleetSpec,
+    Image,
+    ImageId,
+    LedgerId,
+    ReleaseNumber,
+    ServiceName,
+    Tags,
+    Token,
+    digest_of,
+)
+
+SERVICE, LEDGER = ServiceName("shop"), LedgerId("6f3c")
+NAME = FleetName("shop-v1-3f9a1c")
+OLD, NEW = FleetName("shop-v1-aaaaaa"), FleetName("shop-v2-bbbbbb")
+TOKEN = Token("0123456789abcdef" * 2)
+
+
+def spec_of(
+    estate: Any,
+    *,
+    name: FleetName = NAME,
+    size: int = 2,
+    document: str = '{"a":1}',
+    place: str | None = None,
+    number: int = 1,
+) -> FleetSpec:
+    """Return what a deployer would ask for, with a place at the switch."""
+    digest = Digest(digest_of("release", number))
+    return FleetSpec(
+        name=name,
+        image=Image(id=ImageId(estate.image), digest=digest, backend="aws"),
+        document=document,
+        size=size,
+        port=8080,
+        place=place or estate.place(name, priority=100 + number),
+        tags=Tags(
+            service=SERVICE,
+            ledger=LEDGER,
+            deployment=DeploymentId(f"d{number}"),
+            release=ReleaseNumber(number),
+            digest=digest,
+        ),
+    )
