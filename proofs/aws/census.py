@@ -16,7 +16,7 @@ from proofs.aws.site import Site
 _KEPT = {FleetStatus.LIVE, FleetStatus.STANDBY}
 _HEALS = "ReplaceUnhealthy"
 _LOGS = "log group"
-_ROUTINGS = "rule routing"
+_ROUTINGS, _GUARD = "rule routing", "rule guard"
 _KEPT_ROUTINGS = 12
 """Older ones go with the next fleet that leaves; undisturbed there are up to 6."""
 _VISITS = 6
@@ -47,12 +47,13 @@ class World:
 
     @property
     def is_empty(self) -> bool:
-        """Return whether nothing is left but the newest routings, which name no fleet.
+        """Return whether nothing is left but rules of the switch, which name no fleet.
 
-        They stay, so that whoever comes late with an older one lands below them.
+        The newest routings stay, so that whoever comes late with an older one lands below
+        them; and the guard, where a deployer died between making it and a first place.
         """
         named = (self.groups, self.templates, self.healthy, self.instances)
-        return not any(named) and set(self.tagged) <= {_ROUTINGS}
+        return not any(named) and set(self.tagged) <= {_ROUTINGS, _GUARD}
 
     def names(self) -> tuple[object, ...]:
         """Return what must be the same after doing nothing."""
