@@ -10,13 +10,13 @@ from pathlib import Path
 import attrs
 
 from emulators.aws.faults import Fault, Proxy, before
+from proofs.aws.deployer import Deployers, Order, Said, ready
 from proofs.aws.judging import Judge, Try
 from proofs.aws.killing import Aims, Tell
 from proofs.aws.points import Point
 from proofs.aws.stage import SETTINGS, Stage, staged
 from proofs.aws.tally import Tally
 from proofs.aws.verbs import Verb
-from proofs.aws.zygote import Order, Said, Zygote
 
 _ALWAYS = 25
 """More often than the SDK and the engine together try one call: 4 times 5."""
@@ -85,7 +85,7 @@ class Striking:
 
     stage: Stage
     proxy: Proxy
-    zygote: Zygote
+    deployers: Deployers
     judge: Judge
     aims: Aims
 
@@ -123,7 +123,7 @@ class Striking:
         with self.judge.watching(tried):
             if fault is not None:
                 self.proxy.inject(fault)
-            said = self.zygote.run(order)
+            said = self.deployers.run(order)
             self.judge.tally.missed += bool(fault and not self.proxy.fired())
             self.proxy.clear()
             self.judge.recover(tried)
@@ -172,11 +172,11 @@ def strike(directory: Path, aims: Aims, tell: Tell) -> Tally:
 def _running(directory: Path, aims: Aims, tally: Tally) -> Iterator[Striking]:
     with staged(directory) as stage, before(stage.account.emulator) as proxy:
         endpoint = {"AWS_ENDPOINT_URL": proxy.url}
-        with Zygote(directory, SETTINGS | endpoint) as zygote:
+        with Deployers(ready, SETTINGS | endpoint) as deployers:
             yield Striking(
                 stage=stage,
                 proxy=proxy,
-                zygote=zygote,
+                deployers=deployers,
                 judge=Judge(stage=stage, tally=tally, bug=aims.bug),
                 aims=aims,
             )

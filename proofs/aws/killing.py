@@ -8,13 +8,13 @@ from pathlib import Path
 
 import attrs
 
+from proofs.aws.deployer import Deployers, Order, Said, ready
 from proofs.aws.judging import Judge, Try
 from proofs.aws.planted import Bug
 from proofs.aws.points import Point
 from proofs.aws.stage import SETTINGS, Stage, staged
 from proofs.aws.tally import Tally
 from proofs.aws.verbs import Verb
-from proofs.aws.zygote import Order, Said, Zygote
 
 Tell = Callable[[str], None]
 
@@ -45,7 +45,7 @@ class Killing:
     """A run under way."""
 
     stage: Stage
-    zygote: Zygote
+    deployers: Deployers
     judge: Judge
     aims: Aims
 
@@ -95,7 +95,7 @@ class Killing:
             bug=self.aims.bug,
         )
         with self.judge.watching(tried):
-            said = self.zygote.run(order)
+            said = self.deployers.run(order)
             if point is None:
                 self.judge.look(tried)
             else:
@@ -138,10 +138,10 @@ def choose(points: Iterable[Point], aims: Aims) -> list[Point]:
 def _running(directory: Path, aims: Aims, tally: Tally) -> Iterator[Killing]:
     with staged(directory) as stage:
         endpoint = {"AWS_ENDPOINT_URL": stage.account.emulator.url}
-        with Zygote(directory, SETTINGS | endpoint) as zygote:
+        with Deployers(ready, SETTINGS | endpoint) as deployers:
             yield Killing(
                 stage=stage,
-                zygote=zygote,
+                deployers=deployers,
                 judge=Judge(stage=stage, tally=tally, bug=aims.bug),
                 aims=aims,
             )

@@ -1,11 +1,13 @@
 """What the process does that is killed: it deploys as any program would."""
 
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 
 import attrs
 
 from immutable.model import Outcome
+from proofs.forking import ForkServer
 from proofs.sigkill.points import Point, Watch
 from proofs.sigkill.site import Site
 from proofs.sigkill.taps import haproxy_tapped
@@ -16,6 +18,7 @@ from proofs.sigkill.verbs import Verb, call
 class Order:
     """What a process is to do, and where it is to die."""
 
+    site: Site
     verb: Verb
     mark: str = ""
     """In the configuration of the release, so that every answer tells who gave it."""
@@ -33,9 +36,18 @@ class Said:
     met: tuple[Point, ...]
 
 
-def obey(site: Site, order: Order) -> Said:
+Deployers = ForkServer[Order, Said]
+"""The processes that deploy, one at a time."""
+
+
+def ready() -> Callable[[Order], Said]:
+    """Return what a deployer does; all that it needs is imported by now."""
+    return _obey
+
+
+def _obey(order: Order) -> Said:
     """Do what was ordered, and say how it went; those who were killed say nothing."""
-    began = time.monotonic()
+    began, site = time.monotonic(), order.site
     watch = Watch(order.verb, point=order.point, meeting=order.meeting)
     looking = haproxy_tapped(watch) if site.ground.looks_into_switch else nullcontext()
     with looking:

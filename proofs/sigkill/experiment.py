@@ -8,7 +8,7 @@ import attrs
 import immutable
 from immutable.model import Outcome
 from proofs.sigkill.census import fleet_of, journal_of, take_census
-from proofs.sigkill.deployer import Order, Said
+from proofs.sigkill.deployer import Deployers, Order, Said
 from proofs.sigkill.kills import Kill
 from proofs.sigkill.points import Point, snapshot_points
 from proofs.sigkill.site import Site
@@ -16,7 +16,6 @@ from proofs.sigkill.standing import Standing, needed_before, standing
 from proofs.sigkill.tally import Tally
 from proofs.sigkill.traffic import Traffic
 from proofs.sigkill.verbs import Verb
-from proofs.sigkill.zygote import Zygote
 
 _KILLED_AGAIN, _RECOVERED_TWICE = 0.3, 0.25
 """In such shares of the rounds."""
@@ -30,7 +29,7 @@ class Experiment:
     """The service between two rounds: production answers, and nobody is at work."""
 
     site: Site
-    zygote: Zygote
+    deployers: Deployers
     traffic: Traffic
     chance: random.Random
     tally: Tally
@@ -97,8 +96,8 @@ class Experiment:
         self.rounds += 1
         before, began = standing(self.site), time.monotonic()
         new = self._aim(kill.verb, before)
-        order = Order(verb=kill.verb, mark=new or "", point=kill.point)
-        said = self.zygote.run(self.site, order, kill_after_s=kill.after_s)
+        order = Order(site=self.site, verb=kill.verb, mark=new or "", point=kill.point)
+        said = self.deployers.run(order, kill_after_s=kill.after_s)
         died = standing(self.site)
         if said is None:
             self._recover(kill)
@@ -120,8 +119,8 @@ class Experiment:
     def _recover(self, kill: Kill) -> None:
         while self.chance.random() < _KILLED_AGAIN:
             meeting = 1 + int(_MEETINGS * self.chance.random() ** 2)
-            order = Order(verb=Verb.RECOVER, meeting=meeting)
-            if self.zygote.run(self.site, order) is not None:
+            order = Order(site=self.site, verb=Verb.RECOVER, meeting=meeting)
+            if self.deployers.run(order) is not None:
                 break
             self.tally.in_recovery += 1
         done = immutable.recover(self.service)

@@ -11,7 +11,7 @@ from urllib.request import urlopen
 import immutable
 from immutable.model import Outcome
 from proofs.sigkill.census import take_census
-from proofs.sigkill.deployer import Order, Said
+from proofs.sigkill.deployer import Deployers, Order, Said, ready
 from proofs.sigkill.kills import Kill, choose
 from proofs.sigkill.on_processes import OnProcesses
 from proofs.sigkill.points import Point
@@ -21,7 +21,6 @@ from proofs.sigkill.site import Site
 from proofs.sigkill.standing import standing
 from proofs.sigkill.tally import Tally
 from proofs.sigkill.verbs import Verb
-from proofs.sigkill.zygote import Zygote
 
 _TRIES = 4
 _PATIENCE_S = 10.0
@@ -35,16 +34,16 @@ def run_first(directory: Path, aims: Aims, tell: Tell) -> Tally:
     """
     began = time.monotonic()
     tally = Tally(backend="first deployments", asked=aims.count, has_traffic=False)
-    with Zygote() as zygote:
+    with Deployers(ready) as deployers:
         places = (directory / str(number) for number in itertools.count())
-        first, second = (_count(zygote, next(places)) for _ in range(2))
+        first, second = (_count(deployers, next(places)) for _ in range(2))
         points = set[Point](first.met) & set(second.met)
         took_s = {Verb.DEPLOY: min(first.took_s, second.took_s)}
         kills = choose(points, took_s, aims.count, random.Random(aims.seed))
         tally.known = frozenset(points)
         for number, kill in enumerate(kills, 1):
             if time.monotonic() < began + aims.seconds:
-                _kill(zygote, places, kill, tally)
+                _kill(deployers, places, kill, tally)
                 tell(f"{len(kills) - number} to go; {kill}")
     tally.took_s = time.monotonic() - began
     return tally
@@ -66,21 +65,23 @@ def _fresh(directory: Path) -> Iterator[Site]:
         ground.clear()
 
 
-def _count(zygote: Zygote, directory: Path) -> Said:
+def _count(deployers: Deployers, directory: Path) -> Said:
     with _fresh(directory) as site:
-        said = zygote.run(site, Order(verb=Verb.DEPLOY, mark="one"))
+        said = deployers.run(Order(site=site, verb=Verb.DEPLOY, mark="one"))
     if said is None:
         raise RuntimeError("an undisturbed first deployment was killed")
     return said
 
 
-def _kill(zygote: Zygote, places: Iterator[Path], kill: Kill, tally: Tally) -> None:
+def _kill(
+    deployers: Deployers, places: Iterator[Path], kill: Kill, tally: Tally
+) -> None:
     for _ in range(_TRIES):
-        order = Order(verb=Verb.DEPLOY, mark="one", point=kill.point)
         with _fresh(next(places)) as site:
-            said = zygote.run(site, order, kill_after_s=kill.after_s)
+            order = Order(site=site, verb=Verb.DEPLOY, mark="one", point=kill.point)
+            said = deployers.run(order, kill_after_s=kill.after_s)
             if said is None:
-                found = list(_judge(zygote, site, tally))
+                found = list(_judge(deployers, site, tally))
                 tally.problems += [f"{kill}: {what}" for what in found]
                 tally.count(kill)
                 return
@@ -88,7 +89,7 @@ def _kill(zygote: Zygote, places: Iterator[Path], kill: Kill, tally: Tally) -> N
         kill = kill.sooner()
 
 
-def _judge(zygote: Zygote, site: Site, tally: Tally) -> Iterator[str]:
+def _judge(deployers: Deployers, site: Site, tally: Tally) -> Iterator[str]:
     died = standing(site)
     done = immutable.recover(site.service())
     if done.outcome not in _GOOD or done.warnings or done.leftovers:
@@ -98,7 +99,7 @@ def _judge(zygote: Zygote, site: Site, tally: Tally) -> Iterator[str]:
     if not died.routed == after.routed == after.live:
         yield f"it went from {died} to {after}"
     yield from take_census(site).problems
-    again = zygote.run(site, Order(verb=Verb.DEPLOY, mark="two"))
+    again = deployers.run(Order(site=site, verb=Verb.DEPLOY, mark="two"))
     if again is None or again.outcome is not Outcome.LIVE:
         yield f"a second attempt ended {again}"
         return

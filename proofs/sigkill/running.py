@@ -8,14 +8,13 @@ from contextlib import contextmanager
 import attrs
 
 import immutable
-from proofs.sigkill.deployer import Order
+from proofs.sigkill.deployer import Deployers, Order, ready
 from proofs.sigkill.experiment import Experiment
 from proofs.sigkill.kills import Kill, choose
 from proofs.sigkill.site import Site
 from proofs.sigkill.tally import Tally
 from proofs.sigkill.traffic import Traffic
 from proofs.sigkill.verbs import Verb
-from proofs.sigkill.zygote import Zygote
 
 _TRIES = 8
 """So often a point is tried that deployers pass by; a snapshot is written by few."""
@@ -63,13 +62,13 @@ def started(site: Site, aims: Aims, tally: Tally) -> Iterator[Experiment]:
     """Deploy a first release and let traffic flow; at the end destroy everything."""
     log, rate = site.directory / "traffic.log", site.ground.requests_per_second
     try:
-        with Zygote() as zygote:
-            zygote.run(site, Order(verb=Verb.DEPLOY, mark="r0"))
+        with Deployers(ready) as deployers:
+            deployers.run(Order(site=site, verb=Verb.DEPLOY, mark="r0"))
             tally.judge.allow(time.monotonic(), ["r0"], "the first release")
             with Traffic(site.listen, log, per_second=rate) as traffic:
                 experiment = Experiment(
                     site=site,
-                    zygote=zygote,
+                    deployers=deployers,
                     traffic=traffic,
                     chance=random.Random(aims.seed),
                     tally=tally,
