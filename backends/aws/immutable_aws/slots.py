@@ -187,8 +187,19 @@ class Reading:
 
     def at(self, priority: int) -> Rule | None:
         """Return the rule with a priority, if it is this service's."""
-        ours = (*self.slots, *self.places, *((self.guard,) if self.guard else ()))
-        return next((rule for rule in ours if rule.priority == priority), None)
+        return next((rule for rule in self._ours if rule.priority == priority), None)
+
+    def with_rule(self, rule: Rule) -> "Reading":
+        """Return what would have been read with a rule of this service more."""
+        others = tuple(r for r in self._ours if r.arn != rule.arn)
+        more = len(others) + 1 - len(self._ours)
+        return self._having((*others, rule), total=self.total + more)
+
+    def without(self, rule: Rule) -> "Reading":
+        """Return what would have been read without a rule of this service."""
+        staying = tuple(r for r in self._ours if r.arn != rule.arn)
+        gone = len(self._ours) - len(staying)
+        return self._having(staying, total=self.total - gone)
 
     def check(self) -> None:
         """Refuse what somebody else holds.
@@ -200,6 +211,14 @@ class Reading:
             raise _strange(self.strangers[0], "is in the band and not this service's")
         if self.top and self.top.conditions != self.layout.conditions:
             raise _strange(self.top, "takes other hosts and paths than the URL says")
+
+    @property
+    def _ours(self) -> tuple[Rule, ...]:
+        return (*self.slots, *self.places, *((self.guard,) if self.guard else ()))
+
+    def _having(self, ours: Iterable[Rule], *, total: int) -> "Reading":
+        found = sort_rules((*ours, *self.strangers), self.layout)
+        return attrs.evolve(found, total=total)
 
 
 def sort_rules(rules: Iterable[Rule], layout: Layout) -> Reading:

@@ -5,8 +5,8 @@ priority: each routing is a new rule, whose priority is the fencing token; see `
 
 What it costs: `read` one call for 400 rules, one more where there are rules that this
 object has not seen, and one for each attached fleet, for its members; nothing that was read
-within half of ``staleness``, and not changed by this object, is read again. `write` costs
-two: the rule, and one look whether it landed on top.
+within half of ``staleness`` is read again, and what this object has made or deleted since is
+known. `write` costs two: the rule, and one look whether it landed on top.
 
 How it fails open, and what is done about it: a target group without one healthy target gets
 requests all the same, so that a fleet gets traffic only when `health` says so of each
@@ -42,8 +42,9 @@ from immutable_aws.errors import NAME
 from immutable_aws.joining import Joining
 from immutable_aws.landing import see_served
 from immutable_aws.listening import LATE, Listener
+from immutable_aws.remembering import Memory
 from immutable_aws.rulebook import Rulebook
-from immutable_aws.rules import NewRule
+from immutable_aws.rules import NewRule, Rule
 from immutable_aws.session import Aws, aws_of
 from immutable_aws.slots import Reading
 from immutable_aws.switch_config import AlbConfig
@@ -91,8 +92,8 @@ class AlbSwitch:
         self._listener = Listener(aws, at, service, port=port)
         self._rules = Rulebook(aws, self._listener, config.layout(service))
         self._places = Joining(aws, at, service, port=port)
-        self._last: Reading | None = None
-        self._looked_at = host.current().now()
+        # half of what is declared is for AWS, the other half may be our own memory
+        self._memory = Memory(self._rules, lag=at.staleness / 2)
 
     @property
     def capabilities(self) -> SwitchCapabilities:
@@ -117,7 +118,7 @@ class AlbSwitch:
             Taken: a rule in the band is somebody else's.
             NotEnough: the load balancer has no room for more rules.
         """
-        reading = self._recent()
+        reading = self._memory.recent()
         reading.check()
         most = self._rules.most(reading.total + _ROOM)
         if reading.total + _ROOM > most:
@@ -137,7 +138,7 @@ class AlbSwitch:
         """
         found = self._listener.find()
         named = tuple(("Host", h) for h in self._config.hosts[:1] if "*" not in h)
-        opens = (self._last or self._look()).preview_header
+        opens = (self._memory.last or self._memory.look()).preview_header
         return found.endpoint(named), found.endpoint((*named, opens))
 
     def read(self) -> SwitchView:
@@ -148,7 +149,7 @@ class AlbSwitch:
         Raises:
             Taken: a rule in the band is somebody else's.
         """
-        reading = self._recent()
+        reading = self._memory.recent()
         reading.check()
         return SwitchView(
             routing=reading.routing,
@@ -175,23 +176,24 @@ class AlbSwitch:
             Taken: a group of this name, or a rule in the band, is somebody else's.
             Unavailable: somebody else took the same place; to be repeated.
         """
-        reading = self._recent()
-        reading.check()
-        if reading.place_of(fleet):
-            return expected
-        group = reading.groups.get(fleet) or self._places.make(
-            fleet,
-            health=health,
-            owner=owner,
-            vpc=self._listener.find().vpc,
-            protocol="HTTP",
-        )
-        if reading.guard is None:
-            self._make_guard(writing.guard_rule(reading.layout, owner=owner))
-        nonce = secrets.token_hex(_NONCE_BYTES)
-        self._make_place(
-            writing.place_rule(reading, fleet, group, owner=owner, nonce=nonce)
-        )
+        with self._unsure():
+            reading = self._memory.recent()
+            reading.check()
+            if reading.place_of(fleet):
+                return expected
+            group = reading.groups.get(fleet) or self._places.make(
+                fleet,
+                health=health,
+                owner=owner,
+                vpc=self._listener.find().vpc,
+                protocol="HTTP",
+            )
+            if reading.guard is None:
+                self._make_guard(writing.guard_rule(reading.layout, owner=owner))
+            nonce = secrets.token_hex(_NONCE_BYTES)
+            self._make_place(
+                writing.place_rule(reading, fleet, group, owner=owner, nonce=nonce)
+            )
         return expected
 
     def join(
@@ -232,8 +234,9 @@ class AlbSwitch:
                 now=host.current().now(),
             )
             mine = self._rules.make(new, "switch.write")
+            self._memory.add(mine)
             staleness = self._config.listening.staleness
-            self._clear_away(see_served(self._look, mine, staleness=staleness))
+            self._clear_away(see_served(self._memory.look, mine, staleness=staleness))
         return Version(str(self._rules.layout.band.number(mine)))
 
     def sessions(self, fleet: FleetName) -> int | None:
@@ -247,21 +250,21 @@ class AlbSwitch:
         """Delete older rules that name the fleet, its place, and its target group.
 
         What an old reading says does no harm: AWS does not delete a group that a rule
-        names, and the rule that serves is never deleted here. The version stays.
+        names, and the rule that serves is never deleted here. So what is remembered will
+        do, unless it refuses or knows no such fleet. The version stays.
 
         Raises:
             Conflict: the fleet has traffic, or is previewed.
         """
         del owner
-        reading = self._look()
-        reading.check()
-        leaving = writing.leaving(reading, fleet)
-        group = reading.groups.get(fleet) or self._places.find(fleet)
-        self._last = None
-        for rule in leaving:
-            self._rules.delete(rule)
-        if group is not None:
-            self._places.delete(group)
+        with self._unsure():
+            reading = self._leaving(fleet)
+            reading.check()
+            for rule in writing.leaving(reading, fleet):
+                self._delete(rule)
+            group = reading.groups.get(fleet) or self._places.find(fleet)
+            if group is not None:
+                self._places.delete(group)
         return expected
 
     def renumber(self) -> Version:
@@ -272,14 +275,15 @@ class AlbSwitch:
         Raises:
             Conflict: the switch was written lately.
         """
-        reading = self._look()
+        reading = self._memory.look()
         reading.check()
         top = writing.renumbering(reading, now=host.current().now(), late=LATE)
+        self._memory.forget()
         for rule in reversed(reading.slots[1:]):
             self._rules.delete(rule)
         if top is not None:
             self._rules.move(top, reading.layout.band.slot(1))
-        return self._look().version
+        return self._memory.look().version
 
     def shut_down(self) -> None:
         """Delete the rules that stay when nothing is attached, and forget the version.
@@ -290,28 +294,15 @@ class AlbSwitch:
         Raises:
             Conflict: fleets are attached, or the switch was written lately.
         """
-        reading = self._look()
+        reading = self._memory.look()
         if reading.groups:
             what = f"{', '.join(reading.groups)} attached: retire them first"
             raise moved("switch.shut_down", self._service, what)
         writing.renumbering(reading, now=host.current().now(), late=LATE)
         guard = (reading.guard,) if reading.guard else ()
-        self._last = None
+        self._memory.forget()
         for rule in (*guard, *reversed(reading.slots)):
             self._rules.delete(rule)
-
-    def _look(self) -> Reading:
-        asked_at = host.current().now()
-        self._last = reading = self._rules.read()
-        self._looked_at = asked_at
-        return reading
-
-    def _recent(self) -> Reading:
-        """Return a reading that is no older than half of what is declared."""
-        lag = self._config.listening.staleness / 2
-        if self._last is None or host.current().now() - self._looked_at >= lag:
-            return self._look()
-        return self._last
 
     @contextmanager
     def _unsure(self) -> Iterator[None]:
@@ -319,7 +310,7 @@ class AlbSwitch:
         try:
             yield
         except BaseException:
-            self._last = None
+            self._memory.forget()
             raise
 
     def _expected(self, routing: Routing, expected: Version) -> Reading:
@@ -328,15 +319,23 @@ class AlbSwitch:
         That groups with weight are there AWS checks, at any time. A previewed one is named
         by a tag alone: that it is there has to be known from a recent reading.
         """
-        last = self._recent() if routing.preview else self._last
+        last = self._memory.recent() if routing.preview else self._memory.last
         named = {fleet for fleet, _ in routing.weights} | {routing.preview} - {None}
         if last is None or last.version != expected or not named <= set(last.groups):
-            return self._look()
+            return self._memory.look()
         return last
 
+    def _leaving(self, fleet: FleetName) -> Reading:
+        """Return a reading by which a fleet may leave, or a new one."""
+        known = self._memory.last
+        reading = self._memory.recent()
+        leaves = fleet in reading.groups and not reading.routing.mentions(fleet)
+        return reading if leaves or reading is not known else self._memory.look()
+
     def _group_of(self, fleet: FleetName) -> str | None:
-        known = self._last.groups.get(fleet) if self._last else None
-        return known or self._look().groups.get(fleet)
+        last = self._memory.last
+        known = last.groups.get(fleet) if last else None
+        return known or self._memory.look().groups.get(fleet)
 
     def _clear_away(self, reading: Reading) -> None:
         """Delete old rules where many have gathered: no detach has done so for long.
@@ -345,21 +344,25 @@ class AlbSwitch:
         """
         for rule in writing.surplus(reading):
             try:
-                self._rules.delete(rule)
+                self._delete(rule)
             except BackendError:
+                self._memory.forget()
                 return
+
+    def _delete(self, rule: Rule) -> None:
+        self._rules.delete(rule)
+        self._memory.remove(rule)
 
     def _make_guard(self, new: NewRule) -> None:
         try:
-            self._rules.make(new, "switch.attach")
+            self._memory.add(self._rules.make(new, "switch.attach"))
         except Conflict:
             # somebody else made it: the guard is the same for all
-            return
+            self._memory.forget()
 
     def _make_place(self, new: NewRule) -> None:
-        self._last = None
         try:
-            self._rules.make(new, "switch.attach")
+            self._memory.add(self._rules.make(new, "switch.attach"))
         except Conflict as exc:
             what = f"priority {new.priority}, or the target group, was taken meanwhile"
             raise Unavailable(

@@ -22,6 +22,7 @@ from immutable.errors import (
     Taken,
     Unsupported,
 )
+from immutable.host import ThisHost, running_on
 from immutable.model import (
     FleetName,
     Health,
@@ -39,6 +40,16 @@ SERVICE, LEDGER = ServiceName("shop"), LedgerId("6f3c")
 BLUE, GREEN = FleetName("shop-v1-aaaaaa"), FleetName("shop-v2-bbbbbb")
 CHECK = HealthCheck(port=8080, path="/health")
 DEFAULTS = {"preview_from": "127.0.0.0/8", "propagation": "0s", "staleness": "0s"}
+
+
+class Later(ThisHost):
+    """This machine, some time later."""
+
+    passed = timedelta()
+
+    def now(self):
+        """Return the time then."""
+        return super().now() + self.passed
 
 
 @pytest.fixture
@@ -145,6 +156,63 @@ def test_what_this_object_did_is_seen_at_once(account, switch):
     members = servers(account, 1)
     one.join(BLUE, members, drain=timedelta())
     assert one.read().attachment_of(BLUE).members == members
+
+
+def test_own_attaching_and_detaching_are_not_looked_up(account, switch):
+    """What was made and deleted is put to what was read; others' rules are not asked for."""
+    one = switch("staleness=1h")
+    one.read()
+    costs = sent(account, lambda: attach(one, BLUE, GREEN))
+    assert costs["CreateRule"] == 3
+    assert "DescribeRules" not in costs
+    write(one, Routing(weights={BLUE: 100}))
+    gone = sent(account, lambda: one.detach(GREEN, owner=LEDGER, expected=Version("1")))
+    assert gone == {"DeleteRule": 1, "DeleteTargetGroup": 1}
+    costs = sent(account, one.read)
+    assert "DescribeRules" not in costs
+    assert one.read() == switch().read()
+
+
+def test_what_was_read_grows_old_also_when_this_object_added_to_it(account, switch):
+    """Its own rule makes the rest of a reading no younger."""
+    one, two = switch("staleness=2m"), switch()
+    one.read()
+    now = Later()
+    with running_on(now):
+        now.passed = timedelta(seconds=50)
+        one.attach(GREEN, health=CHECK, owner=LEDGER, expected=Version("0"))
+        attach(two, BLUE)
+        assert [a.fleet for a in one.read().attachments] == [GREEN]
+        now.passed = timedelta(seconds=61)
+        assert [a.fleet for a in one.read().attachments] == [BLUE, GREEN]
+
+
+def test_who_detaches_upon_an_old_reading_looks_when_it_does_not_fit(account, switch):
+    """A fleet that somebody else attached, or took the traffic from, since then."""
+    one, two = switch("staleness=1h"), switch()
+    one.read()
+    attach(two, BLUE, GREEN)
+    one.detach(GREEN, owner=LEDGER, expected=Version("0"))
+    assert account.target_groups() == {BLUE}
+    write(two, Routing(weights={BLUE: 100}))
+    three = switch("staleness=1h")
+    three.read()
+    write(two, Routing())
+    three.detach(BLUE, owner=LEDGER, expected=Version("1"))
+    assert account.target_groups() == set()
+
+
+def test_who_detaches_upon_an_old_reading_takes_no_traffic_away(account, switch):
+    """Somebody else has routed to the fleet since: it serves on, and that is seen next."""
+    one, two = switch("staleness=1h"), switch()
+    attach(one, BLUE)
+    one.read()
+    write(two, Routing(weights={BLUE: 100}))
+    with pytest.raises(Conflict, match="still named"):
+        one.detach(BLUE, owner=LEDGER, expected=Version("0"))
+    assert one.read().routing == Routing(weights={BLUE: 100})
+    with pytest.raises(Conflict, match="has traffic"):
+        one.detach(BLUE, owner=LEDGER, expected=Version("1"))
 
 
 def test_a_write_costs_two_calls(account, switch):
@@ -537,14 +605,14 @@ def test_a_group_fails_open_so_that_only_health_guards(account, switch):
 def lag(account, switch):
     """From now on answer readings with what was before any further change."""
     account.emulator.configure(stale_s=100_000)
-    switch.read()
+    switch().read()
 
 
 def test_a_write_is_waited_for_where_readings_are_old(account, switch):
     """AWS may not show at once what it has acknowledged."""
     one = switch("staleness=60s")
     attach(one, BLUE)
-    lag(account, one)
+    lag(account, switch)
     routing = Routing(weights={BLUE: 100})
     account.emulator.calls(clear=True)
     with ThreadPoolExecutor() as pool:
@@ -560,7 +628,7 @@ def test_a_write_that_is_never_shown_is_ambiguous(account, switch):
     """Where answers are older than was declared, nothing is claimed."""
     one = switch("staleness=0s")
     attach(one, BLUE)
-    lag(account, one)
+    lag(account, switch)
     with pytest.raises(Ambiguous, match="a reading that shows"):
         one.write(Routing(weights={BLUE: 100}), owner=LEDGER, expected=Version("0"))
     account.emulator.configure(stale_s=0)
