@@ -2,7 +2,6 @@
 
 from immutable.deploying.facts import HealthFact
 from immutable.deploying.freezing import adopted
-from immutable.deploying.rules import POLL
 from immutable.deploying.steps import Decision, Finish, Route, Wait
 from immutable.deploying.view import FRESH, Whole
 from immutable.deploying.view import whole as is_whole
@@ -35,7 +34,9 @@ def _ready(whole: Whole, goal: AdoptGoal, fleet: FleetName) -> Decision | None:
     if whole.world.now >= until:
         return _leave(whole)
     facts = (HealthFact(fleet=fleet),)
-    return Wait(on=f"{fleet} to be ready", facts=facts, pause=POLL, until=until)
+    return Wait(
+        on=f"{fleet} to be ready", facts=facts, pause=whole.context.poll, until=until
+    )
 
 
 def _leave(whole: Whole) -> Finish:

@@ -14,8 +14,7 @@ from immutable.capabilities import Need
 from immutable.deploying import looking
 from immutable.deploying.clearing import end_lease, lease
 from immutable.deploying.engine import Engine
-from immutable.deploying.rules import POLL
-from immutable.deploying.view import spec_of
+from immutable.deploying.view import POLL, spec_of
 from immutable.errors import Cancelled
 from immutable.ledger.state import FleetEntry, FleetStatus
 from immutable.model import DeploymentId, FleetName, LedgerId, Release, Token

@@ -7,7 +7,7 @@ from datetime import datetime
 from immutable.deploying import looking, operations, running
 from immutable.deploying.engine import Engine
 from immutable.deploying.entering import load
-from immutable.deploying.rules import POLL
+from immutable.deploying.view import POLL
 from immutable.errors import (
     Ambiguous,
     BackendError,

@@ -19,6 +19,7 @@ from immutable.deploying.engine import Engine
 from immutable.deploying.facts import (
     EvidenceFact,
     Fact,
+    FleetFact,
     HealthFact,
     Reason,
     SwitchFact,
@@ -115,6 +116,8 @@ class Loop:
         begun = self._journal.state.attempt
         if begun is not None and begun.aborting is not None:
             self._engine = attrs.evolve(self._engine, stop=Never())
+        if begun is not None:
+            self._know_what_is_new(begun)
         try:
             while not self._paused and (attempt := self._journal.state.attempt):
                 self._turn(attempt)
@@ -125,6 +128,15 @@ class Loop:
         except (LedgerError, BackendError) as exc:
             return self._unrecorded(exc)
         return self._ending()
+
+    def _know_what_is_new(self, begun: Attempt) -> None:
+        """Ask nothing about a fleet that cannot be there: its name is this deployment's."""
+        goal = begun.goal
+        if not isinstance(goal, DeployGoal) or goal.reused:
+            return
+        if begun.resumed_at is None and not begun.steps:
+            fact = FleetFact(fleet=goal.fleet)
+            self._learn(fact, None, self._engine.host.now())
 
     def _turn(self, attempt: Attempt) -> None:
         self._world = self._world.at(self._engine.host.now(), self._why_stop())

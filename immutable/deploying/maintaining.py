@@ -2,9 +2,9 @@
 
 from datetime import datetime, timedelta
 
-from immutable.deploying.facts import FleetFact, Reason, SessionsFact, SwitchFact
+from immutable.deploying.facts import FleetFact, Reason, SessionsFact
 from immutable.deploying.freezing import mend
-from immutable.deploying.rules import POLL, join_all, wait_ready
+from immutable.deploying.rules import join_all, wait_ready
 from immutable.deploying.steps import (
     Decision,
     Detach,
@@ -17,7 +17,7 @@ from immutable.deploying.steps import (
     Route,
     Wait,
 )
-from immutable.deploying.view import Scene, Whole
+from immutable.deploying.view import POLL, Scene, Whole
 from immutable.ledger.goals import HealGoal, ScaleGoal, TidyGoal
 from immutable.ledger.state import FleetEntry, FleetStatus, State
 from immutable.model import FleetName, InstanceId, Outcome, Routing
@@ -163,18 +163,19 @@ def _settle(whole: Whole) -> Decision | None:
     if whole.world.now >= until:
         return None
     pause = min(_PATIENCE, until - whole.world.now)
-    return Wait(
-        on="the shift to settle", facts=(SwitchFact(),), pause=pause, until=until
-    )
+    # nothing is asked meanwhile: who has traffic again the switch itself does not detach
+    return Wait(on="the shift to settle", facts=(), pause=pause, until=until)
 
 
 def _drain(whole: Whole, fleet: FleetName, drained_by: datetime) -> Decision | None:
     sessions = whole.world.sessions(fleet)
     if not sessions or whole.world.now >= drained_by:
         return None
-    facts = (SessionsFact(fleet=fleet),)
     return Wait(
-        on=f"{sessions} sessions to end", facts=facts, pause=POLL, until=drained_by
+        on=f"{sessions} sessions to end",
+        facts=(SessionsFact(fleet=fleet),),
+        pause=whole.context.poll,
+        until=drained_by,
     )
 
 
@@ -198,8 +199,12 @@ def _come_down(scene: Scene, goal: ScaleGoal) -> Decision | None:
     if not scene.is_thawed or left <= 0 or scene.now >= until:
         return None
     fact = FleetFact(fleet=scene.fleet)
-    pause = max(POLL, scene.context.backend.pace)
-    return Wait(on=f"{left} instances to go", facts=(fact,), pause=pause, until=until)
+    return Wait(
+        on=f"{left} instances to go",
+        facts=(fact,),
+        pause=scene.context.poll,
+        until=until,
+    )
 
 
 def let_go(

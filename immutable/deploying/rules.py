@@ -32,14 +32,13 @@ from immutable.deploying.steps import (
     Route,
     Wait,
 )
-from immutable.deploying.view import FRESH, Scene, ready_instances, whole
+from immutable.deploying.view import FRESH, POLL, Scene, ready_instances, whole
 from immutable.judging import Verdict, VerdictStatus
 from immutable.ledger.goals import DeployGoal
 from immutable.model import WHOLE, Health, Outcome, Routing
 
-POLL = timedelta(milliseconds=50)
-"""How often something quick is read while waiting for it."""
 _SLOWEST = timedelta(seconds=1)
+_LOOKS_PER_COUNT = 4
 WATCH = timedelta(seconds=1)
 """How often a fleet is judged while it bakes."""
 REPLACEMENTS = 3
@@ -170,8 +169,23 @@ def wait_ready(scene: Scene, deadline: datetime) -> Decision | None:
     ready = f"{len(ready_instances(probes))} of {scene.size} ready"
     if scene.now >= deadline:
         return _not_ready(f"{scene.fleet}: {ready} in time; {_evidence(scene)}")
-    facts = (HealthFact(fleet=scene.fleet), FleetFact(fleet=scene.fleet))
-    return Wait(on=ready, facts=facts, pause=_patience(scene), until=deadline)
+    pause = _patience(scene)
+    facts = _to_look_at(scene, len(probes), pause)
+    return Wait(on=ready, facts=facts, pause=pause, until=deadline)
+
+
+def _to_look_at(
+    scene: Scene, known: int, pause: timedelta
+) -> tuple[HealthFact | FleetFact, ...]:
+    """Count the fleet again less often than it is probed, once the switch knows all of it.
+
+    Who dies meanwhile is no longer ready, and is replaced a few looks later.
+    """
+    health, fleet = HealthFact(fleet=scene.fleet), FleetFact(fleet=scene.fleet)
+    counted = scene.world.read_at(fleet) + _LOOKS_PER_COUNT * pause
+    if known >= scene.size and scene.now < counted:
+        return (health,)
+    return health, fleet
 
 
 def preview(scene: Scene, goal: DeployGoal) -> Decision | None:
@@ -243,7 +257,7 @@ def hold(scene: Scene, goal: DeployGoal) -> Decision | None:
     verdict = _verdict(scene, _held_until(scene, goal) + goal.validate_timeout)
     if scene.now >= until or isinstance(verdict, Abort):
         return verdict
-    pause = min(WATCH, until - scene.now)
+    pause = min(max(WATCH, scene.context.backend.pace), until - scene.now)
     return Wait(on="the bake", facts=_watched(scene), pause=pause, until=until)
 
 

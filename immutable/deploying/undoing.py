@@ -11,7 +11,7 @@ import attrs
 from immutable.deploying.facts import FleetFact, HealthFact, Reason
 from immutable.deploying.freezing import thaw_the_new, undone
 from immutable.deploying.maintaining import let_go, part_with, scale, shown
-from immutable.deploying.rules import POLL, join_all, not_yet_shown
+from immutable.deploying.rules import join_all, not_yet_shown
 from immutable.deploying.steps import (
     Decision,
     Finish,
@@ -87,7 +87,10 @@ def _prove_the_old(scene: Scene, goal: DeployGoal) -> Decision | None:
         return _neither_side(scene, goal)
     facts = (HealthFact(fleet=goal.incumbent), FleetFact(fleet=goal.incumbent))
     return _revive(scene, goal.incumbent, goal) or Wait(
-        on=f"{goal.incumbent} to be ready", facts=facts, pause=POLL, until=deadline
+        on=f"{goal.incumbent} to be ready",
+        facts=facts,
+        pause=scene.context.poll,
+        until=deadline,
     )
 
 

@@ -21,6 +21,8 @@ from immutable.model import (
     Tags,
 )
 
+POLL = timedelta(milliseconds=50)
+"""How often something quick is read while waiting for it."""
 FRESH = timedelta(seconds=1)
 """How old a reading may be that a switch write relies upon."""
 
@@ -42,6 +44,11 @@ class Context:
     def staleness(self) -> timedelta:
         """Return how old any reading may be."""
         return max(self.backend.staleness, self.switch.staleness)
+
+    @property
+    def poll(self) -> timedelta:
+        """Return how often something is looked at that is soon otherwise."""
+        return max(POLL, self.backend.pace)
 
     @property
     def late(self) -> timedelta:

@@ -94,7 +94,7 @@ def test_a_switch_that_gives_no_answer_is_given_up():
 def test_an_effect_without_an_answer_is_read_back():
     """A write that takes longer than it may is neither taken for done nor for lost."""
     silent = [Script("slow", "switch.write", times=4)]
-    with Simulation(4, faults=silent) as sim:
+    with Simulation(1, faults=silent) as sim:
         service = sim.service("shop", size=2)
         done = immutable.deploy(service, sim.image("app"))
         steps = [step for step in done.steps if "no answer within" in step.detail]

@@ -65,8 +65,8 @@ def launch_that_creates_too_few() -> None:
     def vanish() -> None:
         world.change(world.new_fleet().name, _without_its_first)
 
-    # the second look is the first after the launch
-    world.sim.set_faults(When("fleets.observe", vanish, 1))
+    # nobody looks before the launch
+    world.sim.set_faults(When("fleets.observe", vanish, 0))
     world.deploy("a")
     expect(len(world.live_servers()), world.service.size, "servers")
 
