@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import attrs
 
-POLL_S = 0.5
-"""How often ours and the floor look. Ansible's modules have intervals of their own."""
+POLL_S = 5.0
+"""How often the floor looks, and ours by default. Ansible's modules look every ten seconds."""
 
 
 @attrs.frozen(kw_only=True)

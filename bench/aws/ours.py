@@ -9,7 +9,7 @@ wait for, before the old fleet is cleared away.
 import sys
 
 import immutable
-from bench.aws.job import POLL_S, Job
+from bench.aws.job import Job
 from immutable.strategies import BlueGreen
 
 
@@ -27,10 +27,9 @@ def deploy(job: Job) -> None:
 def service(job: Job) -> immutable.Service:
     """Return the service of a job."""
     drain = f"drain={job.drain_s}s"
-    pace = f"pace={POLL_S * 1000:.0f}ms"
     return immutable.Service(
         "given",
-        backend=f"aws://{job.region}?{drain}&{pace}",
+        backend=f"aws://{job.region}?{drain}",
         switch=f"alb://{job.region}?listener={job.listener}&{drain}",
         ports=8080,
         health="/health",

@@ -29,6 +29,7 @@ _CHANGES = "elbv2:Create"
 _CHECKS = frozenset(
     {
         "autoscaling:DescribeAccountLimits",
+        "ec2:DescribeImages",
         "ec2:DescribeInstanceTypes",
         "ec2:DescribeSecurityGroups",
         "ec2:DescribeSubnets",
@@ -104,7 +105,7 @@ class Ground:
             CannotMeasure: it failed.
         """
         env = {k: v for k, v in os.environ.items() if k not in _OTHERS}
-        env |= {**settings(self.emulator), "AWS_REGION": REGION}
+        env |= {**settings(self.emulator.url), "AWS_REGION": REGION}
         with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
             process = subprocess.Popen(command, env=env, stdout=said, stderr=said)
             # wait4 alone tells of one child; what it started and waited for is in it
