@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from targets import target
 
 from immutable.judging import Target, Verdict, VerdictStatus
 from immutable.validators import http
 from immutable.validators.evidence import excerpt
 from immutable.validators.run import name_of, run_validator, run_validators
-from tests.support.targets import target
 
 PASSED, FAILED, UNDECIDED = VerdictStatus
 LONG = timedelta(seconds=60)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
+from targets import target
 
 from immutable.judging import Verdict, VerdictStatus
 from immutable.validators import http, tcp
 from immutable.validators.http import HttpValidator
-from tests.support.targets import target
 
 PASSED, FAILED, UNDECIDED = VerdictStatus
 LONG = timedelta(seconds=60)
