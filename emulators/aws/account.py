@@ -94,6 +94,11 @@ class Account:
             listener=_listen(elbv2, arn, vpc, kind, _PORT),
         )
 
+    @functools.cached_property
+    def plain_image(self) -> str:
+        """Return an image whose machines answer everything, made at the first use."""
+        return self.image()
+
     @property
     def url(self) -> str:
         """Return where clients reach the listener."""
@@ -111,7 +116,9 @@ class Account:
     def image(self, behaviour: Behaviour | str = "") -> str:
         """Return a new image that is available, whose machines do what is said."""
         name = f"image-{next(_NUMBERS)}"
-        image = self.ec2.register_image(Name=name)["ImageId"]
+        image = self.ec2.register_image(
+            Name=name, RootDeviceName="/dev/xvda", Architecture="x86_64"
+        )["ImageId"]
         self.emulator.behave(image, behaviour)
         self.until(lambda: self.image_state(image) == "available")
         return image
@@ -136,7 +143,9 @@ class Account:
         found = self.ec2.describe_instances(InstanceIds=[instance])
         return found["Reservations"][0]["Instances"][0]["State"]["Name"]
 
-    def target_group(self, name: str, *, path: str = "/health") -> str:
+    def target_group(
+        self, name: str, *, path: str = "/health", drain_s: int = 60
+    ) -> str:
         """Return the ARN of a new target group, probed as often as AWS allows."""
         found = self.elbv2.create_target_group(
             Name=name,
@@ -149,9 +158,15 @@ class Account:
         )
         arn = found["TargetGroups"][0]["TargetGroupArn"]
         self.elbv2.modify_target_group_attributes(
-            TargetGroupArn=arn, Attributes=[{"Key": _DELAY, "Value": "60"}]
+            TargetGroupArn=arn, Attributes=[{"Key": _DELAY, "Value": str(drain_s)}]
         )
         return arn
+
+    def place(self, name: str, priority: int = 100) -> str:
+        """Return the ARN of a new target group that a rule names, as a fleet needs it."""
+        target_group = self.target_group(name, drain_s=5)
+        self.rule(priority, target_group, f"/{name}")
+        return target_group
 
     def template(self, name: str, image: str) -> str:
         """Return the id of a new launch template."""
@@ -282,13 +297,13 @@ def session_of(key: str = KEY) -> boto3.Session:
     )
 
 
-def settings(emulator: Emulator) -> dict[str, str]:
-    """Return what the SDK reads from the environment, naming the emulator.
+def settings(url: str) -> dict[str, str]:
+    """Return what the SDK reads from the environment, naming an emulator by its URL.
 
     Unset ``AWS_PROFILE``, ``AWS_REGION`` and ``AWS_DEFAULT_REGION`` beside it.
     """
     return {
-        "AWS_ENDPOINT_URL": emulator.url,
+        "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": KEY,
         "AWS_SECRET_ACCESS_KEY": SECRET,
         "AWS_EC2_METADATA_DISABLED": "true",

@@ -35,7 +35,7 @@ def emulator(emulated, monkeypatch, tmp_path) -> Iterator[aws.Emulator]:
     monkeypatch.chdir(tmp_path)
     for name in _OTHERS:
         monkeypatch.delenv(name, raising=False)
-    for name, value in settings(emulated).items():
+    for name, value in settings(emulated.url).items():
         monkeypatch.setenv(name, value)
     yield emulated
     # an SDK that was given these settings keeps them as long as its default session

@@ -12,8 +12,6 @@ import socket
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
-from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -21,16 +19,18 @@ from typing import Any, Literal
 import attrs
 import pytest
 
-from immutable.host import Stop, ThisHost, running_on
-
 sys.path.insert(0, str(Path(__file__).parent))
+# at the end: the library is tested as it is installed, the emulator lies only here
+sys.path.append(str(Path(__file__).parents[3]))
+
+from builders import Hurried
+from ground import name_server
+
+from emulators import aws
+from emulators.aws.account import Account
+from immutable.host import running_on
 
 _RUNS = itertools.count()
-_SETTINGS = {
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
 
 
 @attrs.frozen(kw_only=True)
@@ -174,15 +174,9 @@ def wire(server: tuple[str, Wire], monkeypatch: pytest.MonkeyPatch) -> Iterator[
     from moto.moto_api._internal.models import moto_api_backend
 
     url, found = server
-    settings = _SETTINGS | {
-        "AWS_ENDPOINT_URL": url,
-        # a thousand images that nobody asked for take seconds
-        "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
-    }
-    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "HTTP_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
+    name_server(url, monkeypatch)
+    # a thousand images that nobody asked for take seconds
+    monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
     moto_api_backend.reset()
     found.clear()
     yield found
@@ -190,88 +184,30 @@ def wire(server: tuple[str, Wire], monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 
 @pytest.fixture(scope="session")
-def cloud() -> Iterator[Any]:
+def cloud() -> Iterator[aws.Emulator]:
     """Return a running emulated AWS, in a process of its own."""
-    from emulators import aws
-
     with aws.start() as running:
         yield running
 
 
 @pytest.fixture
-def emulator(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def emulator(
+    cloud: aws.Emulator, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[aws.Emulator]:
     """Return an empty emulated AWS, which the SDK's own settings name."""
-    settings = _SETTINGS | {
-        "AWS_ENDPOINT_URL": cloud.url,
-        "AWS_EXECUTION_ENV": f"test-{next(_RUNS)}",
-    }
-    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "HTTP_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
+    name_server(cloud.url, monkeypatch)
+    # clients are kept for as long as this stays the same
+    monkeypatch.setenv("AWS_EXECUTION_ENV", f"test-{next(_RUNS)}")
     cloud.reset()
     yield cloud
     assert cloud.bugs() == ()
 
 
-@attrs.frozen(kw_only=True)
-class Estate:
-    """What an account has before the first deployment, and clients of one's own."""
-
-    emulator: Any
-    region: str
-    network: str
-    """The id of the VPC."""
-    subnets: tuple[str, ...]
-    """Of two zones, and of the load balancer."""
-    load_balancer: str
-    listener: str
-    image: str
-    """Its instances listen on 8080 and answer everything with 200."""
-    ec2: Any
-    elbv2: Any
-    autoscaling: Any
-    cloudwatch: Any
-
-    def place(self, name: str, priority: int = 100) -> str:
-        """Give a fleet a target group that a rule names, and return its ARN."""
-        group = self.elbv2.create_target_group(
-            Name=name,
-            Protocol="HTTP",
-            Port=8080,
-            VpcId=self.network,
-            HealthCheckPath="/",
-            HealthCheckIntervalSeconds=5,
-            HealthCheckTimeoutSeconds=2,
-            HealthyThresholdCount=2,
-        )["TargetGroups"][0]["TargetGroupArn"]
-        self.elbv2.modify_target_group_attributes(
-            TargetGroupArn=group,
-            Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": "5"}],
-        )
-        self.elbv2.create_rule(
-            ListenerArn=self.listener,
-            Priority=priority,
-            Conditions=[{"Field": "path-pattern", "Values": [f"/{name}"]}],
-            Actions=[{"Type": "forward", "TargetGroupArn": group}],
-        )
-        return str(group)
-
-    def displace(self, place: str) -> None:
-        """Take away the rules that name a target group, and the group."""
-        rules = self.elbv2.describe_rules(ListenerArn=self.listener)["Rules"]
-        for rule in rules:
-            if place in str(rule["Actions"]):
-                self.elbv2.delete_rule(RuleArn=rule["RuleArn"])
-        self.elbv2.delete_target_group(TargetGroupArn=place)
-
-
-class Hurried(ThisHost):
-    """This machine, where pauses are a tenth: the emulated AWS is that much faster."""
-
-    def sleep(self, pause: timedelta, stop: Stop) -> None:
-        """Sleep for a tenth of the time."""
-        super().sleep(pause / 10, stop)
+@pytest.fixture
+def account(emulator: aws.Emulator) -> Account:
+    """Return an account with a network of three zones and a load balancer."""
+    emulator.configure(image_s=0)
+    return Account.make(emulator)
 
 
 @pytest.fixture
@@ -279,79 +215,3 @@ def hurried() -> Iterator[None]:
     """Let what a test calls wait a tenth of the time between two looks."""
     with running_on(Hurried()):
         yield
-
-
-@pytest.fixture
-def estate(estates: "Estates") -> Estate:
-    """Return an account with a network of two zones, a load balancer and an image."""
-    return estates()
-
-
-@pytest.fixture
-def estates(emulator: Any) -> "Estates":
-    """Return what sets up such an account, also again after a reset."""
-    return Estates(emulator)
-
-
-class Estates:
-    """Sets up accounts, one after the other, in the same emulated AWS."""
-
-    def __init__(self, emulator: Any) -> None:
-        self._emulator = emulator
-        self.last: Estate
-
-    def __call__(self) -> Estate:
-        """Set one up, in an empty AWS."""
-        self.last = _estate(self._emulator)
-        return self.last
-
-
-@cache
-def _clients(url: str, region: str) -> dict[str, Any]:
-    """Return clients of a test's own; making them takes longer than most tests."""
-    import boto3
-
-    names = ("ec2", "elbv2", "autoscaling", "cloudwatch")
-    return {
-        name: boto3.client(name, region_name=region, endpoint_url=url)  # type: ignore[call-overload]  # by name
-        for name in names
-    }
-
-
-def _estate(emulator: Any) -> Estate:
-    import ipaddress
-
-    region = "eu-west-1"
-    clients = _clients(emulator.url, region)
-    ec2, elbv2 = clients["ec2"], clients["elbv2"]
-    vpc = ec2.create_vpc(CidrBlock=emulator.network)["Vpc"]["VpcId"]
-    blocks = ipaddress.ip_network(emulator.network).subnets(new_prefix=20)
-    subnets = tuple(
-        ec2.create_subnet(
-            VpcId=vpc, CidrBlock=str(block), AvailabilityZone=f"{region}{zone}"
-        )["Subnet"]["SubnetId"]
-        for block, zone in zip(blocks, "ab", strict=False)
-    )
-    balancer = elbv2.create_load_balancer(Name="shop", Subnets=list(subnets))
-    arn = balancer["LoadBalancers"][0]["LoadBalancerArn"]
-    action = {
-        "Type": "fixed-response",
-        "FixedResponseConfig": {"StatusCode": "503", "ContentType": "text/plain"},
-    }
-    listener = elbv2.create_listener(
-        LoadBalancerArn=arn, Protocol="HTTP", Port=8000, DefaultActions=[action]
-    )["Listeners"][0]["ListenerArn"]
-    emulator.configure(image_s=0)
-    image = ec2.register_image(
-        Name="good", RootDeviceName="/dev/xvda", Architecture="x86_64"
-    )["ImageId"]
-    return Estate(
-        emulator=emulator,
-        region=region,
-        network=vpc,
-        subnets=subnets,
-        load_balancer=arn,
-        listener=listener,
-        image=image,
-        **clients,
-    )

@@ -1,4 +1,4 @@
-"""What the tests of switches stand on: an account that the SDK's own settings name."""
+"""What tests stand on: an account that the SDK's own settings name, and servers in it."""
 
 import pytest
 
@@ -11,18 +11,23 @@ PORT = 8080
 _OTHERS = ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "HTTP_PROXY")
 
 
+def name_server(url: str, patch: pytest.MonkeyPatch) -> None:
+    """Let the SDK's own settings name a server, and nothing else."""
+    for name in _OTHERS:
+        patch.delenv(name, raising=False)
+    for name, value in settings(url).items():
+        patch.setenv(name, value)
+
+
 def prepared(
     emulator: Emulator, patch: pytest.MonkeyPatch, kind: Kind = "application"
 ) -> Account:
     """Return an account with a load balancer, which what is tested finds by itself."""
-    for name in _OTHERS:
-        patch.delenv(name, raising=False)
+    name_server(emulator.url, patch)
     # what is emulated may be asked more often than AWS
     patch.setattr(session, "_READS_PER_SECOND", 1000.0)
     # clients take long to make, and keep nothing: those of one emulator are shared
     patch.delenv("AWS_EXECUTION_ENV", raising=False)
-    for name, value in settings(emulator).items():
-        patch.setenv(name, value)
     return Account.make(emulator, kind)
 
 

@@ -1,7 +1,6 @@
 """What a deployer asks a fleet to be, as the tests of fleets have it."""
 
-from typing import Any
-
+from emulators.aws.account import Account
 from immutable.model import (
     DeploymentId,
     Digest,
@@ -24,7 +23,7 @@ TOKEN = Token("0123456789abcdef" * 2)
 
 
 def spec_of(
-    estate: Any,
+    account: Account,
     *,
     name: FleetName = NAME,
     size: int = 2,
@@ -36,11 +35,11 @@ def spec_of(
     digest = Digest(digest_of("release", number))
     return FleetSpec(
         name=name,
-        image=Image(id=ImageId(estate.image), digest=digest, backend="aws"),
+        image=Image(id=ImageId(account.plain_image), digest=digest, backend="aws"),
         document=document,
         size=size,
         port=8080,
-        place=place or estate.place(name, priority=100 + number),
+        place=place or account.place(name, priority=100 + number),
         tags=Tags(
             service=SERVICE,
             ledger=LEDGER,

@@ -24,9 +24,9 @@ pytestmark = pytest.mark.usefixtures("hurried")
 
 
 @pytest.fixture
-def config(estate):
+def config(account):
     """Return where fleets are launched."""
-    return AwsConfig(region=estate.region)
+    return AwsConfig(region=account.region)
 
 
 @pytest.fixture
@@ -35,14 +35,14 @@ def fleets(config):
     return AwsFleets(config, aws_of(config.place))
 
 
-def counts(estate):
+def counts(account):
     """Return what was called since the last time that this was asked."""
-    return dict(estate.emulator.calls(clear=True).counts)
+    return dict(account.emulator.calls(clear=True).counts)
 
 
-def group_of(estate, name=NAME):
+def group_of(account, name=NAME):
     """Return a group as the provider lists it."""
-    found = estate.autoscaling.describe_auto_scaling_groups(
+    found = account.autoscaling.describe_auto_scaling_groups(
         AutoScalingGroupNames=[name]
     )["AutoScalingGroups"]
     return found[0] if found else None
@@ -53,15 +53,15 @@ def ids_of(fleets, name=NAME):
     return [i.id for i in fleets.observe(name).alive]
 
 
-def test_a_launch_pins_everything_and_marks_everything(estate, fleets):
+def test_a_launch_pins_everything_and_marks_everything(account, fleets):
     """Image, version, metadata service, tags and user data are what was asked for."""
-    spec = spec_of(estate)
+    spec = spec_of(account, size=3)
     fleets.launch(spec, token=TOKEN)
-    version = estate.ec2.describe_launch_template_versions(
+    version = account.ec2.describe_launch_template_versions(
         LaunchTemplateName=NAME, Versions=["$Latest"]
     )["LaunchTemplateVersions"][0]
     data = version["LaunchTemplateData"]
-    assert data["ImageId"] == estate.image
+    assert data["ImageId"] == account.plain_image
     options = data["MetadataOptions"]
     assert options["HttpTokens"] == "required"
     assert options["HttpPutResponseHopLimit"] == 1
@@ -69,23 +69,22 @@ def test_a_launch_pins_everything_and_marks_everything(estate, fleets):
     assert base64.b64decode(data["UserData"]).decode() == spec.document
     kinds = {tags["ResourceType"] for tags in data["TagSpecifications"]}
     assert kinds >= {"instance", "volume", "network-interface"}
-    group = group_of(estate)
+    group = group_of(account)
     assert group["LaunchTemplate"]["Version"] == "1"
     assert group["TargetGroupARNs"] == [spec.place]
     assert group["HealthCheckType"] == "ELB"
     wanted = set(spec.tags.to_mapping().items())
     assert wanted <= {(t["Key"], t["Value"]) for t in group["Tags"]}
-    reservations = estate.ec2.describe_instances()["Reservations"]
-    instances = [i for r in reservations for i in r["Instances"]]
-    assert len(instances) == 2
+    instances = account.instances()
+    assert len(instances) == 3
     for instance in instances:
         assert wanted <= {(t["Key"], t["Value"]) for t in instance["Tags"]}
-    assert {i["SubnetId"] for i in instances} == set(estate.subnets)
+    assert {i["SubnetId"] for i in instances} == set(account.subnets)
 
 
-def test_a_launched_fleet_is_frozen_and_seen(estate, fleets):
+def test_a_launched_fleet_is_frozen_and_seen(account, fleets):
     """It says what it was launched from, and holds still."""
-    spec = spec_of(estate)
+    spec = spec_of(account)
     fleets.launch(spec, token=TOKEN)
     view = fleets.observe(NAME)
     assert view is not None
@@ -95,34 +94,34 @@ def test_a_launched_fleet_is_frozen_and_seen(estate, fleets):
     for instance in view.instances:
         assert instance.digest == spec.tags.digest[:16]
         assert instance.document == spec.document
-        assert instance.image == estate.image
+        assert instance.image == account.plain_image
         assert instance.address
         assert instance.launched_at.utcoffset() == timedelta()
 
 
-def test_looking_at_a_fleet_is_one_call_when_nothing_is_new(estate, fleets):
+def test_looking_at_a_fleet_is_one_call_when_nothing_is_new(account, fleets):
     """The first look reads template and instances, too; none depends on the size."""
-    fleets.launch(spec_of(estate, size=5), token=TOKEN)
-    counts(estate)
+    fleets.launch(spec_of(account, size=5), token=TOKEN)
+    counts(account)
     fleets.observe(NAME)
-    first = counts(estate)
+    first = counts(account)
     fleets.observe(NAME)
     assert first == {
         "autoscaling:DescribeAutoScalingGroups": 1,
         "ec2:DescribeInstances": 1,
         "ec2:DescribeLaunchTemplateVersions": 1,
     }
-    assert counts(estate) == {"autoscaling:DescribeAutoScalingGroups": 1}
+    assert counts(account) == {"autoscaling:DescribeAutoScalingGroups": 1}
 
 
-def test_a_launch_takes_four_calls_whatever_the_size(estate, fleets):
+def test_a_launch_takes_four_calls_whatever_the_size(account, fleets):
     """Beside two readings, once in a process, of where the load balancer is."""
-    first = spec_of(estate, name=FleetName("shop-v1-aaaaaa"))
-    second = spec_of(estate, name=FleetName("shop-v2-bbbbbb"), size=20, number=2)
+    first = spec_of(account, name=FleetName("shop-v1-aaaaaa"))
+    second = spec_of(account, name=FleetName("shop-v2-bbbbbb"), size=20, number=2)
     fleets.launch(first, token=TOKEN)
-    counts(estate)
+    counts(account)
     fleets.launch(second, token=Token("1" * 32))
-    assert counts(estate) == {
+    assert counts(account) == {
         "autoscaling:CreateAutoScalingGroup": 1,
         "autoscaling:DescribeAutoScalingGroups": 1,
         "autoscaling:SuspendProcesses": 1,
@@ -130,21 +129,21 @@ def test_a_launch_takes_four_calls_whatever_the_size(estate, fleets):
     }
 
 
-def test_the_same_launch_again_changes_nothing(estate, fleets):
+def test_the_same_launch_again_changes_nothing(account, fleets):
     """The group, the template and the instances are those of the first time."""
-    spec = spec_of(estate)
+    spec = spec_of(account)
     fleets.launch(spec, token=TOKEN)
     before = ids_of(fleets)
     fleets.launch(spec, token=TOKEN)
     fleets.launch(spec, token=Token("1" * 32))
     assert ids_of(fleets) == before
     assert len(before) == 2
-    assert len(estate.ec2.describe_launch_templates()["LaunchTemplates"]) == 1
+    assert len(account.ec2.describe_launch_templates()["LaunchTemplates"]) == 1
 
 
-def test_a_launch_of_more_completes_the_fleet(estate, fleets):
+def test_a_launch_of_more_completes_the_fleet(account, fleets):
     """One instance first, then three: the first is among them."""
-    spec = spec_of(estate, size=1)
+    spec = spec_of(account, size=1)
     fleets.launch(spec, token=TOKEN)
     (first,) = fleets.observe(NAME).instances
     fleets.launch(attrs.evolve(spec, size=3), token=TOKEN)
@@ -155,38 +154,38 @@ def test_a_launch_of_more_completes_the_fleet(estate, fleets):
     assert {i.id for i in fleets.observe(NAME).alive} == ids
 
 
-def test_what_was_launched_otherwise_is_not_taken_over(estate, fleets):
+def test_what_was_launched_otherwise_is_not_taken_over(account, fleets):
     """The same name with another document is somebody else's, or a mistake."""
-    spec = spec_of(estate)
+    spec = spec_of(account)
     fleets.launch(spec, token=TOKEN)
     with pytest.raises(Taken, match=NAME):
         fleets.launch(attrs.evolve(spec, document='{"a":2}'), token=Token("1" * 32))
 
 
-def test_a_group_of_that_name_that_is_not_ours_is_left_alone(estate, fleets):
+def test_a_group_of_that_name_that_is_not_ours_is_left_alone(account, fleets):
     """Launching refuses, and so does retiring."""
-    spec = spec_of(estate)
-    template = estate.ec2.create_launch_template(
+    spec = spec_of(account)
+    template = account.ec2.create_launch_template(
         LaunchTemplateName="theirs",
-        LaunchTemplateData={"ImageId": estate.image, "InstanceType": "t3.micro"},
+        LaunchTemplateData={"ImageId": account.plain_image, "InstanceType": "t3.micro"},
     )["LaunchTemplate"]["LaunchTemplateId"]
-    estate.autoscaling.create_auto_scaling_group(
+    account.autoscaling.create_auto_scaling_group(
         AutoScalingGroupName=NAME,
         MinSize=0,
         MaxSize=1,
         LaunchTemplate={"LaunchTemplateId": template, "Version": "1"},
-        VPCZoneIdentifier=estate.subnets[0],
+        VPCZoneIdentifier=account.subnets[0],
     )
     with pytest.raises(Taken):
         fleets.launch(spec, token=TOKEN)
     with pytest.raises(Taken):
         fleets.retire(NAME, token=TOKEN)
-    assert group_of(estate) is not None
+    assert group_of(account) is not None
 
 
-def test_only_those_named_are_removed(estate, fleets):
+def test_only_those_named_are_removed(account, fleets):
     """A smaller size by itself removes nobody."""
-    spec = spec_of(estate, size=3)
+    spec = spec_of(account, size=3)
     fleets.launch(spec, token=TOKEN)
     ids = [i.id for i in fleets.observe(NAME).instances]
     smaller = attrs.evolve(spec, size=2)
@@ -197,13 +196,13 @@ def test_only_those_named_are_removed(estate, fleets):
     view = fleets.observe(NAME)
     assert [i.id for i in view.alive] == [ids[0], ids[2]]
     assert view.desired_size == 2
-    group = group_of(estate)
+    group = group_of(account)
     assert (group["MinSize"], group["MaxSize"]) == (2, 2)
 
 
-def test_an_exchange_keeps_the_others(estate, fleets):
+def test_an_exchange_keeps_the_others(account, fleets):
     """One goes, two come; under the same token nothing more."""
-    spec = spec_of(estate)
+    spec = spec_of(account)
     fleets.launch(spec, token=TOKEN)
     leaving, staying = (i.id for i in fleets.observe(NAME).instances)
     grown = attrs.evolve(spec, size=3)
@@ -216,9 +215,9 @@ def test_an_exchange_keeps_the_others(estate, fleets):
     assert {i.id for i in fleets.observe(NAME).alive} == ids
 
 
-def test_one_instance_gives_way_to_another_once(estate, fleets):
+def test_one_instance_gives_way_to_another_once(account, fleets):
     """The group launches the other; the second call with the token launches none."""
-    spec = spec_of(estate)
+    spec = spec_of(account)
     fleets.launch(spec, token=TOKEN)
     leaving, staying = (i.id for i in fleets.observe(NAME).instances)
     fleets.replace(spec, instance=leaving, token=TOKEN)
@@ -230,42 +229,38 @@ def test_one_instance_gives_way_to_another_once(estate, fleets):
     assert {i.id for i in fleets.observe(NAME).alive} == ids
 
 
-def test_retiring_leaves_nothing(estate, fleets):
+def test_retiring_leaves_nothing(account, fleets):
     """No group, template, target group or instance; again it is no error."""
-    spec = spec_of(estate)
+    spec = spec_of(account)
     fleets.launch(spec, token=TOKEN)
-    estate.displace(spec.place)
+    account.displace(spec.place)
     fleets.retire(NAME, token=TOKEN)
-    assert group_of(estate) is None
-    assert estate.ec2.describe_launch_templates()["LaunchTemplates"] == []
-    states = {
-        i["State"]["Name"]
-        for r in estate.ec2.describe_instances()["Reservations"]
-        for i in r["Instances"]
-    }
+    assert group_of(account) is None
+    assert account.ec2.describe_launch_templates()["LaunchTemplates"] == []
+    states = {each["State"]["Name"] for each in account.instances()}
     assert states <= {"terminated"}
     assert fleets.observe(NAME) is None
     fleets.retire(NAME, token=TOKEN)
     fleets.retire(FleetName("shop-v1-zzzzzz"), token=TOKEN)
 
 
-def test_a_fleet_that_a_rule_names_is_not_retired(estate, fleets):
+def test_a_fleet_that_a_rule_names_is_not_retired(account, fleets):
     """The provider refuses to delete its target group, and nothing else is touched."""
-    spec = spec_of(estate)
+    spec = spec_of(account)
     fleets.launch(spec, token=TOKEN)
     with pytest.raises(Conflict, match="place"):
         fleets.retire(NAME, token=TOKEN)
     assert len(fleets.observe(NAME).alive) == 2
 
 
-def test_fleets_are_found_by_their_tags_alone(estate, fleets):
+def test_fleets_are_found_by_their_tags_alone(account, fleets):
     """Also one that has only its template; those of another ledger are not."""
-    spec = spec_of(estate)
+    spec = spec_of(account)
     fleets.launch(spec, token=TOKEN)
     tags = {**spec.tags.to_mapping(), "immutable-launch": "0"}
-    estate.ec2.create_launch_template(
+    account.ec2.create_launch_template(
         LaunchTemplateName="shop-v2-half00",
-        LaunchTemplateData={"ImageId": estate.image, "InstanceType": "t3.micro"},
+        LaunchTemplateData={"ImageId": account.plain_image, "InstanceType": "t3.micro"},
         TagSpecifications=[
             {
                 "ResourceType": "launch-template",
@@ -281,9 +276,9 @@ def test_fleets_are_found_by_their_tags_alone(estate, fleets):
     assert [v.name for v in fleets.list(service=SERVICE, ledger=LEDGER)] == [NAME]
 
 
-def test_a_dead_instance_is_seen_as_gone_and_replaced(estate, fleets):
+def test_a_dead_instance_is_seen_as_gone_and_replaced(account, fleets):
     """While the fleet is frozen its group leaves the evidence where it is."""
-    spec = spec_of(estate)
+    spec = spec_of(account)
     fleets.launch(spec, token=TOKEN)
     dying, staying = (i.id for i in fleets.observe(NAME).instances)
     # one that dies before it is in service is a launch that failed: another is launched
@@ -293,8 +288,8 @@ def test_a_dead_instance_is_seen_as_gone_and_replaced(estate, fleets):
         "both in service",
         within=timedelta(minutes=1),
     )
-    estate.ec2.terminate_instances(InstanceIds=[dying])
-    estate.autoscaling.set_instance_health(
+    account.ec2.terminate_instances(InstanceIds=[dying])
+    account.autoscaling.set_instance_health(
         InstanceId=dying, HealthStatus="Unhealthy", ShouldRespectGracePeriod=False
     )
     (gone,) = wait_until(
@@ -310,16 +305,16 @@ def test_a_dead_instance_is_seen_as_gone_and_replaced(estate, fleets):
     assert dying not in ids
 
 
-def test_several_types_and_spot_are_a_mixed_policy_with_the_pinned_version(estate):
+def test_several_types_and_spot_are_a_mixed_policy_with_the_pinned_version(account):
     """The first type comes first; the rest is bought as the config says."""
     config = AwsConfig(
-        region=estate.region,
+        region=account.region,
         instance_types=("t3.micro", "t3a.micro"),
         spot=Spot(on_demand_base=1, on_demand_percent=20),
     )
     fleets = AwsFleets(config, aws_of(config.place))
-    fleets.launch(spec_of(estate), token=TOKEN)
-    policy = group_of(estate)["MixedInstancesPolicy"]
+    fleets.launch(spec_of(account), token=TOKEN)
+    policy = group_of(account)["MixedInstancesPolicy"]
     template = policy["LaunchTemplate"]
     assert template["LaunchTemplateSpecification"]["Version"] == "1"
     types = [o["InstanceType"] for o in template["Overrides"]]
@@ -329,62 +324,62 @@ def test_several_types_and_spot_are_a_mixed_policy_with_the_pinned_version(estat
     assert bought["OnDemandPercentageAboveBaseCapacity"] == 20
     assert bought["SpotAllocationStrategy"] == "price-capacity-optimized"
     fleets.launch(
-        spec_of(estate, place=group_of(estate)["TargetGroupARNs"][0]), token=TOKEN
+        spec_of(account, place=group_of(account)["TargetGroupARNs"][0]), token=TOKEN
     )
     assert all(i.digest for i in fleets.observe(NAME).instances)
 
 
-def test_subnets_of_another_network_are_refused_before_any_effect(estate):
+def test_subnets_of_another_network_are_refused_before_any_effect(account):
     """The load balancer could never reach what is in them."""
-    vpc = estate.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-    other = estate.ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24")["Subnet"]
-    config = AwsConfig(region=estate.region, subnets=(other["SubnetId"],))
+    vpc = account.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    other = account.ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24")["Subnet"]
+    config = AwsConfig(region=account.region, subnets=(other["SubnetId"],))
     fleets = AwsFleets(config, aws_of(config.place))
     with pytest.raises(InvalidInput, match=other["SubnetId"]):
-        fleets.launch(spec_of(estate), token=TOKEN)
+        fleets.launch(spec_of(account), token=TOKEN)
     unknown = attrs.evolve(config, subnets=("subnet-0123456789abcdef0",))
     with pytest.raises(InvalidInput, match="subnet-0123456789abcdef0"):
         AwsFleets(unknown, aws_of(config.place)).launch(
-            spec_of(estate, name=FleetName("shop-v2-bbbbbb"), number=2), token=TOKEN
+            spec_of(account, name=FleetName("shop-v2-bbbbbb"), number=2), token=TOKEN
         )
-    assert estate.ec2.describe_launch_templates()["LaunchTemplates"] == []
+    assert account.ec2.describe_launch_templates()["LaunchTemplates"] == []
 
 
 @pytest.mark.parametrize("name", ["shop-v1-" + "a" * 25, "-shop", "internal-shop"])
-def test_names_that_no_target_group_can_have_are_refused(estate, fleets, name):
+def test_names_that_no_target_group_can_have_are_refused(account, fleets, name):
     """Without a call."""
-    spec = spec_of(estate, place="arn:of:a:place")
-    counts(estate)
+    spec = spec_of(account, place="arn:of:a:place")
+    counts(account)
     with pytest.raises(InvalidInput, match="target group"):
         fleets.launch(attrs.evolve(spec, name=FleetName(name)), token=TOKEN)
-    assert counts(estate) == {}
+    assert counts(account) == {}
 
 
-def test_a_document_that_is_no_user_data_is_refused(estate, fleets):
+def test_a_document_that_is_no_user_data_is_refused(account, fleets):
     """16,384 bytes can be handed over, one more cannot."""
-    spec = spec_of(estate, size=1)
+    spec = spec_of(account, size=1)
     long = attrs.evolve(spec, document="x" * (16 * 1024 + 1))
-    counts(estate)
+    counts(account)
     with pytest.raises(InvalidInput, match="16385"):
         fleets.launch(long, token=TOKEN)
-    assert counts(estate) == {}
+    assert counts(account) == {}
     fleets.launch(attrs.evolve(spec, document="x" * 16 * 1024), token=TOKEN)
     (instance,) = fleets.observe(NAME).instances
     assert instance.document == "x" * 16 * 1024
 
 
-def test_no_room_is_said_by_the_launch(estate, fleets):
+def test_no_room_is_said_by_the_launch(account, fleets):
     """The group's calls all succeed; only its activities tell of the quota."""
-    estate.emulator.configure(vcpus=1)
+    account.emulator.configure(vcpus=1)
     with pytest.raises(NotEnough, match=NAME) as caught:
-        fleets.launch(spec_of(estate), token=TOKEN)
+        fleets.launch(spec_of(account), token=TOKEN)
     assert "vCPU" in str(caught.value)
 
 
 @pytest.mark.parametrize(("profile", "state"), [(None, "disabled"), ("web", "enabled")])
-def test_only_instances_with_a_role_are_told_their_tags(estate, profile, state):
+def test_only_instances_with_a_role_are_told_their_tags(account, profile, state):
     """By them their agent knows where its logs belong; without a role it writes none."""
-    config = AwsConfig(region=estate.region, instance_profile=profile)
-    data = template_data(spec_of(estate), config)
+    config = AwsConfig(region=account.region, instance_profile=profile)
+    data = template_data(spec_of(account), config)
     assert data["MetadataOptions"]["InstanceMetadataTags"] == state
     assert data.get("IamInstanceProfile") == ({"Name": profile} if profile else None)

@@ -92,26 +92,26 @@ def test_the_copy_of_a_copy_has_the_name_of_a_copy():
 
 
 @pytest.fixture
-def fleets(estate, hurried):
+def fleets(account, hurried):
     """Return the fleets of an account with two of them."""
-    config = AwsConfig(region=estate.region)
+    config = AwsConfig(region=account.region)
     fleets = AwsFleets(config, aws_of(config.place))
     for number, name in enumerate((OLD, NEW), start=1):
-        spec = spec_of(estate, name=name, number=number, size=1)
+        spec = spec_of(account, name=name, number=number, size=1)
         fleets.launch(spec, token=TOKEN)
     return fleets
 
 
-def test_alarms_go_with_the_policy_and_end_with_the_fleet(estate, fleets):
+def test_alarms_go_with_the_policy_and_end_with_the_fleet(account, fleets):
     """Thawed twice there is one copy; retired, none; the first group's own stays."""
-    arn = estate.autoscaling.put_scaling_policy(
+    arn = account.autoscaling.put_scaling_policy(
         AutoScalingGroupName=OLD,
         PolicyName="more",
         PolicyType="StepScaling",
         AdjustmentType="ChangeInCapacity",
         StepAdjustments=[{"MetricIntervalLowerBound": 0.0, "ScalingAdjustment": 1}],
     )["PolicyARN"]
-    estate.cloudwatch.put_metric_alarm(
+    account.cloudwatch.put_metric_alarm(
         AlarmName="too busy",
         MetricName="CPUUtilization",
         Namespace="AWS/EC2",
@@ -125,21 +125,23 @@ def test_alarms_go_with_the_policy_and_end_with_the_fleet(estate, fleets):
     )
     for _ in range(2):
         fleets.thaw(NEW, like=OLD, token=TOKEN)
-    rows = estate.cloudwatch.describe_alarms(AlarmNamePrefix=f"{NEW}-")["MetricAlarms"]
-    (policy,) = estate.autoscaling.describe_policies(AutoScalingGroupName=NEW)[
+    rows = account.cloudwatch.describe_alarms(AlarmNamePrefix=f"{NEW}-")["MetricAlarms"]
+    (policy,) = account.autoscaling.describe_policies(AutoScalingGroupName=NEW)[
         "ScalingPolicies"
     ]
     assert policy["StepAdjustments"][0]["ScalingAdjustment"] == 1
     (copy,) = rows
     assert copy["AlarmActions"] == [policy["PolicyARN"], _TOLD]
     assert copy["Dimensions"] == [{"Name": "AutoScalingGroupName", "Value": NEW}]
-    aws = aws_of(AwsConfig(region=estate.region).place)
+    aws = aws_of(AwsConfig(region=account.region).place)
     found = inventory(aws, service=SERVICE, ledger=LEDGER)
     assert f"alarm {copy['AlarmName']}" in found
-    place = estate.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[NEW])
-    estate.displace(place["AutoScalingGroups"][0]["TargetGroupARNs"][0])
+    place = account.autoscaling.describe_auto_scaling_groups(
+        AutoScalingGroupNames=[NEW]
+    )
+    account.displace(place["AutoScalingGroups"][0]["TargetGroupARNs"][0])
     fleets.retire(NEW, token=TOKEN)
     names = [
-        a["AlarmName"] for a in estate.cloudwatch.describe_alarms()["MetricAlarms"]
+        a["AlarmName"] for a in account.cloudwatch.describe_alarms()["MetricAlarms"]
     ]
     assert names == ["too busy"]

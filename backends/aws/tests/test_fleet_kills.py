@@ -15,6 +15,7 @@ import attrs
 import pytest
 from specs import LEDGER, NAME, SERVICE, TOKEN, spec_of
 
+from emulators.aws.account import Account
 from immutable.authoring import wait_until
 from immutable.errors import Ambiguous
 from immutable.model import (
@@ -145,23 +146,25 @@ def _deaths(begin, do):
 class State:
     """A fresh account in which the work is about to begin."""
 
+    account: Account
     config: AwsConfig
     aws: Aws
     spec: FleetSpec
     ids: tuple
 
 
-def _begin(emulator, again, ready):
+def _begin(emulator, ready):
     emulator.reset()
-    estate = again()
-    config = AwsConfig(region=estate.region)
+    emulator.configure(image_s=0)
+    account = Account.make(emulator)
+    config = AwsConfig(region=account.region)
     aws = aws_of(config.place)
     fleets = AwsFleets(config, aws)
-    spec = spec_of(estate)
+    spec = spec_of(account)
     ready(fleets, spec)
     view = fleets.observe(NAME)
     ids = tuple(i.id for i in view.alive) if view else ()
-    return State(config=config, aws=aws, spec=spec, ids=ids)
+    return State(account=account, config=config, aws=aws, spec=spec, ids=ids)
 
 
 def _inventory(aws):
@@ -189,14 +192,14 @@ def _settled(aws, wanted):
 
 
 @pytest.mark.parametrize("name", _PARAMS)
-def test_the_same_again_completes_it_wherever_it_died(emulator, estates, ran, name):
+def test_the_same_again_completes_it_wherever_it_died(emulator, ran, name):
     """One group, one template, as many instances as wanted, and those of before."""
     work, tried = WORKS[name], 0
 
     def do(fleets, state):
         work.do(fleets, state.spec, state.ids)
 
-    for where, state in _deaths(lambda: _begin(emulator, estates, work.ready), do):
+    for where, state in _deaths(lambda: _begin(emulator, work.ready), do):
         tried += 1
         fleets = AwsFleets(state.config, state.aws)
         do(fleets, state)
@@ -217,19 +220,14 @@ def test_the_same_again_completes_it_wherever_it_died(emulator, estates, ran, na
 @pytest.mark.parametrize(
     "launched", [False, pytest.param(True, marks=pytest.mark.matrix)]
 )
-def test_retiring_again_leaves_nothing_wherever_it_died(
-    emulator, estates, ran, launched
-):
+def test_retiring_again_leaves_nothing_wherever_it_died(emulator, ran, launched):
     """Of a whole fleet, and of one that died in its launch."""
     tried = 0
 
     def begin():
-        state = _begin(emulator, estates, _launch if launched else _half_launched)
-        estate_displace(state)
+        state = _begin(emulator, _launch if launched else _half_launched)
+        state.account.displace(state.spec.place)
         return state
-
-    def estate_displace(state):
-        estates.last.displace(state.spec.place)
 
     for where, state in _deaths(begin, lambda f, _s: f.retire(NAME, token=TOKEN)):
         tried += 1
@@ -251,12 +249,10 @@ def _half_launched(fleets, spec):
 
 
 @pytest.mark.parametrize("last", range(1, 7))
-def test_what_died_in_its_launch_is_found_and_retired(emulator, estates, last):
+def test_what_died_in_its_launch_is_found_and_retired(account, last):
     """Found by its tags alone, as soon as there is anything; nothing of it is left."""
-    emulator.reset()
-    estate = estates()
-    config = AwsConfig(region=estate.region)
-    spec = spec_of(estate)
+    config = AwsConfig(region=account.region)
+    spec = spec_of(account)
     aws = aws_of(config.place)
     mortal = Mortal(aws, last=last, after=True)
     with pytest.raises(Killed):
@@ -265,18 +261,16 @@ def test_what_died_in_its_launch_is_found_and_retired(emulator, estates, last):
     found = fleets.list(service=SERVICE, ledger=LEDGER)
     there = _inventory(aws)
     assert bool(found) == any(e.startswith("template ") for e in there)
-    estate.displace(spec.place)
+    account.displace(spec.place)
     for view in found:
         fleets.retire(view.name, token=TOKEN)
     assert _inventory(aws) == set()
 
 
-def test_a_launch_that_is_late_cannot_bring_a_retired_fleet_back(emulator, estates):
+def test_a_launch_that_is_late_cannot_bring_a_retired_fleet_back(account):
     """Its last call was under way when the fleet was retired: it finds no template."""
-    emulator.reset()
-    estate = estates()
-    config = AwsConfig(region=estate.region)
-    spec = spec_of(estate)
+    config = AwsConfig(region=account.region)
+    spec = spec_of(account)
     late: list[Callable] = []
 
     class Late(Aws):
@@ -291,7 +285,7 @@ def test_a_launch_that_is_late_cannot_bring_a_retired_fleet_back(emulator, estat
     with pytest.raises(Killed):
         AwsFleets(config, Late(config.place)).launch(spec, token=TOKEN)
     fleets = AwsFleets(config, aws_of(config.place))
-    estate.displace(spec.place)
+    account.displace(spec.place)
     fleets.retire(NAME, token=TOKEN)
     with pytest.raises(Exception, match="ValidationError"):
         late[0]()

@@ -42,18 +42,18 @@ class Leaping(ThisHost):
 
 
 @pytest.fixture
-def fleets(estate, hurried):
+def fleets(account, hurried):
     """Return the fleets of an empty account."""
-    config = AwsConfig(region=estate.region)
+    config = AwsConfig(region=account.region)
     return AwsFleets(config, aws_of(config.place))
 
 
-def test_no_call_is_made_for_each_instance(estate, fleets, ran):
+def test_no_call_is_made_for_each_instance(account, fleets, ran):
     """Launching and looking take for 300 instances the calls that they take for two."""
     # health is probed every five seconds, as it is in earnest
-    estate.emulator.configure(scale=1)
-    estate.emulator.calls(clear=True)
-    fleets.launch(spec_of(estate, size=MANY), token=TOKEN)
+    account.emulator.configure(scale=1)
+    account.emulator.calls(clear=True)
+    fleets.launch(spec_of(account, size=MANY), token=TOKEN)
     began = time.process_time()
     view = fleets.observe(NAME)
     assert len(view.alive) == MANY
@@ -61,7 +61,7 @@ def test_no_call_is_made_for_each_instance(estate, fleets, ran):
     ran(
         f"looking at {MANY} instances of AWS: {time.process_time() - began:.2f} s of CPU"
     )
-    counts = estate.emulator.calls(clear=True).counts
+    counts = account.emulator.calls(clear=True).counts
     once = {
         "autoscaling:CreateAutoScalingGroup",
         "autoscaling:SuspendProcesses",
@@ -71,19 +71,19 @@ def test_no_call_is_made_for_each_instance(estate, fleets, ran):
     }
     assert {name: counts[name] for name in once} == dict.fromkeys(once, 1)
     fleets.observe(NAME)
-    assert estate.emulator.calls().counts == {
+    assert account.emulator.calls().counts == {
         "autoscaling:DescribeAutoScalingGroups": 1
     }
 
 
-def test_a_group_that_does_not_end_says_what_holds_it(estate):
+def test_a_group_that_does_not_end_says_what_holds_it(account):
     """A retirement that is over time names what is left, and goes on when called again."""
-    config = AwsConfig(region=estate.region)
+    config = AwsConfig(region=account.region)
     fleets = AwsFleets(config, aws_of(config.place))
-    spec = spec_of(estate)
+    spec = spec_of(account)
     fleets.launch(spec, token=TOKEN)
-    estate.displace(spec.place)
-    estate.emulator.configure(halt_s=3600)
+    account.displace(spec.place)
+    account.emulator.configure(halt_s=3600)
     with (
         running_on(Leaping()),
         pytest.raises(Ambiguous, match="there is still") as caught,
@@ -95,56 +95,56 @@ def test_a_group_that_does_not_end_says_what_holds_it(estate):
 
 
 @pytest.mark.parametrize("size", [2, 3])
-def test_what_there_was_room_for_stays_and_is_found(estate, fleets, size):
+def test_what_there_was_room_for_stays_and_is_found(account, fleets, size):
     """The quota admits one instance: the launch says so, and retiring leaves nothing."""
-    estate.emulator.configure(vcpus=2)
-    spec = spec_of(estate, size=size)
+    account.emulator.configure(vcpus=2)
+    spec = spec_of(account, size=size)
     with pytest.raises(NotEnough, match="limit") as caught:
         fleets.launch(spec, token=TOKEN)
     assert not caught.value.retryable
     (view,) = fleets.list(service=SERVICE, ledger=LEDGER)
     assert view.desired_size == size
     assert len(view.alive) < size
-    estate.displace(spec.place)
+    account.displace(spec.place)
     fleets.retire(NAME, token=TOKEN)
     assert fleets.list(service=SERVICE, ledger=LEDGER) == ()
 
 
-def test_an_image_that_is_not_there_is_said_by_the_launch(estate, fleets):
+def test_an_image_that_is_not_there_is_said_by_the_launch(account, fleets):
     """What the provider says of it is the evidence."""
-    spec = spec_of(estate)
+    spec = spec_of(account)
     image = attrs.evolve(spec.image, id=ImageId("ami-0123456789abcdef0"))
     with pytest.raises(BackendError, match="ami-0123456789abcdef0"):
         fleets.launch(attrs.evolve(spec, image=image), token=TOKEN)
 
 
-def test_consoles_are_kept_before_instances_go(estate, fleets):
+def test_consoles_are_kept_before_instances_go(account, fleets):
     """Of those that are removed, and of all when the fleet is retired."""
-    spec = spec_of(estate, size=3)
+    spec = spec_of(account, size=3)
     fleets.launch(spec, token=TOKEN)
     ids = [i.id for i in fleets.observe(NAME).instances]
     smaller = attrs.evolve(spec, size=2)
-    estate.emulator.calls(clear=True)
+    account.emulator.calls(clear=True)
     fleets.resize(smaller, remove=(ids[0],), token=TOKEN)
-    trace = [str(call["name"]) for call in estate.emulator.calls(clear=True).trace]
+    trace = [str(call["name"]) for call in account.emulator.calls(clear=True).trace]
     ended = trace.index("autoscaling:TerminateInstanceInAutoScalingGroup")
     assert trace.count("ec2:GetConsoleOutput") == 1
     assert trace.index("ec2:GetConsoleOutput") < ended
-    estate.displace(spec.place)
+    account.displace(spec.place)
     fleets.retire(NAME, token=TOKEN)
-    trace = [str(call["name"]) for call in estate.emulator.calls().trace]
+    trace = [str(call["name"]) for call in account.emulator.calls().trace]
     assert trace.count("ec2:GetConsoleOutput") == 2
     deleted = trace.index("autoscaling:DeleteAutoScalingGroup")
     assert trace.index("ec2:GetConsoleOutput") < deleted
 
 
-def test_a_place_of_somebody_else_is_not_deleted_by_a_retirement(estate, fleets):
+def test_a_place_of_somebody_else_is_not_deleted_by_a_retirement(account, fleets):
     """A target group of the fleet's name that nobody of ours has marked."""
-    place = estate.place(NAME)
-    estate.elbv2.delete_rule(
+    place = account.place(NAME)
+    account.elbv2.delete_rule(
         RuleArn=next(
             rule["RuleArn"]
-            for rule in estate.elbv2.describe_rules(ListenerArn=estate.listener)[
+            for rule in account.elbv2.describe_rules(ListenerArn=account.listener)[
                 "Rules"
             ]
             if place in str(rule["Actions"])
@@ -153,31 +153,31 @@ def test_a_place_of_somebody_else_is_not_deleted_by_a_retirement(estate, fleets)
     with pytest.raises(Taken):
         fleets.retire(NAME, token=TOKEN)
     owner = {"Key": "immutable-ledger", "Value": LEDGER}
-    estate.elbv2.add_tags(ResourceArns=[place], Tags=[owner])
+    account.elbv2.add_tags(ResourceArns=[place], Tags=[owner])
     fleets.retire(NAME, token=TOKEN)
-    assert estate.elbv2.describe_target_groups()["TargetGroups"] == []
+    assert account.elbv2.describe_target_groups()["TargetGroups"] == []
 
 
-def test_what_exists_is_named_by_kind(estate, fleets):
+def test_what_exists_is_named_by_kind(account, fleets):
     """And nothing of another ledger, or of another service."""
-    spec = spec_of(estate, size=1)
+    spec = spec_of(account, size=1)
     fleets.launch(spec, token=TOKEN)
     (instance,) = fleets.observe(NAME).instances
     tags = [{"Key": k, "Value": v} for k, v in spec.tags.to_mapping().items()]
-    estate.elbv2.add_tags(ResourceArns=[spec.place], Tags=tags)
+    account.elbv2.add_tags(ResourceArns=[spec.place], Tags=tags)
     rule = next(
         rule
-        for rule in estate.elbv2.describe_rules(ListenerArn=estate.listener)["Rules"]
+        for rule in account.elbv2.describe_rules(ListenerArn=account.listener)["Rules"]
         if spec.place in str(rule["Actions"])
     )
-    estate.elbv2.add_tags(ResourceArns=[rule["RuleArn"]], Tags=tags)
-    group = estate.ec2.create_security_group(
+    account.elbv2.add_tags(ResourceArns=[rule["RuleArn"]], Tags=tags)
+    group = account.ec2.create_security_group(
         GroupName="web",
         Description="web",
-        VpcId=estate.network,
+        VpcId=account.vpc,
         TagSpecifications=[{"ResourceType": "security-group", "Tags": tags}],
     )["GroupId"]
-    estate.ec2.create_tags(Resources=[estate.image], Tags=tags)
+    account.ec2.create_tags(Resources=[account.plain_image], Tags=tags)
     wanted = {
         f"group {NAME}",
         f"template {NAME}",
@@ -185,9 +185,9 @@ def test_what_exists_is_named_by_kind(estate, fleets):
         f"place {NAME}",
         f"rule fleet {rule['Priority']}",
         f"security group {group}",
-        f"image {estate.image}",
+        f"image {account.plain_image}",
     }
-    aws = aws_of(AwsConfig(region=estate.region).place)
+    aws = aws_of(AwsConfig(region=account.region).place)
     assert inventory(aws, service=SERVICE, ledger=LEDGER) == wanted
     assert inventory(aws, service=SERVICE) == wanted
     assert inventory(aws, service=SERVICE, ledger=LedgerId("other")) == set()
@@ -208,14 +208,14 @@ class Blind(Aws):
         return super().read(operation, resource, call)
 
 
-def test_what_is_not_listed_yet_is_retired_all_the_same(estate, hurried):
+def test_what_is_not_listed_yet_is_retired_all_the_same(account, hurried):
     """Who has just launched a fleet and retires it knows better than the lists."""
-    config = AwsConfig(region=estate.region)
+    config = AwsConfig(region=account.region)
     aws = Blind(config.place)
     fleets = AwsFleets(config, aws)
-    spec = spec_of(estate)
+    spec = spec_of(account)
     fleets.launch(spec, token=TOKEN)
-    estate.displace(spec.place)
+    account.displace(spec.place)
     aws.is_blind = True
     assert fleets.observe(NAME) is None
     fleets.retire(NAME, token=TOKEN)
@@ -225,12 +225,12 @@ def test_what_is_not_listed_yet_is_retired_all_the_same(estate, hurried):
     fleets.retire(NAME, token=TOKEN)
 
 
-def test_what_is_there_and_not_listed_yet_is_tried_again(estate, hurried):
+def test_what_is_there_and_not_listed_yet_is_tried_again(account, hurried):
     """Another launch of it finds that it is there, and cannot see whose it is."""
-    config = AwsConfig(region=estate.region)
+    config = AwsConfig(region=account.region)
     aws = Blind(config.place)
     fleets = AwsFleets(config, aws)
-    spec = spec_of(estate)
+    spec = spec_of(account)
     fleets.launch(spec, token=TOKEN)
     aws.is_blind = True
     with pytest.raises(Unavailable, match="not listed") as caught:
@@ -243,10 +243,10 @@ def test_what_is_there_and_not_listed_yet_is_tried_again(estate, hurried):
     assert len(fleets.observe(NAME).alive) == 2
 
 
-def test_lists_that_are_old_delay_a_launch_and_no_more(estate, fleets):
+def test_lists_that_are_old_delay_a_launch_and_no_more(account, fleets):
     """Readings are up to two seconds old; what they show in the end is what was launched."""
-    estate.emulator.configure(stale_s=2)
-    spec = spec_of(estate)
+    spec = spec_of(account)
+    account.emulator.configure(stale_s=2)
     assert fleets.observe(NAME) is None
 
     def launched():
@@ -261,5 +261,5 @@ def test_lists_that_are_old_delay_a_launch_and_no_more(estate, fleets):
 
     for _ in range(2):
         wait_until(launched, "the launch", within=timedelta(seconds=60))
-    estate.emulator.configure(stale_s=0)
+    account.emulator.configure(stale_s=0)
     assert len(fleets.observe(NAME).alive) == 2

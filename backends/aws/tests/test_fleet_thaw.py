@@ -31,19 +31,19 @@ class Remembering(AwsFleets):
 
 
 @pytest.fixture
-def fleets(estate):
+def fleets(account):
     """Return the fleets of an account with two of them, both frozen."""
-    config = AwsConfig(region=estate.region)
+    config = AwsConfig(region=account.region)
     fleets = Remembering(config, aws_of(config.place))
     for number, name in enumerate((OLD, NEW), start=1):
-        spec = spec_of(estate, name=name, number=number)
+        spec = spec_of(account, name=name, number=number)
         fleets.launch(spec, token=TOKEN)
         fleets.specs[name] = spec
     return fleets
 
 
-def _track(estate, name, target=50.0, policy="cpu"):
-    estate.autoscaling.put_scaling_policy(
+def _track(account, name, target=50.0, policy="cpu"):
+    account.autoscaling.put_scaling_policy(
         AutoScalingGroupName=name,
         PolicyName=policy,
         PolicyType="TargetTrackingScaling",
@@ -56,8 +56,8 @@ def _track(estate, name, target=50.0, policy="cpu"):
     )
 
 
-def _schedule(estate, name, action="night", size=1):
-    estate.autoscaling.put_scheduled_update_group_action(
+def _schedule(account, name, action="night", size=1):
+    account.autoscaling.put_scheduled_update_group_action(
         AutoScalingGroupName=name,
         ScheduledActionName=action,
         Recurrence="0 22 * * *",
@@ -66,9 +66,9 @@ def _schedule(estate, name, action="night", size=1):
     )
 
 
-def _rules(estate, name):
-    policies = estate.autoscaling.describe_policies(AutoScalingGroupName=name)
-    actions = estate.autoscaling.describe_scheduled_actions(AutoScalingGroupName=name)
+def _rules(account, name):
+    policies = account.autoscaling.describe_policies(AutoScalingGroupName=name)
+    actions = account.autoscaling.describe_scheduled_actions(AutoScalingGroupName=name)
     return (
         {
             p["PolicyName"]: p["TargetTrackingConfiguration"]["TargetValue"]
@@ -81,8 +81,8 @@ def _rules(estate, name):
     )
 
 
-def _bounds(estate, name):
-    group = estate.autoscaling.describe_auto_scaling_groups(
+def _bounds(account, name):
+    group = account.autoscaling.describe_auto_scaling_groups(
         AutoScalingGroupNames=[name]
     )["AutoScalingGroups"][0]
     return group["MinSize"], group["DesiredCapacity"], group["MaxSize"]
@@ -99,17 +99,17 @@ def test_the_fleets_are_groups_too(fleets):
     assert fleets.observe(NEW).frozen is False
 
 
-def test_a_frozen_group_leaves_the_dead_where_they_are(estate, fleets):
+def test_a_frozen_group_leaves_the_dead_where_they_are(account, fleets):
     """Thawed, it replaces them; frozen again, it does not."""
     ids = {i.id for i in fleets.observe(OLD).alive}
     dead = min(ids)
-    estate.autoscaling.set_instance_health(
+    account.autoscaling.set_instance_health(
         InstanceId=dead, HealthStatus="Unhealthy", ShouldRespectGracePeriod=False
     )
     assert {i.id for i in fleets.observe(OLD).alive} == ids
-    counts = estate.emulator.calls(clear=True)
+    counts = account.emulator.calls(clear=True)
     fleets.thaw(OLD, like=None, token=TOKEN)
-    assert estate.emulator.calls(clear=True).counts == {
+    assert account.emulator.calls(clear=True).counts == {
         "autoscaling:ResumeProcesses": 1
     }, counts
     _until(lambda: dead not in {i.id for i in fleets.observe(OLD).alive})
@@ -118,28 +118,28 @@ def test_a_frozen_group_leaves_the_dead_where_they_are(estate, fleets):
     assert fleets.observe(OLD).frozen is True
 
 
-def test_freezing_is_one_call_and_keeps_what_others_suspended(estate, fleets):
+def test_freezing_is_one_call_and_keeps_what_others_suspended(account, fleets):
     """A process that somebody else suspended stays so when the group is let go again."""
-    estate.autoscaling.suspend_processes(
+    account.autoscaling.suspend_processes(
         AutoScalingGroupName=OLD, ScalingProcesses=["HealthCheck"]
     )
     fleets.thaw(OLD, like=None, token=TOKEN)
-    estate.emulator.calls(clear=True)
+    account.emulator.calls(clear=True)
     fleets.freeze(OLD, token=TOKEN)
-    assert estate.emulator.calls().counts == {"autoscaling:SuspendProcesses": 1}
+    assert account.emulator.calls().counts == {"autoscaling:SuspendProcesses": 1}
     fleets.thaw(OLD, like=None, token=TOKEN)
-    group = estate.autoscaling.describe_auto_scaling_groups(
+    group = account.autoscaling.describe_auto_scaling_groups(
         AutoScalingGroupNames=[OLD]
     )["AutoScalingGroups"][0]
     suspended = {p["ProcessName"] for p in group["SuspendedProcesses"]}
     assert suspended == {"HealthCheck", "InstanceRefresh"}
 
 
-def test_a_group_that_was_let_go_keeps_its_own_size(estate, fleets):
+def test_a_group_that_was_let_go_keeps_its_own_size(account, fleets):
     """Launched again it is left alone; replacing one keeps its size; resizing sets it."""
     spec = fleets.specs[OLD]
     fleets.thaw(OLD, like=None, token=TOKEN)
-    estate.autoscaling.update_auto_scaling_group(
+    account.autoscaling.update_auto_scaling_group(
         AutoScalingGroupName=OLD, MinSize=1, MaxSize=4, DesiredCapacity=3
     )
     fleets.launch(attrs.evolve(spec, size=4), token=TOKEN)
@@ -154,54 +154,54 @@ def test_a_group_that_was_let_go_keeps_its_own_size(estate, fleets):
     fleets.resize(spec, remove=(), token=TOKEN)
     assert fleets.observe(OLD).desired_size == 2
     _until(lambda: len(fleets.observe(OLD).alive) == 2)
-    assert _bounds(estate, OLD) == (1, 2, 4)
+    assert _bounds(account, OLD) == (1, 2, 4)
 
 
-def test_a_group_whose_launcher_died_before_it_was_frozen_is_frozen(estate, fleets):
+def test_a_group_whose_launcher_died_before_it_was_frozen_is_frozen(account, fleets):
     """Nobody has let it go: the launch that goes on finds it as it was created."""
-    estate.autoscaling.resume_processes(AutoScalingGroupName=OLD)
+    account.autoscaling.resume_processes(AutoScalingGroupName=OLD)
     assert fleets.observe(OLD).frozen is False
     fleets.launch(attrs.evolve(fleets.specs[OLD], size=3), token=TOKEN)
     assert fleets.observe(OLD).frozen is True
     assert len(fleets.observe(OLD).alive) == 3
 
 
-def test_who_takes_over_scales_as_the_one_before_and_not_otherwise(estate, fleets):
+def test_who_takes_over_scales_as_the_one_before_and_not_otherwise(account, fleets):
     """Policies, schedules and bounds are copied; others go; the old group keeps its own."""
-    _track(estate, OLD, 50.0)
-    _schedule(estate, OLD)
-    _track(estate, NEW, 10.0)
-    _track(estate, NEW, 20.0, policy="stray")
-    _schedule(estate, NEW, action="stray")
-    estate.autoscaling.update_auto_scaling_group(
+    _track(account, OLD, 50.0)
+    _schedule(account, OLD)
+    _track(account, NEW, 10.0)
+    _track(account, NEW, 20.0, policy="stray")
+    _schedule(account, NEW, action="stray")
+    account.autoscaling.update_auto_scaling_group(
         AutoScalingGroupName=OLD, MinSize=1, MaxSize=6
     )
     fleets.freeze(OLD, token=TOKEN)
-    before = _rules(estate, OLD), _bounds(estate, OLD)
+    before = _rules(account, OLD), _bounds(account, OLD)
     for _ in range(2):
         fleets.thaw(NEW, like=OLD, token=TOKEN)
-        assert _rules(estate, NEW) == ({"cpu": 50.0}, {"night": 1})
-        assert _bounds(estate, NEW) == (1, 2, 6)
+        assert _rules(account, NEW) == ({"cpu": 50.0}, {"night": 1})
+        assert _bounds(account, NEW) == (1, 2, 6)
         assert fleets.observe(NEW).frozen is False
-    assert (_rules(estate, OLD), _bounds(estate, OLD)) == before
+    assert (_rules(account, OLD), _bounds(account, OLD)) == before
     assert fleets.observe(OLD).frozen is True
 
 
-def test_bounds_that_would_not_admit_the_present_size_are_widened(estate, fleets):
+def test_bounds_that_would_not_admit_the_present_size_are_widened(account, fleets):
     """The fleet stays as large as it is."""
-    estate.autoscaling.update_auto_scaling_group(
+    account.autoscaling.update_auto_scaling_group(
         AutoScalingGroupName=OLD, MinSize=3, MaxSize=3, DesiredCapacity=3
     )
     fleets.thaw(NEW, like=OLD, token=TOKEN)
-    assert _bounds(estate, NEW) == (2, 2, 3)
+    assert _bounds(account, NEW) == (2, 2, 3)
 
 
-def test_groups_that_agree_cost_six_calls(estate, fleets):
+def test_groups_that_agree_cost_six_calls(account, fleets):
     """Both groups at once, what each is scaled by, and the letting go."""
     fleets.thaw(NEW, like=OLD, token=TOKEN)
-    estate.emulator.calls(clear=True)
+    account.emulator.calls(clear=True)
     fleets.thaw(NEW, like=OLD, token=TOKEN)
-    assert estate.emulator.calls().counts == {
+    assert account.emulator.calls().counts == {
         "autoscaling:DescribeAutoScalingGroups": 1,
         "autoscaling:DescribePolicies": 2,
         "autoscaling:DescribeScheduledActions": 2,

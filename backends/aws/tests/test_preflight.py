@@ -18,9 +18,9 @@ ACCOUNT = "123456789012"
 
 
 @pytest.fixture
-def config(estate):
-    """Return a config of the estate, with instances of two vCPUs each."""
-    return AwsConfig(region=estate.region, instance_types=("t3.small",))
+def config(account):
+    """Return a config of the account, with instances of two vCPUs each."""
+    return AwsConfig(region=account.region, instance_types=("t3.small",))
 
 
 @pytest.fixture
@@ -30,10 +30,12 @@ def preflight():
 
 
 @pytest.fixture
-def need(estate):
-    """Return what a deployment of three instances needs."""
-    image = Image(id=ImageId(estate.image), digest=Digest("0" * 64), backend="aws")
-    return Need(service=ServiceName("shop"), new_instances=3, image=image)
+def need(account):
+    """Return what a deployment of three instances needs, of a load balancer's name."""
+    image = Image(
+        id=ImageId(account.plain_image), digest=Digest("0" * 64), backend="aws"
+    )
+    return Need(service=ServiceName("given"), new_instances=3, image=image)
 
 
 def soon(**delta: int) -> str:
@@ -41,14 +43,14 @@ def soon(**delta: int) -> str:
     return (datetime.now(UTC) + timedelta(**delta)).isoformat()
 
 
-def test_what_fits_is_let_through_by_readings_alone(estate, config, preflight, need):
+def test_what_fits_is_let_through_by_readings_alone(account, config, preflight, need):
     """A dry run is a reading; nothing is made, and few calls are needed."""
-    estate.emulator.calls(clear=True)
+    account.emulator.calls(clear=True)
     warnings = preflight(config).check(need)
-    calls = estate.emulator.calls()
+    calls = account.emulator.calls()
     assert calls.total <= 10
     assert not [w for w in warnings if "not to be allowed" in w]
-    assert estate.ec2.describe_instances()["Reservations"] == []
+    assert account.ec2.describe_instances()["Reservations"] == []
 
 
 def test_another_account_is_refused(config, preflight, need):
@@ -70,11 +72,11 @@ def test_no_credentials_name_the_chain(config, preflight, need, monkeypatch, tmp
 
 
 def test_expired_credentials_are_told_as_such(
-    estate, config, preflight, need, monkeypatch
+    account, config, preflight, need, monkeypatch
 ):
     """What AWS calls expired is no mystery of permissions."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXPIRED")
-    estate.emulator.configure(expired_keys="AKIAEXPIRED")
+    account.emulator.configure(expired_keys="AKIAEXPIRED")
     with pytest.raises(PermissionDenied, match="get-caller-identity"):
         preflight(config).check(need)
 
@@ -92,20 +94,20 @@ def test_credentials_that_end_too_soon_are_refused(
     assert any("needs recover()" in line for line in preflight(config).check(need))
 
 
-def test_a_quota_that_is_too_small_is_refused(estate, config, preflight, need):
+def test_a_quota_that_is_too_small_is_refused(account, config, preflight, need):
     """The doubled fleet is counted in vCPUs, as AWS counts."""
-    estate.emulator.configure(vcpus=5)
+    account.emulator.configure(vcpus=5)
     with pytest.raises(NotEnough, match="need 6 vCPUs, and 5 of 5 are free"):
         preflight(config).check(need)
     preflight(config).check(attrs.evolve(need, new_instances=2))
 
 
-def test_running_instances_count_against_the_quota(estate, config, preflight, need):
+def test_running_instances_count_against_the_quota(account, config, preflight, need):
     """What runs already leaves less."""
-    estate.ec2.run_instances(
-        ImageId=estate.image, InstanceType="t3.small", MinCount=1, MaxCount=1
+    account.ec2.run_instances(
+        ImageId=account.plain_image, InstanceType="t3.small", MinCount=1, MaxCount=1
     )
-    estate.emulator.configure(vcpus=7)
+    account.emulator.configure(vcpus=7)
     with pytest.raises(NotEnough, match="5 of 7 are free"):
         preflight(config).check(need)
 
@@ -134,29 +136,29 @@ def test_a_load_balancer_that_only_the_switch_knows_is_no_fault(
     assert any("not checked" in line for line in warnings)
 
 
-def test_subnets_without_addresses_are_refused(estate, config, preflight, need):
+def test_subnets_without_addresses_are_refused(account, config, preflight, need):
     """A subnet of eleven addresses holds no more."""
-    block = estate.emulator.network.replace(".0.0/16", ".240.0/28")
-    small = estate.ec2.create_subnet(VpcId=estate.network, CidrBlock=block)
+    block = account.emulator.network.replace(".0.0/16", ".240.0/28")
+    small = account.ec2.create_subnet(VpcId=account.vpc, CidrBlock=block)
     narrow = attrs.evolve(config, subnets=(small["Subnet"]["SubnetId"],))
     preflight(narrow).check(need)
     with pytest.raises(NotEnough, match="11 addresses are free, and 12 are needed"):
         preflight(narrow).check(attrs.evolve(need, new_instances=12))
 
 
-def test_an_image_that_cannot_be_launched_is_refused(estate, config, preflight, need):
+def test_an_image_that_cannot_be_launched_is_refused(account, config, preflight, need):
     """EC2 itself says so, by a dry run."""
     gone = attrs.evolve(need.image, id=ImageId("ami-00000000000000000"))
     with pytest.raises(BackendError):
         preflight(config).check(attrs.evolve(need, image=gone))
-    assert "ec2:RunInstances" in estate.emulator.calls().counts
+    assert "ec2:RunInstances" in account.emulator.calls().counts
 
 
 def test_a_right_that_is_missing_is_told_before_it_is_missed(
-    estate, config, preflight, need
+    account, config, preflight, need
 ):
     """EC2's dry run says that an instance could not be launched."""
-    estate.emulator.configure(denied="ec2:RunInstances")
+    account.emulator.configure(denied="ec2:RunInstances")
     with pytest.raises(PermissionDenied):
         preflight(config).check(need)
 

@@ -46,7 +46,7 @@ def place() -> Iterator[dict[str, str]]:
     from emulators.aws.account import Account, settings
 
     with aws.start() as emulator, pytest.MonkeyPatch.context() as patch:
-        for name, value in settings(emulator).items():
+        for name, value in settings(emulator.url).items():
             patch.setenv(name, value)
         account = Account.make(emulator)
         yield {
