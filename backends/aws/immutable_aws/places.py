@@ -15,6 +15,7 @@ import attrs
 
 from immutable.errors import BackendError, Conflict, InvalidInput, Taken
 from immutable.model import FleetName, HealthCheck, LedgerId, ServiceName
+from immutable_aws.balancing import balancing_of
 from immutable_aws.errors import NAME, said
 from immutable_aws.session import Aws
 from immutable_aws.slots import FLEET, LEDGER, ROLE, SERVICE
@@ -65,6 +66,7 @@ class TargetGroups:
 
     def __init__(self, aws: Aws, service: ServiceName) -> None:
         self._aws = aws
+        self._balancing = balancing_of(aws)
         self._service = service
 
     def make(self, wanted: Wanted, *, drain: timedelta) -> str:
@@ -131,23 +133,17 @@ class TargetGroups:
         return arn if self._tags(arn).get(SERVICE) == self._service else None
 
     def delete(self, arn: str) -> None:
-        """Delete a group; one that is gone is no error.
+        """Delete a group; one that is gone is no error: see `Balancing.delete`.
 
         Raises:
             Conflict: a rule or a listener names it; nothing was changed.
         """
         try:
-            self._aws.change(
-                "elbv2.DeleteTargetGroup",
-                arn,
-                lambda: self._aws.changes.elbv2.delete_target_group(TargetGroupArn=arn),
-            )
+            self._balancing.delete(arn)
         except BackendError as exc:
-            code = said(exc)
-            if code == "ResourceInUse":
+            if said(exc) == "ResourceInUse":
                 raise _in_use(arn) from exc
-            if code != _GONE:
-                raise
+            raise
 
     def _create(self, wanted: Wanted) -> str:
         request = _request(wanted)

@@ -8,6 +8,7 @@ from immutable.capabilities import Need
 from immutable.errors import BackendError, InvalidInput
 from immutable.model import ServiceName
 from immutable_aws import identity, permissions, room
+from immutable_aws.balancing import balancer_of, balancing_of
 from immutable_aws.config import AwsConfig
 from immutable_aws.errors import NAME, said
 from immutable_aws.permissions import Sample
@@ -85,15 +86,6 @@ class Preflight:
             raise InvalidInput(exc.message, hint=hint, backend=NAME) from exc
 
     def _of_load_balancer(self, service: ServiceName) -> tuple[str, ...]:
-        name = self.config.load_balancer or service
-        elbv2 = self.aws.reads.elbv2
-        if arn := self.config.listener:
-            # …:listener/app/web/50dc6c495c0c9188/f2f7dc8efc522ab2
-            name = arn.split("/")[2] if arn.count("/") > 1 else arn
-        answer = self.aws.read(
-            "elbv2.DescribeLoadBalancers",
-            name,
-            lambda: elbv2.describe_load_balancers(Names=[name]),
-        )
-        zones = answer["LoadBalancers"][0].get("AvailabilityZones", [])
-        return tuple(sorted(zone["SubnetId"] for zone in zones if "SubnetId" in zone))
+        listener = self.config.listener
+        named = balancer_of(listener) if listener else self.config.load_balancer
+        return balancing_of(self.aws).find(named or service).subnets

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from immutable.errors import Ambiguous, BackendError, Unavailable
 from immutable_aws.errors import NAME, said
-from immutable_aws.listening import Listener, check_http
+from immutable_aws.listening import Listener
 from immutable_aws.rules import (
     NewRule,
     Rule,
@@ -46,12 +46,14 @@ class Rulebook:
         """Return all rules of the listener, sorted.
 
         Raises:
+            InvalidInput: there is no such listener.
             Unavailable: a rule went away between two calls; to be repeated.
             Unsupported: the listener has no rules.
         """
-        found = self._listener.find()
-        check_http(found)
-        rows = [row for row in self._rows(found.arn) if not row.get("IsDefault")]
+        listener = self._listener.with_rules()
+        with self._listener.expected():
+            found = self._rows(listener)
+        rows = [row for row in found if not row.get("IsDefault")]
         inside = [
             row["RuleArn"] for row in rows if int(row["Priority"]) in self.layout.band
         ]
@@ -68,7 +70,7 @@ class Rulebook:
             Conflict: its priority is in use, or a group that it names is gone.
             Ambiguous: it may have been made.
         """
-        arn = self._listener.find().arn
+        arn = self._listener.with_rules()
         try:
             answer = self._aws.change(
                 "elbv2.CreateRule",

@@ -1,16 +1,13 @@
 """Where a fleet's instances are put: subnets of the network that its load balancer is in."""
 
 import threading
-from typing import TYPE_CHECKING
 
 from immutable.errors import BackendError, InvalidInput, Unavailable
 from immutable.model import FleetSpec, ServiceName
+from immutable_aws.balancing import Placed, balancing_of
 from immutable_aws.config import AwsConfig
 from immutable_aws.errors import NAME, said
 from immutable_aws.session import Aws
-
-if TYPE_CHECKING:
-    from mypy_boto3_elbv2.type_defs import TargetGroupTypeDef
 
 _NO_GROUP = "TargetGroupNotFound"
 _UNKNOWN = frozenset({"InvalidSubnetID.NotFound", "InvalidSubnetId.Malformed"})
@@ -22,6 +19,7 @@ class Subnets:
     def __init__(self, config: AwsConfig, aws: Aws) -> None:
         self._config = config
         self._aws = aws
+        self._balancing = balancing_of(aws)
         self._found: dict[ServiceName, tuple[str, ...]] = {}
         self._lock = threading.Lock()
 
@@ -40,40 +38,20 @@ class Subnets:
     def _find(self, place: str | None) -> tuple[str, ...]:
         if place is None:
             return self._config.subnets or _nowhere()
-        group = self._place(place)
+        where = self._place(place)
         if not self._config.subnets:
-            return self._of_load_balancer(group) or _nowhere()
-        self._check(self._config.subnets, group.get("VpcId", ""))
+            balancer = where.balancer and self._balancing.find(where.balancer)
+            return balancer.subnets if balancer else _nowhere()
+        self._check(self._config.subnets, where.vpc)
         return self._config.subnets
 
-    def _place(self, place: str) -> "TargetGroupTypeDef":
+    def _place(self, place: str) -> Placed:
         try:
-            answer = self._aws.read(
-                "elbv2.DescribeTargetGroups",
-                place,
-                lambda: self._aws.reads.elbv2.describe_target_groups(
-                    TargetGroupArns=[place]
-                ),
-            )
+            return self._balancing.place(place)
         except BackendError as exc:
             if said(exc) != _NO_GROUP:
                 raise
             raise _unseen(place) from exc
-        return answer["TargetGroups"][0]
-
-    def _of_load_balancer(self, group: "TargetGroupTypeDef") -> tuple[str, ...]:
-        arns = group.get("LoadBalancerArns", [])
-        if not arns:
-            return ()
-        answer = self._aws.read(
-            "elbv2.DescribeLoadBalancers",
-            arns[0],
-            lambda: self._aws.reads.elbv2.describe_load_balancers(
-                LoadBalancerArns=arns[:1]
-            ),
-        )
-        zones = answer["LoadBalancers"][0].get("AvailabilityZones", [])
-        return tuple(sorted(zone["SubnetId"] for zone in zones if "SubnetId" in zone))
 
     def _check(self, subnets: tuple[str, ...], vpc: str) -> None:
         strangers = [name for name, there in self._vpcs(subnets) if there != vpc]

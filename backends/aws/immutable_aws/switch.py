@@ -38,6 +38,7 @@ from immutable.model import (
 )
 from immutable.urls import Url
 from immutable_aws import writing
+from immutable_aws.balancing import Placed, balancing_of
 from immutable_aws.errors import NAME
 from immutable_aws.joining import Joining
 from immutable_aws.landing import see_served
@@ -89,6 +90,7 @@ class AlbSwitch:
         aws = aws or aws_of(at.place)
         self._config = config
         self._service = service
+        self._balancing = balancing_of(aws)
         self._listener = Listener(aws, at, service, port=port)
         self._rules = Rulebook(aws, self._listener, config.layout(service))
         self._places = Joining(aws, at, service, port=port)
@@ -181,12 +183,9 @@ class AlbSwitch:
             reading.check()
             if reading.place_of(fleet):
                 return expected
+            above = self._listener.balancer()
             group = reading.groups.get(fleet) or self._places.make(
-                fleet,
-                health=health,
-                owner=owner,
-                vpc=self._listener.find().vpc,
-                protocol="HTTP",
+                fleet, health=health, owner=owner, vpc=above.vpc, protocol="HTTP"
             )
             if reading.guard is None:
                 self._make_guard(writing.guard_rule(reading.layout, owner=owner))
@@ -194,6 +193,7 @@ class AlbSwitch:
             self._make_place(
                 writing.place_rule(reading, fleet, group, owner=owner, nonce=nonce)
             )
+            self._balancing.placed(group, Placed(vpc=above.vpc, balancer=above.arn))
         return expected
 
     def join(

@@ -7,6 +7,7 @@ delete a target group if it is not referenced by any actions" (model of DeleteTa
 
 from immutable.errors import BackendError, Conflict, Taken
 from immutable.model import FleetName
+from immutable_aws.balancing import balancing_of
 from immutable_aws.errors import said
 from immutable_aws.session import Aws
 from immutable_aws.tagging import is_ours, pairs_of
@@ -20,6 +21,7 @@ class Unplacing:
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
+        self._balancing = balancing_of(aws)
 
     def delete(self, place: str, *, of: FleetName) -> None:
         """Delete a fleet's own target group; one that is gone is no error.
@@ -32,18 +34,11 @@ class Unplacing:
         if f":targetgroup/{of}/" not in place:
             return
         try:
-            self._aws.change(
-                "elbv2.DeleteTargetGroup",
-                of,
-                lambda: self._aws.changes.elbv2.delete_target_group(
-                    TargetGroupArn=place
-                ),
-            )
+            self._balancing.delete(place)
         except BackendError as exc:
             if said(exc) == _IN_USE:
                 raise _in_use(of) from exc
-            if said(exc) != _ABSENT:
-                raise
+            raise
 
     def delete_named(self, fleet: FleetName) -> None:
         """Delete a fleet's target group, if there is one, found by its name.

@@ -16,6 +16,7 @@ from ground import prepared, servers
 from immutable import host
 from immutable.errors import (
     Ambiguous,
+    BackendError,
     Conflict,
     InvalidInput,
     NotEnough,
@@ -113,8 +114,6 @@ def test_a_reading_costs_one_call_and_more_only_for_what_is_new(account, switch)
     one = switch()
     first = sent(account, one.read)
     assert first == {
-        "DescribeListeners": 1,
-        "DescribeLoadBalancers": 1,
         "DescribeRules": 1,
         "DescribeTags": 1,
         "DescribeTargetHealth": 2,
@@ -156,6 +155,29 @@ def test_what_this_object_did_is_seen_at_once(account, switch):
     members = servers(account, 1)
     one.join(BLUE, members, drain=timedelta())
     assert one.read().attachment_of(BLUE).members == members
+
+
+def test_only_who_connects_asks_for_the_listener_itself(account, switch):
+    """Its ARN says that it has rules, and of which load balancer it is."""
+    one = switch("staleness=1h")
+    costs = sent(account, lambda: attach(one, BLUE, GREEN))
+    assert costs["DescribeLoadBalancers"] == 1
+    assert "DescribeListeners" not in costs
+    assert sent(account, one.endpoints) == {"DescribeListeners": 1}
+    assert sent(account, one.endpoints) == {}
+
+
+def test_a_listener_that_goes_away_is_no_mistake_of_the_config(account, switch):
+    """Before it was ever seen it is; afterwards something has happened to it."""
+    one = switch()
+    one.read()
+    account.elbv2.delete_listener(ListenerArn=account.listener)
+    with pytest.raises(BackendError, match="ListenerNotFound"):
+        one.read()
+    for act in (switch().read, switch().endpoints, switch().preflight):
+        with pytest.raises(InvalidInput) as caught:
+            act()
+        assert "listener=" in caught.value.hint
 
 
 def test_own_attaching_and_detaching_are_not_looked_up(account, switch):

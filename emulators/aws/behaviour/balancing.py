@@ -28,7 +28,24 @@ def balancers_have_an_address(call: Call) -> object:
             balancer.dns_name = call.world.addresses.spare()
             balancer.state = "provisioning"
             call.at(call.world.settings.halt_s, balancer.activate)
+            _tell_network(call, balancer)
     return answer
+
+
+def _tell_network(call: Call, balancer: FakeLoadBalancer) -> None:
+    """Let the ARN of a Network Load Balancer, and so those of its listeners, say what it is.
+
+    Source: Service Authorization Reference, "Elastic Load Balancing V2", resource types:
+    ``loadbalancer/net/…``. moto calls every one ``app``.
+    """
+    if balancer.type != "network":
+        return
+    backend = elbv2_backends[call.account][call.region]
+    del backend.load_balancers[balancer.arn]
+    tags = backend.tagging_service.list_tags_for_resource(balancer.arn)["Tags"]
+    balancer.arn = balancer.arn.replace(":loadbalancer/app/", ":loadbalancer/net/")
+    backend.load_balancers[balancer.arn] = balancer
+    backend.tagging_service.tag_resource(balancer.arn, tags)
 
 
 @handles("elbv2", "CreateTargetGroup", "ModifyTargetGroup")
