@@ -5,7 +5,7 @@ r"""What AWS itself does, asked of it: never without being told where, and never
     IMMUTABLE_LIVE_IMAGE=ami-… \
     pytest -m live backends/aws/tests/live
 
-``IMMUTABLE_LIVE_BUCKET`` names a bucket for what the ledger rests upon.
+``IMMUTABLE_LIVE_BUCKET`` names a bucket for the ledger and what it rests upon.
 The account is the one of the SDK's credentials: use one in which nothing can be harmed. The
 listener is of an Application Load Balancer that nobody uses; the image's server answers
 200 to ``/`` on port 80. A run launches two t3.micro and takes some ten minutes. The
@@ -25,7 +25,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from asking import Live
+from asking import Live, refusal
 
 _ASKED = "IMMUTABLE_LIVE_AWS"
 
@@ -91,3 +91,15 @@ def live(place) -> Iterator[Live]:
             subnet=balancer["AvailabilityZones"][0]["SubnetId"],
             cleanup=cleanup,
         )
+
+
+@pytest.fixture
+def bucket(live, place) -> str:
+    """Return a bucket that may be written to, by ``IMMUTABLE_LIVE_BUCKET``."""
+    name = os.environ.get("IMMUTABLE_LIVE_BUCKET", "")
+    if "emulated" in place:
+        name = "live"
+        at = {"LocationConstraint": place["region"]}
+        made = live.client("s3").create_bucket
+        refusal(made, Bucket=name, CreateBucketConfiguration=at)
+    return name or pytest.skip("NOT RUN: IMMUTABLE_LIVE_BUCKET names no bucket")

@@ -1,6 +1,5 @@
 """What the ledger on S3 rests upon: an object is created once, whoever races for it."""
 
-import os
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,18 +9,6 @@ from botocore.exceptions import ClientError
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 WRITERS = 16
-
-
-@pytest.fixture
-def bucket(live, place):
-    """Return a bucket that may be written to, by ``IMMUTABLE_LIVE_BUCKET``."""
-    name = os.environ.get("IMMUTABLE_LIVE_BUCKET", "")
-    if "emulated" in place:
-        name = "live"
-        at = {"LocationConstraint": place["region"]}
-        made = live.client("s3").create_bucket
-        refusal(made, Bucket=name, CreateBucketConfiguration=at)
-    return name or pytest.skip("NOT RUN: IMMUTABLE_LIVE_BUCKET names no bucket")
 
 
 def test_one_writer_creates_an_object(live, bucket):
