@@ -36,8 +36,11 @@ from immutable.deploying.steps import (
     Decision,
     Fence,
     Finish,
+    Launch,
     Look,
     Pause,
+    Replace,
+    Resize,
     Resolve,
     Route,
     Wait,
@@ -103,7 +106,8 @@ def _decide(state: State, world: World, context: Context) -> Decision:
     scene = Scene(
         state=state, attempt=attempt, entry=entry, world=world, context=context
     )
-    return _back(scene, attempt.goal) or _forward(scene, attempt.goal)
+    step = _back(scene, attempt.goal) or _forward(scene, attempt.goal)
+    return _see_its_place(scene, step) or step
 
 
 def _forward(scene: Scene, goal: DeployGoal | ScaleGoal | HealGoal) -> Decision:
@@ -122,6 +126,17 @@ def _back(scene: Scene, goal: DeployGoal | ScaleGoal | HealGoal) -> Decision | N
         return undoing.undo(scene, goal, exhausted=_is_exhausted(attempt))
     reason = _why_stop(attempt, scene.world)
     return Abort(reason=reason) if reason else None
+
+
+def _see_its_place(scene: Scene, step: Decision) -> Decision | None:
+    """Wait where a fleet would be launched without a place because a reading is old.
+
+    Its place is a part of what is launched: with another one under the same token it
+    would be another launch.
+    """
+    if isinstance(step, Launch | Resize | Replace) and step.spec.place is None:
+        return rules.not_yet_shown(scene)
+    return None
 
 
 def _why_stop(attempt: Attempt, world: World) -> Reason | None:

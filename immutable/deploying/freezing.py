@@ -19,6 +19,7 @@ from immutable.ledger.state import FleetEntry, FleetStatus
 from immutable.model import FleetName, FleetView, Outcome
 
 _BREATH = timedelta(milliseconds=50)
+_PATIENCE = timedelta(seconds=5)
 
 
 def freeze_what_serves(scene: Scene, goal: DeployGoal) -> Decision | None:
@@ -26,12 +27,28 @@ def freeze_what_serves(scene: Scene, goal: DeployGoal) -> Decision | None:
     entry = scene.state.fleet(goal.incumbent) if goal.incumbent else None
     if entry is None or not scene.context.backend.scales_itself:
         return None
+    if landing := _thaw_landed(scene, entry):
+        return landing
     view = scene.world.fleet(entry.name, fresh=FRESH)
     if view is None or view.frozen is None:
         return None
     if not view.frozen:
         return Freeze(fleet=entry.name)
     return _believed(attrs.evolve(scene, entry=entry))
+
+
+def _thaw_landed(scene: Scene, entry: FleetEntry) -> Decision | None:
+    """Wait for a call that let the fleet go, and may land late: it would undo the freeze."""
+    doubted = entry.thaw_doubted_at
+    if doubted is None:
+        return None
+    until = doubted + scene.context.backend.late + scene.context.backend.staleness
+    if scene.now >= until:
+        return None
+    pause = min(_PATIENCE, until - scene.now)
+    return Wait(
+        on=f"a call about {entry.name} to land", facts=(), pause=pause, until=until
+    )
 
 
 def _believed(scene: Scene) -> Decision | None:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import attrs
@@ -14,7 +15,7 @@ from immutable.ledger.codec import decode_anew, encode, sealed, unsealed
 from immutable.ledger.records import Record, Snapshot
 from immutable.testing import Provider, Script, Simulation, people, run_schedule
 from immutable.testing.planting import MOST, POLICIES, plant
-from immutable.testing.scheduling import EPOCH
+from immutable.testing.scheduling import EPOCH, Clock
 from immutable.testing.settling import settle
 from immutable.testing.store import SimulatedStore
 from immutable.testing.violations import Violation
@@ -298,10 +299,44 @@ def test_what_an_older_version_wrote_of_fleets_and_deployments_is_read():
     )
     fields = json.loads(unsealed(encode(record)))
     for entry in fields["entry"]["state"]["fleets"]:
-        del entry["frozen"], entry["thawed_at"]
+        del entry["frozen"], entry["thawed_at"], entry["thaw_doubted_at"]
     read = decode_anew(sealed(json.dumps(fields))).entry.state
     live = attrs.evolve(state.live, frozen=None, thawed_at=None)
     assert state.live != live == read.live
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_thaw_that_may_land_late_is_waited_for(kind):
+    """It would let go of what serves while the next release is judged."""
+    world = World(Provider(switch=kind, late="60s"))
+    world.sim.set_faults([Script("late", "fleets.thaw")])
+    world.deploy("app-2")
+    serving = world.live().name
+    done, _ = world.deploy("app-3")
+    assert done.is_live
+    lines = [line for line in world.sim.trace.lines if serving in line.about]
+    thaw = next(line for line in lines if line.what == "fleets.thaw <late>")
+    freeze = next(line for line in lines if line.what == "fleets.freeze")
+    assert freeze.at_us - thaw.at_us >= 60 * 1_000_000
+    settle(world.sim, world.service)
+
+
+def test_a_thaw_that_may_land_late_is_waited_for_by_anybodys_clock():
+    """Whoever deploys next may have a clock that is five minutes ahead."""
+    world = World(Provider(late="60s"))
+    world.sim.set_faults([Script("late", "fleets.thaw")])
+    world.deploy("app-2")
+    serving, image = world.live().name, world.sim.image("app-3")
+    ahead = Clock(ahead=timedelta(minutes=5))
+    world.sim.spawn(
+        "other", lambda: immutable.deploy(world.service, image), clock=ahead
+    )
+    with world.sim:
+        world.sim.run()
+    lines = [line for line in world.sim.trace.lines if serving in line.about]
+    thaw = next(line for line in lines if line.what == "fleets.thaw <late>")
+    freeze = next(line for line in lines if line.what == "fleets.freeze")
+    assert freeze.at_us - thaw.at_us >= 60 * 1_000_000
 
 
 def test_the_status_has_the_size_that_the_provider_has_made():
