@@ -222,6 +222,14 @@ def images(session: nox.Session) -> None:
 
 
 @nox.session
+def matrix_aws(session: nox.Session) -> None:
+    """Let work on AWS's fleets die at each of its calls, emulated: five minutes."""
+    _install_editable(session, *TESTING, "backends/aws")
+    session.install("--group", "test")
+    _run(session, "pytest", "-m", "matrix", "backends/aws/tests", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure, each figure beside its floor or peer from the same run."""
     provide(*VM_PACKAGES, *BENCH_PACKAGES)
