@@ -29,7 +29,8 @@ class AwsFleets:
     """Fleets of one account and region."""
 
     def __init__(self, config: AwsConfig, aws: Aws) -> None:
-        groups, templates = Groups(aws), Templates(aws)
+        # half of what is declared is for AWS, the other half may be our own memory
+        groups, templates = Groups(aws, lag=config.staleness / 2), Templates(aws)
         self.instances = instances_of(aws)
         self._launching = Launching(config, aws, groups=groups, templates=templates)
         self._observing = Observing(
@@ -44,8 +45,9 @@ class AwsFleets:
             templates=templates,
             instances=self.instances,
             launching=self._launching,
+            pace=config.pace,
         )
-        self._thawing = Thawing(aws, groups=groups)
+        self._thawing = Thawing(aws, groups=groups, launching=self._launching)
 
     def launch(self, spec: FleetSpec, *, token: Token) -> None:
         """Create a fleet, frozen, or complete one that was begun before."""

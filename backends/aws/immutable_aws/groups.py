@@ -4,10 +4,12 @@ What each does twice, and what it refuses, is in botocore's own model of Auto Sc
 2011-01-01. It knows no tokens: names, tags and absolute values take their place.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from immutable import host
 from immutable.errors import BackendError
 from immutable.model import FleetName, InstanceId, LedgerId, ServiceName
 from immutable_aws.errors import said
@@ -27,14 +29,36 @@ _PAGE = 100
 
 
 class Groups:
-    """The Auto Scaling groups of one account and region."""
+    """The Auto Scaling groups of one account and region.
 
-    def __init__(self, aws: Aws) -> None:
+    Args:
+        aws: where.
+        lag: so old may be what `look` has left for `left`.
+    """
+
+    def __init__(self, aws: Aws, *, lag: timedelta) -> None:
         self._aws = aws
+        self._lag = lag
+        self._left: dict[FleetName, tuple[datetime, Group]] = {}
 
     def find(self, name: FleetName) -> Group | None:
         """Return a group, or None where there is none of this name."""
         return self.several(name).get(name)
+
+    def look(self, name: FleetName) -> Group | None:
+        """Find a group, and leave what was read for whoever asks next."""
+        asked_at = host.current().now()
+        group = self.find(name)
+        if group is not None:
+            self._left[name] = asked_at, group
+        return group
+
+    def left(self, name: FleetName) -> Group | None:
+        """Return what was read a moment ago, once, if nothing was changed since."""
+        asked_at, group = self._left.pop(name, (None, None))
+        if asked_at is None or host.current().now() - asked_at >= self._lag:
+            return None
+        return group
 
     def several(self, *names: FleetName) -> dict[FleetName, Group]:
         """Return those of some groups that exist, in one call."""
@@ -60,7 +84,7 @@ class Groups:
         Raises:
             Taken: there is one of this name.
         """
-        self._aws.change(
+        self._change(
             "autoscaling.CreateAutoScalingGroup",
             request["AutoScalingGroupName"],
             lambda: self._aws.changes.autoscaling.create_auto_scaling_group(**request),
@@ -68,7 +92,7 @@ class Groups:
 
     def bound(self, name: FleetName, *, smallest: int, largest: int) -> None:
         """Set how small and how large a group may be."""
-        self._aws.change(
+        self._change(
             "autoscaling.UpdateAutoScalingGroup",
             name,
             lambda: self._aws.changes.autoscaling.update_auto_scaling_group(
@@ -78,7 +102,7 @@ class Groups:
 
     def size(self, name: FleetName, size: int, *, smallest: int, largest: int) -> None:
         """Set how large a group is to be, and may be."""
-        self._aws.change(
+        self._change(
             "autoscaling.UpdateAutoScalingGroup",
             name,
             lambda: self._aws.changes.autoscaling.update_auto_scaling_group(
@@ -92,7 +116,7 @@ class Groups:
     def terminate(self, instance: InstanceId, *, shrinking: bool) -> None:
         """Terminate an instance; one that the group does not have any more is no error."""
         with gone_is_fine():
-            self._aws.change(
+            self._change(
                 "autoscaling.TerminateInstanceInAutoScalingGroup",
                 instance,
                 lambda: (
@@ -104,7 +128,7 @@ class Groups:
 
     def hold(self, name: FleetName) -> None:
         """Keep a group from changing itself."""
-        self._aws.change(
+        self._change(
             "autoscaling.SuspendProcesses",
             name,
             lambda: self._aws.changes.autoscaling.suspend_processes(
@@ -114,7 +138,7 @@ class Groups:
 
     def release(self, name: FleetName) -> None:
         """Let a group heal and scale itself again; what others suspended stays so."""
-        self._aws.change(
+        self._change(
             "autoscaling.ResumeProcesses",
             name,
             lambda: self._aws.changes.autoscaling.resume_processes(
@@ -125,13 +149,19 @@ class Groups:
     def delete(self, name: FleetName) -> None:
         """Begin to delete a group with its instances; one that is gone is no error."""
         with gone_is_fine():
-            self._aws.change(
+            self._change(
                 "autoscaling.DeleteAutoScalingGroup",
                 name,
                 lambda: self._aws.changes.autoscaling.delete_auto_scaling_group(
                     AutoScalingGroupName=name, ForceDelete=True
                 ),
             )
+
+    def _change(self, operation: str, about: str, call: Callable[[], object]) -> None:
+        try:
+            self._aws.change(operation, about, call)
+        finally:
+            self._left.clear()
 
     @property
     def _pages(self) -> "DescribeAutoScalingGroupsPaginator":

@@ -44,14 +44,22 @@ class Launching:
         self._templates = templates
         self._subnets = Subnets(config, aws)
         self._made: dict[FleetName, str] = {}
+        self._untouched: set[FleetName] = set()
 
     def made(self, fleet: FleetName) -> str | None:
         """Return the template that was made here for a fleet, which may not be listed yet."""
         return self._made.get(fleet)
 
+    def take_untouched(self, fleet: FleetName) -> bool:
+        """Return, once, whether a group was made here: it was never let go until now."""
+        untouched = fleet in self._untouched
+        self._untouched.discard(fleet)
+        return untouched
+
     def forget(self, fleet: FleetName) -> None:
         """Forget a fleet of which nothing is left."""
         self._made.pop(fleet, None)
+        self._untouched.discard(fleet)
 
     def launch(self, spec: FleetSpec, token: Token) -> None:
         """Create what is missing of a fleet, frozen.
@@ -78,6 +86,7 @@ class Launching:
         except Taken as exc:
             size = self._adopt(spec, template, tags, exc)
         else:
+            self._untouched.add(spec.name)
             self._groups.hold(spec.name)
             size = spec.size
         self.complete(spec.name, size)
@@ -94,7 +103,7 @@ class Launching:
         looks = count(1)
 
         def look() -> Group | None:
-            group = self._groups.find(fleet)
+            group = self._groups.look(fleet)
             if group is not None and _is_complete(group, size, without):
                 return group
             if group is not None and next(looks) > _UNHURRIED:

@@ -1,7 +1,8 @@
 """A fleet as the library sees it, put together of what three services say.
 
 The group says which instances there are, and that is asked every time. What else is wanted
-of them never changes while they live, so it is read once: all of a group in one call.
+of them never changes while they live, so it is read once: all of a group in one call. What
+a launch has read at its end is not read again by the first look after it.
 """
 
 from collections.abc import Mapping
@@ -46,7 +47,7 @@ class Observing:
 
         The template is made first and deleted last: without it there is nothing.
         """
-        group = self._groups.find(name)
+        group = self._groups.left(name) or self._groups.find(name)
         if group is not None:
             return self._whole(group)
         template = self._templates.named(name)

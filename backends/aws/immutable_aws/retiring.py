@@ -6,6 +6,7 @@ left, and once it is gone no call that is late can make a group of it any more.
 
 from datetime import timedelta
 
+from immutable import host
 from immutable.authoring import wait_until
 from immutable.errors import Ambiguous
 from immutable.model import FleetName
@@ -35,8 +36,10 @@ class Retiring:
         templates: Templates,
         instances: Instances,
         launching: Launching,
+        pace: timedelta,
     ) -> None:
         self._aws = aws
+        self._pace = pace
         self._places = Unplacing(aws)
         self._alarms = Alarms(aws)
         self._groups = groups
@@ -63,6 +66,8 @@ class Retiring:
             keep(self._aws, group, group.staying)
             self._alarms.delete(group)
             self._groups.delete(fleet)
+            # no group goes at once that has instances
+            host.current().sleep(self._pace, host.Never())
         self._wait(fleet)
         self._finish(fleet, group.template.template if group.template else None)
 

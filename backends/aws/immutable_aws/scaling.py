@@ -1,6 +1,7 @@
 """Scaling policies, their alarms, and scheduled actions of one group, copied to another.
 
-Reading both groups is four calls; where they agree, that is all.
+Reading both groups is four calls; where they agree, that is all. A group that was made in this
+process, and has not been given any rules yet, is read only where there are some to be copied.
 """
 
 from collections.abc import Iterable
@@ -34,13 +35,22 @@ class Rules:
         self._aws = aws
         self._alarms = Alarms(aws)
 
-    def copy(self, like: Group, group: Group) -> None:
-        """Give a group the policies and actions of another, and no others."""
-        self._copy_policies(like, group)
-        self._copy_actions(like, group)
+    def copy(self, like: Group, group: Group, *, untouched: bool) -> None:
+        """Give a group the policies and actions of another, and no others.
 
-    def _copy_policies(self, like: Group, group: Group) -> None:
-        theirs, own = self._policies(like.name), self._policies(group.name)
+        Args:
+            like: the group that has them.
+            group: the group that gets them.
+            untouched: it has just been made, without any.
+        """
+        self._copy_policies(like, group, untouched=untouched)
+        self._copy_actions(like, group, untouched=untouched)
+
+    def _copy_policies(self, like: Group, group: Group, *, untouched: bool) -> None:
+        theirs = self._policies(like.name)
+        if untouched and not theirs:
+            return
+        own = self._policies(group.name)
         wanted, found = policies_for(group, theirs), policies_for(group, own)
         for name in sorted(found.keys() - wanted.keys()):
             self._delete_policy(group.name, name)
@@ -50,9 +60,11 @@ class Rules:
         copies = {arn: arns[name] for name, arn in _arns(theirs).items()}
         self._alarms.copy(like, group, theirs, copies)
 
-    def _copy_actions(self, like: Group, group: Group) -> None:
+    def _copy_actions(self, like: Group, group: Group, *, untouched: bool) -> None:
         now = host.current().now()
         wanted = actions_for(self._actions(like.name), now)
+        if untouched and not wanted:
+            return
         found = actions_for(self._actions(group.name), now)
         gone = sorted(found.keys() - wanted.keys())
         changed = [wanted[n] for n in sorted(wanted) if wanted[n] != found.get(n)]

@@ -12,7 +12,8 @@ from immutable_aws.tagging import Pairs, pairs_of
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import (
         LaunchTemplateTypeDef,
-        LaunchTemplateVersionTypeDef,
+        RequestLaunchTemplateDataTypeDef,
+        ResponseLaunchTemplateDataTypeDef,
     )
 
 PINNED = "1"
@@ -54,9 +55,10 @@ def template_of(row: "LaunchTemplateTypeDef") -> Template:
     )
 
 
-def origin_of(row: "LaunchTemplateVersionTypeDef") -> Origin:
-    """Return what a version says."""
-    data = row["LaunchTemplateData"]
+def origin_of(
+    data: "RequestLaunchTemplateDataTypeDef | ResponseLaunchTemplateDataTypeDef",
+) -> Origin:
+    """Return what a version says, as it is made or as it is read."""
     given = (
         tag
         for spec in data.get("TagSpecifications", [])

@@ -1,7 +1,8 @@
 """Launch templates: one for each fleet, with one version, which is the only one used.
 
-A version never changes, so what is read of one is kept. A group is bound to the number 1 of
-a template's id: never to ``$Latest``, and never to another template of the same name.
+A version never changes, so what is read of one is kept, and what one was made with. A group
+is bound to the number 1 of a template's id: never to ``$Latest``, and never to another template
+of the same name.
 """
 
 from collections.abc import Mapping
@@ -72,7 +73,9 @@ class Templates:
             )
         except Taken as exc:
             return self._adopt(name, tags, exc)
-        return answer["LaunchTemplate"]["LaunchTemplateId"]
+        template = answer["LaunchTemplate"]["LaunchTemplateId"]
+        self._origins[TemplateVersion(template=template)] = origin_of(data)
+        return template
 
     def named(self, name: FleetName) -> Template | None:
         """Return the template of a fleet, or None."""
@@ -150,7 +153,7 @@ class Templates:
             ),
         )
         rows = answer["LaunchTemplateVersions"]
-        return origin_of(rows[0]) if rows else Origin()
+        return origin_of(rows[0]["LaunchTemplateData"]) if rows else Origin()
 
 
 def unlisted(name: FleetName, what: str) -> Unavailable:

@@ -8,6 +8,7 @@ that takes over gets a copy first.
 from immutable.model import FleetName
 from immutable_aws.group import Group
 from immutable_aws.groups import Groups, gone_is_fine
+from immutable_aws.launching import Launching
 from immutable_aws.scaling import Rules
 from immutable_aws.session import Aws
 
@@ -15,8 +16,9 @@ from immutable_aws.session import Aws
 class Thawing:
     """When groups act by themselves, and by which rules."""
 
-    def __init__(self, aws: Aws, *, groups: Groups) -> None:
+    def __init__(self, aws: Aws, *, groups: Groups, launching: Launching) -> None:
         self._groups = groups
+        self._launching = launching
         self._rules = Rules(aws)
 
     def freeze(self, fleet: FleetName) -> None:
@@ -26,17 +28,18 @@ class Thawing:
 
     def thaw(self, fleet: FleetName, *, like: FleetName | None) -> None:
         """Let a group change itself, by the rules and bounds of another if there is one."""
+        untouched = self._launching.take_untouched(fleet)
         if like is not None:
             found = self._groups.several(fleet, like)
             if fleet not in found:
                 return
             if like in found:
-                self._take_over(found[fleet], found[like])
+                self._rules.copy(found[like], found[fleet], untouched=untouched)
+                self._bound(found[fleet], found[like])
         with gone_is_fine():
             self._groups.release(fleet)
 
-    def _take_over(self, group: Group, like: Group) -> None:
-        self._rules.copy(like, group)
+    def _bound(self, group: Group, like: Group) -> None:
         smallest = min(like.smallest, group.desired)
         largest = max(like.largest, group.desired)
         if (smallest, largest) != (group.smallest, group.largest):

@@ -67,7 +67,6 @@ def test_no_call_is_made_for_each_instance(account, fleets, ran):
         "autoscaling:SuspendProcesses",
         "ec2:CreateLaunchTemplate",
         "ec2:DescribeInstances",
-        "ec2:DescribeLaunchTemplateVersions",
     }
     assert {name: counts[name] for name in once} == dict.fromkeys(once, 1)
     fleets.observe(NAME)
@@ -210,7 +209,7 @@ class Blind(Aws):
 
 def test_what_is_not_listed_yet_is_retired_all_the_same(account, hurried):
     """Who has just launched a fleet and retires it knows better than the lists."""
-    config = AwsConfig(region=account.region)
+    config = AwsConfig(region=account.region, staleness=timedelta())
     aws = Blind(config.place)
     fleets = AwsFleets(config, aws)
     spec = spec_of(account)

@@ -196,6 +196,28 @@ def test_bounds_that_would_not_admit_the_present_size_are_widened(account, fleet
     assert _bounds(account, NEW) == (2, 2, 3)
 
 
+def test_a_group_that_was_just_made_is_not_asked_for_its_rules(account, fleets):
+    """It has none; where there are none to be copied, two calls say so."""
+    account.emulator.calls(clear=True)
+    fleets.thaw(NEW, like=OLD, token=TOKEN)
+    assert account.emulator.calls().counts == {
+        "autoscaling:DescribeAutoScalingGroups": 1,
+        "autoscaling:DescribePolicies": 1,
+        "autoscaling:DescribeScheduledActions": 1,
+        "autoscaling:ResumeProcesses": 1,
+    }
+
+
+@pytest.mark.parametrize("like", [OLD, None])
+def test_who_takes_over_from_a_group_without_rules_loses_its_own(account, fleets, like):
+    """A standby that had some when it served: whoever served since then has none."""
+    fleets.thaw(NEW, like=like, token=TOKEN)
+    _track(account, NEW)
+    _schedule(account, NEW)
+    fleets.thaw(NEW, like=OLD, token=TOKEN)
+    assert _rules(account, NEW) == ({}, {})
+
+
 def test_groups_that_agree_cost_six_calls(account, fleets):
     """Both groups at once, what each is scaled by, and the letting go."""
     fleets.thaw(NEW, like=OLD, token=TOKEN)
