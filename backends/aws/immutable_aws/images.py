@@ -27,10 +27,14 @@ class AwsImages:
 
     aws: Aws
     config: AwsConfig
+    _found: dict[ImageId, tuple[datetime, Image]] = attrs.field(
+        init=False, factory=dict, eq=False, repr=False
+    )
 
     def find(self, image: ImageId) -> Image | None:
         """Return the AMI with exactly this id, or None when there is none.
 
+        Asked twice within half of ``staleness``, it answers once from memory.
         Its digest covers what EC2 says that identifies it: see `immutable_aws.ami`.
 
         Raises:
@@ -41,12 +45,7 @@ class AwsImages:
         """
         if not is_id(image):
             return None
-        owners = (OWN, *self.config.image_owners)
-        found = catalog.look_up(self.aws, image, owners)
-        if found is None:
-            _refuse_strangers(catalog.of_anybody(self.aws, image))
-            return None
-        return _usable(found)
+        return self._lately(image) or self._look_up(image)
 
     def build(self, recipe: Recipe, *, on_output: Callable[[str], None]) -> Image:
         """Build a recipe in a builder and return its image; see `immutable_aws.building`.
@@ -88,6 +87,7 @@ class AwsImages:
             Taken: somebody has leased it.
             BackendError: it is protected from deregistration.
         """
+        self._found.pop(image, None)
         if not catalog.is_shaped(image):
             return
         found = catalog.look_up(self.aws, image, (OWN,))
@@ -169,6 +169,24 @@ class AwsImages:
     def release(self, image: ImageId, *, holder: str) -> None:
         """End a holder's lease; one that has none is no error."""
         leasing.release(self.aws, image, holder=holder)
+
+    def _lately(self, image: ImageId) -> Image | None:
+        asked_at, found = self._found.pop(image, (None, None))
+        if asked_at is None:
+            return None
+        is_old = host.current().now() - asked_at >= self.config.staleness / 2
+        return None if is_old else found
+
+    def _look_up(self, image: ImageId) -> Image | None:
+        asked_at = host.current().now()
+        owners = (OWN, *self.config.image_owners)
+        found = catalog.look_up(self.aws, image, owners)
+        if found is None:
+            _refuse_strangers(catalog.of_anybody(self.aws, image))
+            return None
+        if usable := _usable(found):
+            self._found[image] = asked_at, usable
+        return usable
 
     def _known(self, image: ImageId) -> Ami:
         owners = (OWN, *self.config.image_owners)
