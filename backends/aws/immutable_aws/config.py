@@ -39,7 +39,8 @@ _OPTIONS = (
     "subnets",
 )
 _DRAIN = timedelta(seconds=30)
-_PACE = timedelta(seconds=2)
+_PACE = timedelta(seconds=5)
+"""As often as load balancers probe: more looks see nothing more."""
 _STALENESS = timedelta(seconds=5)
 
 
