@@ -178,6 +178,8 @@ class AwsImages:
         return None if is_old else found
 
     def _look_up(self, image: ImageId) -> Image | None:
+        # making a client takes longer than asking, and makes no answer older
+        _ = self.aws.reads.ec2
         asked_at = host.current().now()
         owners = (OWN, *self.config.image_owners)
         found = catalog.look_up(self.aws, image, owners)

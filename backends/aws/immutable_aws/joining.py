@@ -57,7 +57,9 @@ class Joining:
             port=self._port,
             health=health,
         )
-        return self._groups.make(wanted, drain=self._config.drain)
+        group = self._groups.make(wanted, drain=self._config.drain)
+        self._targets.begin(group)
+        return group
 
     def find(self, fleet: FleetName) -> str | None:
         """Return the ARN of a fleet's group by its name; None: there is none of ours."""

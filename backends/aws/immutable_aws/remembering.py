@@ -32,6 +32,7 @@ class Memory:
 
     def look(self) -> Reading:
         """Read now, and remember it."""
+        self._rules.prepare()
         asked_at, changes = host.current().now(), self._changes
         reading = self._rules.read()
         with self._lock:

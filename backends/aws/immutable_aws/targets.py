@@ -111,6 +111,14 @@ class Targets:
             if t.instance in addresses
         )
 
+    def begin(self, group: str) -> None:
+        """Take it that nobody is in a group that has just been made.
+
+        Whoever is put into it is put there later. Of one that a dead attacher left, members
+        are seen when what is remembered is too old, as is all that others did.
+        """
+        self._seen[group] = host.current().now(), ()
+
     def forget(self, *, but: Iterable[str]) -> None:
         """Forget groups that are gone."""
         kept = set(but)
