@@ -234,6 +234,7 @@ def bench(session: nox.Session) -> None:
     """Measure, each figure beside its floor or peer from the same run."""
     provide(*VM_PACKAGES, *BENCH_PACKAGES)
     _install_editable(session, ".[rich,testing]", *BACKENDS)
+    session.install("--group", "bench")
     _run(session, "python", "-m", "bench", *session.posargs)
 
 
