@@ -1,7 +1,11 @@
 """What tests stand on: an account that the SDK's own settings name, and servers in it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
+from emulators import aws
 from emulators.aws import Emulator
 from emulators.aws.account import Account, Kind, settings
 from immutable.model import InstanceId, Member
@@ -29,6 +33,16 @@ def prepared(
     # clients take long to make, and keep nothing: those of one emulator are shared
     patch.delenv("AWS_EXECUTION_ENV", raising=False)
     return Account.make(emulator, kind)
+
+
+@contextmanager
+def quick_account() -> Iterator[Account]:
+    """Yield an account of an emulated AWS of its own, whose machines boot in no time."""
+    quick = aws.Settings(boot_s=0.05, halt_s=0.05)
+    with aws.start(quick) as emulator, pytest.MonkeyPatch.context() as patch:
+        name_server(emulator.url, patch)
+        yield Account.make(emulator)
+        assert emulator.bugs() == ()
 
 
 def servers(account: Account, count: int, words: str = "") -> tuple[Member, ...]:

@@ -1,18 +1,13 @@
 """The kit's cases on the emulated AWS: groups of real servers behind real listeners."""
 
 import itertools
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from ground import quick_account
 
-# At the end: the package itself is tested as it is installed, not as it lies here.
-sys.path.append(str(Path(__file__).parents[3]))
-
-from emulators import aws
 from emulators.aws.account import REGION, Account
 from immutable.model import Endpoint, InstanceId, Member, ServiceName
 from immutable.testing import conformance
@@ -22,26 +17,13 @@ from immutable_aws.session import Place, aws_of
 _FIRST_PORT, _PORT = 8100, 8080
 # logs are kept by contract; the newest routing is what tells late writers from new ones
 _STAY = ("log group ", "rule routing ")
-_SETTINGS = {
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",
-    "AWS_EC2_METADATA_DISABLED": "true",
-    "AWS_EXECUTION_ENV": "conformance",
-}
-_STRANGE = ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "HTTP_PROXY")
 
 
 @pytest.fixture(scope="session")
 def account() -> Iterator[Account]:
     """Return an account of an emulated AWS, for all cases."""
-    settings = aws.Settings(boot_s=0.05, halt_s=0.05)
-    with aws.start(settings) as emulator, pytest.MonkeyPatch.context() as patch:
-        for name in _STRANGE:
-            patch.delenv(name, raising=False)
-        for name, value in (_SETTINGS | {"AWS_ENDPOINT_URL": emulator.url}).items():
-            patch.setenv(name, value)
-        yield Account.make(emulator)
-        assert emulator.bugs() == ()
+    with quick_account() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -1,19 +1,13 @@
 """Whole deployments on the emulated AWS, with clients that keep on asking."""
 
 import itertools
-import sys
 import time
-from pathlib import Path
 
 import attrs
 import pytest
+from ground import quick_account
 
 import immutable
-
-# At the end: the package itself is tested as it is installed, not as it lies here.
-sys.path.append(str(Path(__file__).parents[3]))
-
-from emulators import aws
 from emulators.aws.account import REGION, Account
 from emulators.plane.traffic import Traffic
 from immutable.model import (
@@ -35,12 +29,6 @@ from immutable_aws.switch import open_switch
 
 _PORTS = itertools.count(8200)
 _STAY = ("log group ", "rule routing ")
-_SETTINGS = {
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",
-    "AWS_EC2_METADATA_DISABLED": "true",
-    "AWS_EXECUTION_ENV": "deploying",
-}
 _HELD = {"ReplaceUnhealthy", "AZRebalance", "AlarmNotification", "ScheduledActions"}
 
 
@@ -91,14 +79,8 @@ class Shop:
 @pytest.fixture(scope="module")
 def account():
     """Return an account of an emulated AWS, for all tests of this file."""
-    settings = aws.Settings(boot_s=0.05, halt_s=0.05)
-    with aws.start(settings) as emulator, pytest.MonkeyPatch.context() as patch:
-        for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "HTTP_PROXY"):
-            patch.delenv(name, raising=False)
-        for name, value in (_SETTINGS | {"AWS_ENDPOINT_URL": emulator.url}).items():
-            patch.setenv(name, value)
-        yield Account.make(emulator)
-        assert emulator.bugs() == ()
+    with quick_account() as made:
+        yield made
 
 
 @pytest.fixture

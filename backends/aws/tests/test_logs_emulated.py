@@ -3,7 +3,7 @@
 import pytest
 
 import immutable
-from emulators.aws.account import REGION, Account
+from emulators.aws.account import REGION
 from emulators.plane.traffic import Traffic
 from immutable.judging import Target, VerdictStatus
 from immutable.model import (
@@ -27,12 +27,12 @@ _LEDGER = f"s3://ledgers/team?region={REGION}"
 
 
 @pytest.fixture
-def account(emulator):
+def account(account):
     """Return an account with a network, a load balancer and a bucket."""
     aws_of(_PLACE).changes.s3.create_bucket(
         Bucket="ledgers", CreateBucketConfiguration={"LocationConstraint": REGION}
     )
-    return Account.make(emulator)
+    return account
 
 
 @pytest.fixture

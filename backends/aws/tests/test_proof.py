@@ -1,14 +1,10 @@
 """A slice of proofs/aws, and proof that it would notice."""
 
 import random
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
-
-# At the end: the package itself is tested as it is installed, not as it lies here.
-sys.path.append(str(Path(__file__).parents[3]))
 
 from proofs.aws.faulting import strike
 from proofs.aws.killing import Aims, kill
