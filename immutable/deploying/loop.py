@@ -22,6 +22,7 @@ from immutable.deploying.facts import (
     FleetFact,
     HealthFact,
     Reason,
+    Seen,
     SwitchFact,
     Value,
     World,
@@ -30,6 +31,7 @@ from immutable.deploying.outcome import error_of, reason_of
 from immutable.deploying.spoiling import spoilt_by
 from immutable.deploying.steps import (
     Abort,
+    Detach,
     Effect,
     Fence,
     Finish,
@@ -95,21 +97,35 @@ class Loop:
         *,
         deadline: datetime | None = None,
         leaving: bool = False,
+        switch: Seen | None = None,
     ) -> None:
-        """Prepare to drive the attempt; ``leaving``: asked to stop, leave it open."""
+        """Prepare to drive the attempt.
+
+        Args:
+            engine: the open parts.
+            deadline: from when on it is turned back.
+            leaving: asked to stop, leave it open.
+            switch: how the last attempt of this process knew the switch at its end.
+        """
         self._engine = engine
         self._context = engine.context
         self._leaving = leaving
         self._asked = engine.stop
         self._journal = engine.journal
         self._deadline = deadline
-        self._world = World(now=engine.host.now())
+        facts: dict[Fact, Seen] = {SwitchFact(): switch} if switch else {}
+        self._world = World(now=engine.host.now(), facts=facts)
         self.teller = Teller(engine.tell, engine.host)
         self._failed_looks: Counter[Fact] = Counter()
         self._paused = False
         self._cause: BaseException | None = None
         self._written: Version | None = None
         self.calls = 0
+
+    @property
+    def switch(self) -> Seen | None:
+        """Return how the switch is known, if it is."""
+        return self._world.facts.get(SwitchFact())
 
     def run(self) -> Ending:
         """Go on until the deployment has ended, or another deployer has taken over."""
@@ -259,21 +275,24 @@ class Loop:
         if result is Result.UNKNOWN:
             self._world = self._world.forget_all()
             return
-        seen = self._world.facts.get(SwitchFact())
+        seen = self.switch
         self._world = self._world.forget(*spoilt_by(effect))
-        if isinstance(effect, Route | Fence) and seen and self._written:
+        if isinstance(effect, Route | Fence | Detach) and seen and self._written:
             before = cast("SwitchView", seen.value)
-            self._learn_routing(effect.routing, self._written, before)
+            self._learn_written(effect, self._written, before)
 
-    def _learn_routing(
-        self, routing: Routing, version: Version, before: SwitchView
+    def _learn_written(
+        self, effect: Route | Fence | Detach, version: Version, before: SwitchView
     ) -> None:
         """Know the switch from the write itself: that it was accepted proves the rest."""
         if self._context.switch.fencing == "blind":
             return
-        view = attrs.evolve(
-            before, routing=routing, version=version, owner=self._context.ledger
-        )
+        view = attrs.evolve(before, version=version, owner=self._context.ledger)
+        if isinstance(effect, Detach):
+            left = (a for a in before.attachments if a.fleet != effect.fleet)
+            view = attrs.evolve(view, attachments=tuple(left))
+        else:
+            view = attrs.evolve(view, routing=effect.routing)
         self._learn(SwitchFact(), view, self._engine.host.now())
 
     def _learn(self, fact: Fact, value: Value, at: datetime) -> None:

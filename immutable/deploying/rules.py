@@ -153,7 +153,19 @@ def join_all(
 def become_ready(scene: Scene, goal: DeployGoal) -> Decision | None:
     """Wait until the switch's own probes pass for every instance."""
     began = scene.attempt.launched_at or scene.attempt.begun_at
-    return wait_ready(scene, began + goal.ready_timeout)
+    return _let_it_boot(scene) or wait_ready(scene, began + goal.ready_timeout)
+
+
+def _let_it_boot(scene: Scene) -> Decision | None:
+    """Do not ask at once how ready that is which was launched a moment ago."""
+    launched, pace = scene.attempt.launched_at, scene.context.backend.pace
+    # another's clock says nothing about moments
+    if launched is None or scene.attempt.resumed_at is not None:
+        return None
+    left = min(launched + pace - scene.now, pace)
+    if left <= timedelta():
+        return None
+    return Wait(on="instances to boot", facts=(), pause=left, until=scene.now + left)
 
 
 def stay_ready(scene: Scene, goal: DeployGoal) -> Decision | None:

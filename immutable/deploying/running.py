@@ -6,6 +6,7 @@ import attrs
 
 from immutable.deploying import admitting, finding, looking, maintaining
 from immutable.deploying.engine import Engine
+from immutable.deploying.facts import Seen
 from immutable.deploying.loop import Ending, Loop
 from immutable.deploying.opening import with_names
 from immutable.errors import (
@@ -55,7 +56,7 @@ def run(
     result = report(
         engine, goal, deployment, ending, loop, began=began, warnings=warnings
     )
-    return with_leftovers(result, tidy(engine))
+    return with_leftovers(result, tidy(engine, switch=loop.switch))
 
 
 def take_over(engine: Engine, *, leaving: bool = False) -> Deployment:
@@ -80,13 +81,16 @@ def take_over(engine: Engine, *, leaving: bool = False) -> Deployment:
     return report(engine, attempt.goal, attempt.id, ending, loop, began=began)
 
 
-def tidy(engine: Engine, *, searching: bool = False) -> Ending | None:
+def tidy(
+    engine: Engine, *, searching: bool = False, switch: Seen | None = None
+) -> Ending | None:
     """Retire the fleets whose time is over, and what nobody answers for once it can be seen.
 
     Args:
         engine: the open parts.
         searching: look for what nobody answers for now, too; it is looked for again
             when everything that was in flight has landed.
+        switch: how a deployment that has just ended knew it.
 
     Returns:
         None when there is nothing to do, or it is not our turn.
@@ -107,7 +111,7 @@ def tidy(engine: Engine, *, searching: bool = False) -> Ending | None:
     except (Contention, BackendError, LedgerError):
         # what is due now is due at the next call, too
         return None
-    return Loop(engine).run()
+    return Loop(engine, switch=switch).run()
 
 
 def _mend(engine: Engine) -> bool:

@@ -75,13 +75,13 @@ def test_lost_evidence_does_not_keep_the_failed_fleet(stage):
 
 
 def test_a_switch_that_goes_away_pauses_the_deployment(stage):
-    """With the switch unreadable nothing is guessed; recovery goes on from there."""
+    """With no answer from the switch nothing is guessed; recovery goes on from there."""
     stage.deploy("one")
     clock = stage.world.clock
 
     def lost() -> None:
-        stage.world.faults["read"] = [boom(errors.Unavailable)] * 50
-        stage.world.faults["health"] = [boom(errors.Unavailable)] * 50
+        for call in ("read", "health", "write", "detach"):
+            stage.world.faults[call] = [boom(errors.Unavailable)] * 50
 
     clock.at_times.append((clock.now() + timedelta(seconds=1), lost))
     done = stage.deploy("two")

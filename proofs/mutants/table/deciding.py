@@ -85,7 +85,7 @@ MUTANTS = (
     planted(
         "what is due is not retired after a call",
         _RUNNING,
-        "    return with_leftovers(result, tidy(engine))\n",
+        "    return with_leftovers(result, tidy(engine, switch=loop.switch))\n",
         "    return result\n",
         Stateful(40),
         redundant="the next call on the service, or recover(), retires it",
