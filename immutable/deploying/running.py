@@ -1,6 +1,7 @@
 """From a goal to a result: begin in the ledger, run the loop, retire what is due, report."""
 
 from datetime import datetime, timedelta
+from typing import cast
 
 import attrs
 
@@ -21,7 +22,7 @@ from immutable.events import Ended, Started
 from immutable.ledger.goals import AdoptGoal, DeployGoal, Goal, HealGoal, TidyGoal
 from immutable.ledger.records import Begun, TookOver
 from immutable.ledger.state import State
-from immutable.model import DeploymentId, Outcome, Release
+from immutable.model import DeploymentId, Outcome, Release, SwitchView
 from immutable.results import Deployment
 
 _ID_CHARS = 16
@@ -104,7 +105,7 @@ def tidy(
         settles = None
     state = engine.journal.state
     try:
-        goal = _tidy_goal(engine, state, settles, searching=searching)
+        goal = _tidy_goal(engine, state, settles, searching=searching, switch=switch)
         if goal is None or state.attempt is not None:
             return None
         _begin(engine, goal, new_deployment(engine))
@@ -142,12 +143,20 @@ def _mend(engine: Engine) -> bool:
 
 
 def _tidy_goal(
-    engine: Engine, state: State, settles: datetime | None, *, searching: bool
+    engine: Engine,
+    state: State,
+    settles: datetime | None,
+    *,
+    searching: bool,
+    switch: Seen | None,
 ) -> TidyGoal | None:
     fleets = maintaining.due(state, engine.host.now())
     if not (fleets or settles or searching):
         return None
-    view = looking.read_switch(engine)
+    if settles or searching or switch is None:
+        view = looking.read_switch(engine)
+    else:
+        view = cast("SwitchView", switch.value)
     # somebody else's routing keeps what it names, however long that takes
     fleets = tuple(name for name in fleets if not view.routing.mentions(name))
     if settles or searching:
