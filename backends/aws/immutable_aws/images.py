@@ -104,14 +104,21 @@ class AwsImages:
             )
         Remains(aws=self.aws, depot=None).discard(image)
 
-    def remarks(self, image: ImageId) -> tuple[str, ...]:
-        """Return what should be known of an image before it is launched; two calls.
+    def remarks(
+        self, image: ImageId, kinds: tuple[Kind, ...] | None = None
+    ) -> tuple[str, ...]:
+        """Return what should be known of an image before it is launched.
+
+        Args:
+            image: its id.
+            kinds: what is known of the config's instance types; None: it is asked for.
 
         Raises:
             InvalidInput: none of the config's instance types can boot it.
         """
         found = self._known(image)
-        _check_architecture(found, room.kinds(self.aws, self.config.instance_types))
+        kinds = kinds or room.kinds(self.aws, self.config.instance_types)
+        _check_architecture(found, kinds)
         return tuple(_remarks(found, host.current().now()))
 
     def copy(self, image: ImageId, region: str, *, key: str | None = None) -> Image:

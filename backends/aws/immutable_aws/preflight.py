@@ -6,11 +6,12 @@ import attrs
 
 from immutable.capabilities import Need
 from immutable.errors import BackendError, InvalidInput
-from immutable.model import ServiceName
+from immutable.model import Image, ServiceName
 from immutable_aws import identity, permissions, room
 from immutable_aws.balancing import balancer_of, balancing_of
 from immutable_aws.config import AwsConfig
 from immutable_aws.errors import NAME, said
+from immutable_aws.images import AwsImages
 from immutable_aws.permissions import Sample
 from immutable_aws.policies import actions_of
 from immutable_aws.session import Aws
@@ -34,7 +35,8 @@ class Preflight:
         Raises:
             PermissionDenied: we are nobody, somebody else, or may not.
             NotEnough: vCPUs, groups or addresses would not suffice.
-            InvalidInput: instance types, subnets or load balancer are not there.
+            InvalidInput: instance types, subnets or load balancer are not there, or no
+                instance type can boot the image.
         """
         caller = identity.check_caller(self.aws)
         warnings = (
@@ -45,17 +47,26 @@ class Preflight:
 
     def _check_room(self, need: Need) -> tuple[str, ...]:
         config, aws = self.config, self.aws
-        kind = room.kinds(aws, config.instance_types)[0]
+        kinds = room.kinds(aws, config.instance_types)
+        kind, remarks = kinds[0], self._remarks(need.image, kinds)
         room.check_groups(aws)
         room.check_vcpus(aws, kind, need.new_instances, spot=config.spot is not None)
         subnets = self._subnets(need.service)
         if not subnets:
             # only the switch knows its load balancer; fleets are put into its subnets
-            return ("neither subnets nor a load balancer are named: not checked",)
+            said = "neither subnets nor a load balancer are named: not checked"
+            return (*remarks, said)
         room.check_addresses(subnets, need.new_instances)
         if need.image is not None:
             self._try_launch(need.image.id, kind.name, subnets[0].get("SubnetId", ""))
-        return ()
+        return remarks
+
+    def _remarks(
+        self, image: Image | None, kinds: tuple[room.Kind, ...]
+    ) -> tuple[str, ...]:
+        if image is None:
+            return ()
+        return AwsImages(aws=self.aws, config=self.config).remarks(image.id, kinds)
 
     def _try_launch(self, image: str, instance_type: str, subnet: str) -> None:
         sample = Sample(

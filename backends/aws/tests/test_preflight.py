@@ -6,7 +6,12 @@ import attrs
 import pytest
 
 from immutable.capabilities import Need
-from immutable.errors import BackendError, InvalidInput, NotEnough, PermissionDenied
+from immutable.errors import (
+    InvalidInput,
+    NotEnough,
+    PermissionDenied,
+    UnknownImage,
+)
 from immutable.model import Digest, Image, ImageId, ServiceName
 from immutable_aws.config import AwsConfig
 from immutable_aws.identity import Caller
@@ -48,7 +53,7 @@ def test_what_fits_is_let_through_by_readings_alone(account, config, preflight, 
     account.emulator.calls(clear=True)
     warnings = preflight(config).check(need)
     calls = account.emulator.calls()
-    assert calls.total <= 10
+    assert calls.total <= 11
     assert not [w for w in warnings if "not to be allowed" in w]
     assert account.ec2.describe_instances()["Reservations"] == []
 
@@ -146,12 +151,32 @@ def test_subnets_without_addresses_are_refused(account, config, preflight, need)
         preflight(narrow).check(attrs.evolve(need, new_instances=12))
 
 
-def test_an_image_that_cannot_be_launched_is_refused(account, config, preflight, need):
-    """EC2 itself says so, by a dry run."""
+def test_an_image_that_is_gone_is_refused(config, preflight, need):
+    """It was there when it was found, and is not any more."""
     gone = attrs.evolve(need.image, id=ImageId("ami-00000000000000000"))
-    with pytest.raises(BackendError):
+    with pytest.raises(UnknownImage, match="ami-00000000000000000"):
         preflight(config).check(attrs.evolve(need, image=gone))
-    assert "ec2:RunInstances" in account.emulator.calls().counts
+
+
+def test_an_image_that_no_instance_type_can_boot_is_refused(
+    account, config, preflight, need
+):
+    """A group would launch, and lose, one instance after another."""
+    made = account.ec2.register_image(
+        Name="arm", RootDeviceName="/dev/xvda", Architecture="arm64"
+    )
+    image = attrs.evolve(need.image, id=ImageId(made["ImageId"]))
+    with pytest.raises(InvalidInput, match=r"is for arm64, which t3\.small cannot boot"):
+        preflight(config).check(attrs.evolve(need, image=image))
+
+
+def test_an_image_that_is_deprecated_is_warned_of(account, config, preflight, need):
+    """It is launched all the same: to what is running it makes no difference."""
+    account.ec2.enable_image_deprecation(
+        ImageId=need.image.id, DeprecateAt="2030-05-01T12:00:00Z"
+    )
+    warnings = preflight(config).check(need)
+    assert [w for w in warnings if "will be deprecated at 2030-05-01" in w]
 
 
 def test_a_right_that_is_missing_is_told_before_it_is_missed(
