@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest import mock
 
-from immutable_aws.retiring import Retiring
-from immutable_aws.templates import Templates
+from immutable_aws.groups.retiring import Retiring
+from immutable_aws.groups.templates import Templates
 
 
 class Bug(enum.StrEnum):

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from immutable.errors import InvalidInput
 from immutable.images.recipe import Recipe
-from immutable_aws.log_groups import JOURNAL, PREFIX
+from immutable_aws.watching.log_groups import JOURNAL, PREFIX
 
 NAMESPACE = "Immutable"
 """Of the metrics: ``cpu_usage_active``, ``mem_used_percent``, ``disk_used_percent``."""

@@ -12,8 +12,8 @@ from immutable.urls import Url
 from immutable_aws.config import AwsConfig
 from immutable_aws.errors import NAME
 from immutable_aws.fleet import AwsFleets
+from immutable_aws.groups.instances import instances_of
 from immutable_aws.images import AwsImages
-from immutable_aws.instances import instances_of
 from immutable_aws.logs import AwsLogs
 from immutable_aws.preflight import Preflight
 from immutable_aws.session import Aws, aws_of

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from immutable_aws.ami import Ami
-from immutable_aws.catalog import check_owners, listed
+from immutable_aws.amis.ami import Ami
+from immutable_aws.amis.catalog import check_owners, listed
 from immutable_aws.session import Place, aws_of
 
 if TYPE_CHECKING:

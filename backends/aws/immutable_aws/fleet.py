@@ -14,15 +14,15 @@ from immutable.model import (
     Token,
 )
 from immutable_aws.config import AwsConfig
-from immutable_aws.groups import Groups
-from immutable_aws.instances import instances_of
-from immutable_aws.launching import Launching
-from immutable_aws.observing import Observing
-from immutable_aws.replacing import Replacing
-from immutable_aws.retiring import Retiring
+from immutable_aws.groups.calls import Groups
+from immutable_aws.groups.instances import instances_of
+from immutable_aws.groups.launching import Launching
+from immutable_aws.groups.observing import Observing
+from immutable_aws.groups.replacing import Replacing
+from immutable_aws.groups.retiring import Retiring
+from immutable_aws.groups.templates import Templates
+from immutable_aws.groups.thawing import Thawing
 from immutable_aws.session import Aws
-from immutable_aws.templates import Templates
-from immutable_aws.thawing import Thawing
 
 
 class AwsFleets:

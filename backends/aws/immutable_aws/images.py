@@ -9,15 +9,16 @@ from immutable import host
 from immutable.errors import BackendError, InvalidInput, Unavailable, UnknownImage
 from immutable.images.recipe import Recipe
 from immutable.model import Image, ImageId
-from immutable_aws import catalog, leasing, room, sharing
-from immutable_aws.ami import RECIPE, Ami
+from immutable_aws.amis import catalog, leasing, sharing
+from immutable_aws.amis.ami import RECIPE, Ami
+from immutable_aws.amis.catalog import OWN, is_id
 from immutable_aws.building.depot import Depot
 from immutable_aws.building.making import Making
 from immutable_aws.building.remains import Remains
-from immutable_aws.catalog import OWN, is_id
+from immutable_aws.checking import room
+from immutable_aws.checking.room import Kind
 from immutable_aws.config import AwsConfig
 from immutable_aws.errors import NAME
-from immutable_aws.room import Kind
 from immutable_aws.session import Aws, aws_of
 
 
@@ -35,7 +36,7 @@ class AwsImages:
         """Return the AMI with exactly this id, or None when there is none.
 
         Asked twice within half of ``staleness``, it answers once from memory.
-        Its digest covers what EC2 says that identifies it: see `immutable_aws.ami`.
+        Its digest covers what EC2 says that identifies it: see `immutable_aws.amis.ami`.
 
         Raises:
             UnknownImage: it is a name, or an alias.
@@ -122,7 +123,7 @@ class AwsImages:
         return tuple(_remarks(found, host.current().now()))
 
     def copy(self, image: ImageId, region: str, *, key: str | None = None) -> Image:
-        """Return a copy of an image in another region: see `immutable_aws.sharing.copy`.
+        """Return a copy of an image in another region: see `immutable_aws.amis.sharing.copy`.
 
         Raises:
             UnknownImage: it is not there.
@@ -166,7 +167,7 @@ class AwsImages:
         sharing.unprotect(self.aws, image)
 
     def lease(self, image: ImageId, *, holder: str, until: datetime) -> None:
-        """Keep an image from being deleted by this library: see `immutable_aws.leasing`.
+        """Keep an image from being deleted by this library: see `immutable_aws.amis.leasing`.
 
         Raises:
             InvalidInput: a tag cannot say so.

@@ -18,20 +18,20 @@ from immutable import host
 from immutable.errors import InvalidInput, NotALedger, SequenceTaken
 from immutable.model import ServiceName
 from immutable.urls import Url
-from immutable_aws import ledger_advice
 from immutable_aws.config import place_of
-from immutable_aws.ledger_bucket import Bucket, Entry, Page
-from immutable_aws.ledger_keys import (
+from immutable_aws.parallel import beside
+from immutable_aws.s3 import advice as ledger_advice
+from immutable_aws.s3.bucket import Bucket, Entry, Page
+from immutable_aws.s3.keys import (
     HIGHEST,
     RECORD_LIMIT_BYTES,
     Layout,
     unwrapped,
     wrapped,
 )
-from immutable_aws.ledger_memory import Memory
-from immutable_aws.ledger_probe import require_conditions
-from immutable_aws.ledger_writing import store
-from immutable_aws.parallel import beside
+from immutable_aws.s3.memory import Memory
+from immutable_aws.s3.probe import require_conditions
+from immutable_aws.s3.storing import store
 from immutable_aws.session import Place
 
 _SPARE = 16
@@ -51,7 +51,7 @@ class S3Store:
     long the history, and right whoever else writes, because a listing shows everything
     that was acknowledged before it was asked for. `append` is one conditional write where
     this process has lately seen the stream's end, else a listing of one key before it; the
-    first one also checks the store (`immutable_aws.ledger_probe`). `read` is a listing of
+    first one also checks the store (`immutable_aws.s3.probe`). `read` is a listing of
     up to a thousand keys, and a reading for each record that is not in memory.
 
     Args:

@@ -26,13 +26,13 @@ from immutable.model import (
     Version,
 )
 from immutable.urls import Url
-from immutable_aws.joining import Joining
-from immutable_aws.listening import LATE, Listener
-from immutable_aws.pointers import Pointers
-from immutable_aws.pointing import Aim
+from immutable_aws.rules.joining import Joining
+from immutable_aws.rules.listening import LATE, Listener
+from immutable_aws.rules.pointers import Pointers
+from immutable_aws.rules.pointing import Aim
+from immutable_aws.rules.writing import moved
 from immutable_aws.session import Aws, aws_of
 from immutable_aws.switch_config import NlbConfig
-from immutable_aws.writing import moved
 
 _NOBODY = "nobody"
 

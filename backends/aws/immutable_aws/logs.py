@@ -6,14 +6,20 @@ import attrs
 
 from immutable.errors import ImmutableError, InvalidInput
 from immutable.model import FleetName, InstanceId, InstanceLog
-from immutable_aws import journal
-from immutable_aws.console import read_console
 from immutable_aws.errors import said
-from immutable_aws.instances import Instances
-from immutable_aws.log_groups import CONSOLE, JOURNAL, group_of, kept, stream_of
+from immutable_aws.groups.instances import Instances
 from immutable_aws.parallel import beside
-from immutable_aws.readable import ending, harmless
 from immutable_aws.session import Aws
+from immutable_aws.watching import journal
+from immutable_aws.watching.console import read_console
+from immutable_aws.watching.log_groups import (
+    CONSOLE,
+    JOURNAL,
+    group_of,
+    kept,
+    stream_of,
+)
+from immutable_aws.watching.readable import ending, harmless
 
 _GONE = "InvalidInstanceID.NotFound"
 

@@ -7,13 +7,13 @@ import attrs
 from immutable.capabilities import Need
 from immutable.errors import BackendError, InvalidInput
 from immutable.model import Image, ServiceName
-from immutable_aws import identity, permissions, room
-from immutable_aws.balancing import balancer_of, balancing_of
+from immutable_aws.checking import identity, permissions, room
+from immutable_aws.checking.permissions import Sample
 from immutable_aws.config import AwsConfig
 from immutable_aws.errors import NAME, said
 from immutable_aws.images import AwsImages
-from immutable_aws.permissions import Sample
 from immutable_aws.policies import actions_of
+from immutable_aws.rules.balancers import balancer_of, balancing_of
 from immutable_aws.session import Aws
 
 if TYPE_CHECKING:

@@ -37,19 +37,19 @@ from immutable.model import (
     Version,
 )
 from immutable.urls import Url
-from immutable_aws import writing
-from immutable_aws.balancing import Placed, balancing_of
 from immutable_aws.errors import NAME
-from immutable_aws.joining import Joining
-from immutable_aws.landing import see_served
-from immutable_aws.listening import LATE, Listener
-from immutable_aws.remembering import Memory
-from immutable_aws.rulebook import Rulebook
-from immutable_aws.rules import NewRule, Rule
+from immutable_aws.rules import writing
+from immutable_aws.rules.balancers import Placed, balancing_of
+from immutable_aws.rules.joining import Joining
+from immutable_aws.rules.landing import see_served
+from immutable_aws.rules.listening import LATE, Listener
+from immutable_aws.rules.remembering import Memory
+from immutable_aws.rules.rule import NewRule, Rule
+from immutable_aws.rules.rulebook import Rulebook
+from immutable_aws.rules.slots import Reading
+from immutable_aws.rules.writing import moved
 from immutable_aws.session import Aws, aws_of
-from immutable_aws.slots import Reading
 from immutable_aws.switch_config import AlbConfig
-from immutable_aws.writing import moved
 
 _NONCE_BYTES = 16
 _ROOM = 5

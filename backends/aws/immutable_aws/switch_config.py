@@ -16,9 +16,9 @@ from immutable.errors import InvalidInput
 from immutable.model import ServiceName
 from immutable.urls import Url
 from immutable_aws.config import place_of
-from immutable_aws.rules import HOST, PATH, Condition
+from immutable_aws.rules.rule import HOST, PATH, Condition
+from immutable_aws.rules.slots import Band, Layout
 from immutable_aws.session import Place
-from immutable_aws.slots import Band, Layout
 
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 _COMMON = (

@@ -7,9 +7,9 @@ import attrs
 
 from immutable.errors import Conflict
 from immutable.model import FleetName, LedgerId, Routing, ServiceName, Version
-from immutable_aws import writing
-from immutable_aws.rules import PATH, Condition, NewRule, Rule
-from immutable_aws.slots import Band, Layout, Reading, sort_rules
+from immutable_aws.rules import writing
+from immutable_aws.rules.rule import PATH, Condition, NewRule, Rule
+from immutable_aws.rules.slots import Band, Layout, Reading, sort_rules
 
 SERVICE, LEDGER = ServiceName("shop"), LedgerId("6f3c")
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

@@ -7,10 +7,10 @@ from specs import NAME, TOKEN, spec_of
 
 from immutable.errors import BackendError
 from immutable.model import ImageId
-from immutable_aws.balancing import Placed, balancing_of
 from immutable_aws.config import AwsConfig
 from immutable_aws.fleet import AwsFleets
 from immutable_aws.images import AwsImages
+from immutable_aws.rules.balancers import Placed, balancing_of
 from immutable_aws.session import Place, aws_of
 
 pytestmark = pytest.mark.usefixtures("hurried")

@@ -17,7 +17,7 @@ from immutable.model import (
 )
 from immutable_aws.config import AwsConfig, Spot
 from immutable_aws.fleet import AwsFleets
-from immutable_aws.requesting import template_data
+from immutable_aws.groups.requesting import template_data
 from immutable_aws.session import aws_of
 
 pytestmark = pytest.mark.usefixtures("hurried")

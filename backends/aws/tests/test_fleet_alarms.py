@@ -6,10 +6,10 @@ from specs import LEDGER, NEW, OLD, SERVICE, TOKEN, spec_of
 from immutable.model import (
     FleetName,
 )
-from immutable_aws.alarms import alarm_for
 from immutable_aws.config import AwsConfig
 from immutable_aws.fleet import AwsFleets
-from immutable_aws.group import HELD, Group
+from immutable_aws.groups.alarms import alarm_for
+from immutable_aws.groups.group import HELD, Group
 from immutable_aws.inventory import inventory
 from immutable_aws.session import aws_of
 

@@ -11,11 +11,11 @@ from immutable.model import (
     FleetName,
     FleetSpec,
 )
-from immutable_aws.activities import reason_in
 from immutable_aws.config import AwsConfig
-from immutable_aws.copying import actions_for, policies_for
 from immutable_aws.fleet import AwsFleets
-from immutable_aws.group import HELD, Group
+from immutable_aws.groups.activities import reason_in
+from immutable_aws.groups.copying import actions_for, policies_for
+from immutable_aws.groups.group import HELD, Group
 from immutable_aws.session import aws_of
 
 pytestmark = pytest.mark.usefixtures("hurried")

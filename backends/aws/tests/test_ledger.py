@@ -27,7 +27,7 @@ from immutable.testing import forget
 from immutable.testing.conformance import LedgerSubject, ledger_cases
 from immutable.urls import Url
 from immutable_aws.ledger import S3Store, open_ledger
-from immutable_aws.ledger_bucket import Bucket
+from immutable_aws.s3.bucket import Bucket
 from immutable_aws.session import Place, aws_of
 
 _REGION = "eu-west-1"

@@ -10,13 +10,13 @@ from immutable import host
 from immutable.errors import Ambiguous, InvalidInput, PermissionDenied
 from immutable.host import ThisHost
 from immutable.model import FleetName, InstanceId
-from immutable_aws import journal
-from immutable_aws.console import LIMIT_BYTES, MOST, capture, read_console
-from immutable_aws.instances import instances_of
-from immutable_aws.log_groups import RETENTION_DAYS, group_of, prepare
+from immutable_aws.groups.instances import instances_of
 from immutable_aws.logs import AwsLogs
-from immutable_aws.readable import ending, harmless
 from immutable_aws.session import Place, aws_of
+from immutable_aws.watching import journal
+from immutable_aws.watching.console import LIMIT_BYTES, MOST, capture, read_console
+from immutable_aws.watching.log_groups import RETENTION_DAYS, group_of, prepare
+from immutable_aws.watching.readable import ending, harmless
 
 _PLACE = Place(region="eu-west-1")
 _FLEET = FleetName("shop-v3-3f9a1c")

@@ -13,8 +13,8 @@ from immutable.errors import (
     UnknownImage,
 )
 from immutable.model import Digest, Image, ImageId, ServiceName
+from immutable_aws.checking.identity import Caller
 from immutable_aws.config import AwsConfig
-from immutable_aws.identity import Caller
 from immutable_aws.policies import actions_of
 from immutable_aws.preflight import Preflight
 from immutable_aws.session import aws_of
@@ -166,7 +166,9 @@ def test_an_image_that_no_instance_type_can_boot_is_refused(
         Name="arm", RootDeviceName="/dev/xvda", Architecture="arm64"
     )
     image = attrs.evolve(need.image, id=ImageId(made["ImageId"]))
-    with pytest.raises(InvalidInput, match=r"is for arm64, which t3\.small cannot boot"):
+    with pytest.raises(
+        InvalidInput, match=r"is for arm64, which t3\.small cannot boot"
+    ):
         preflight(config).check(attrs.evolve(need, image=image))
 
 

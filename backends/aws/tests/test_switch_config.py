@@ -7,10 +7,10 @@ import pytest
 from immutable.errors import InvalidInput
 from immutable.model import Health, InstanceId, ServiceName
 from immutable.urls import Url
-from immutable_aws.listening import Listening
-from immutable_aws.slots import Band
+from immutable_aws.rules.listening import Listening
+from immutable_aws.rules.slots import Band
+from immutable_aws.rules.targets import Registered
 from immutable_aws.switch_config import PRIVATE, AlbConfig, NlbConfig
-from immutable_aws.targets import Registered
 
 
 def alb(options=""):

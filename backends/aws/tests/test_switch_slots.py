@@ -21,9 +21,9 @@ from rule_lists import (
 
 from immutable.errors import Conflict, InvalidInput, NotEnough, Taken, Unsupported
 from immutable.model import FleetName, Routing, Version
-from immutable_aws import writing
-from immutable_aws.rules import HEADER, PATH, Condition, Nonce, Rule, rule_from
-from immutable_aws.slots import AFTER, SERVICE, WRITE, WRITTEN, Band, sort_rules
+from immutable_aws.rules import writing
+from immutable_aws.rules.rule import HEADER, PATH, Condition, Nonce, Rule, rule_from
+from immutable_aws.rules.slots import AFTER, SERVICE, WRITE, WRITTEN, Band, sort_rules
 
 FLEETS = [FleetName(f"shop-v{n}-{n:06d}") for n in range(5)]
 

@@ -15,7 +15,7 @@ from immutable.images.bundling import write_bundle
 from immutable.images.content import digest_of_file
 from immutable.model import ImageId, Token
 from immutable.retrying import retrying
-from immutable_aws.ami import Ami
+from immutable_aws.amis.ami import Ami
 from immutable_aws.building.builder import AwsBuilder
 from immutable_aws.building.depot import Depot
 from immutable_aws.building.remains import Remains

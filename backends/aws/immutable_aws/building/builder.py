@@ -13,8 +13,8 @@ from immutable.errors import Ambiguous, BuildFailed, ImmutableError, Taken
 from immutable.host import Never
 from immutable.model import ImageId, Token
 from immutable.retrying import retrying
-from immutable_aws import catalog
-from immutable_aws.ami import RECIPE, Ami
+from immutable_aws.amis import catalog
+from immutable_aws.amis.ami import RECIPE, Ami
 from immutable_aws.building.depot import Depot
 from immutable_aws.building.remains import BAKE, Remains
 from immutable_aws.errors import NAME, said

@@ -19,7 +19,7 @@ from immutable.images.recipe import Recipe
 from immutable.model import Token
 from immutable.retrying import retrying
 from immutable_aws.errors import NAME, said
-from immutable_aws.ledger_bucket import MISSING, Owner
+from immutable_aws.s3.bucket import MISSING, Owner
 from immutable_aws.session import Aws
 
 PREFIX = "immutable-bake/"

@@ -20,8 +20,8 @@ from immutable.images.baked import bake
 from immutable.images.origins import Existing, Origin
 from immutable.images.recipe import Recipe
 from immutable.model import Image, ImageId, Token, digest_of
-from immutable_aws import catalog
-from immutable_aws.ami import PARENT, RECIPE, Ami
+from immutable_aws.amis import catalog
+from immutable_aws.amis.ami import PARENT, RECIPE, Ami
 from immutable_aws.building.baker import AwsBaking
 from immutable_aws.building.builder import check_own
 from immutable_aws.building.depot import Depot

@@ -15,7 +15,7 @@ from immutable.baking import expiry_of
 from immutable.errors import Ambiguous, ImmutableError
 from immutable.model import ImageId, Token
 from immutable.retrying import retrying
-from immutable_aws import catalog
+from immutable_aws.amis import catalog
 from immutable_aws.building.depot import Depot
 from immutable_aws.errors import said
 from immutable_aws.session import Aws

@@ -17,7 +17,7 @@ from immutable.model import Token
 from immutable.retrying import retrying
 from immutable_aws.building.depot import TURNS, Depot
 from immutable_aws.errors import NAME, said
-from immutable_aws.ledger_bucket import MISSING
+from immutable_aws.s3.bucket import MISSING
 
 LEASE = timedelta(seconds=90)
 """After so long without a sign of life whoever builds is taken to be dead."""

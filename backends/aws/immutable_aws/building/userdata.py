@@ -10,7 +10,7 @@ from immutable.baking import Bake
 from immutable.errors import InvalidInput
 from immutable_aws.building.depot import Form
 from immutable_aws.errors import NAME
-from immutable_aws.requesting import MAX_USER_DATA_BYTES
+from immutable_aws.groups.requesting import MAX_USER_DATA_BYTES
 
 _PROGRAM = "builder_files/bake.py"
 _SHEBANG = "#!/usr/bin/python3\n"

@@ -29,7 +29,7 @@ from immutable.errors import (
 )
 from immutable.images.recipe import Recipe
 from immutable.model import ImageId, Token
-from immutable_aws import catalog
+from immutable_aws.amis import catalog
 from immutable_aws.building import turns
 from immutable_aws.building.baker import AwsBaking
 from immutable_aws.building.depot import Depot

@@ -1,0 +1,1 @@
+"""What is found out before a deployment: who, whether we may, and room."""

@@ -1,0 +1,1 @@
+"""What instances say: streams of CloudWatch Logs, and consoles."""
