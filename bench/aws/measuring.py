@@ -28,8 +28,13 @@ _ANSIBLE, _BARE = "Ansible's playbook", "bare boto3"
 _LOOKS = frozenset(
     {"autoscaling:DescribeAutoScalingGroups", "elbv2:DescribeTargetHealth"}
 )
-_PAGED = _LOOKS | {"ec2:DescribeInstances", "elbv2:DescribeRules"}
-"""Of these there are more with more instances: for pages, or for longer waiting."""
+_PAGED = _LOOKS | {
+    "autoscaling:DescribeScalingActivities",
+    "ec2:DescribeInstances",
+    "elbv2:DescribeRules",
+}
+"""Of these there are more with more instances: for pages, or for longer waiting, once for why
+it takes so long."""
 
 
 def measure(settings: Settings) -> tuple[Row, ...]:
@@ -97,8 +102,10 @@ def _growth(ground: Ground) -> Iterator[Row]:
     """Yield calls of a large fleet beside a small one's, and the CPU of a larger one."""
     few = _tried("small", lambda: _ours(ground, SIZE))
     many = _tried("large", lambda: _ours(ground, MANY))
+    least = _tried("smallest", lambda: _first(ground, SIZE))
     most = _tried("largest", lambda: _first(ground, _THOUSAND))
-    yield from (row for row in (few, many, most) if isinstance(row, Unmeasured))
+    tried = (few, many, least, most)
+    yield from (row for row in tried if isinstance(row, Unmeasured))
     if isinstance(few, Cost) and isinstance(many, Cost):
         small, large = (_fixed(cost) for cost in (few, many))
         _show(f"ours of {MANY}", many)
@@ -111,10 +118,29 @@ def _growth(ground: Ground) -> Iterator[Row]:
             ratio=large / small,
             target=_SAME,
         )
-    if isinstance(most, Cost):
-        yield Figure(
-            name=f"aws.cpu_of_{_THOUSAND}_s", unit="s", value=most.cpu_s, target=_CPU
-        )
+    if isinstance(most, Cost) and isinstance(least, Cost):
+        yield from _size_of(most, least)
+
+
+def _size_of(most: Cost, least: Cost) -> Iterator[Figure]:
+    """Yield the CPU of a whole first deployment, and what of it is for the fleet's size.
+
+    The rest is Python, and the SDK with its models: as much for a fleet of any size.
+    """
+    yield Figure(
+        name=f"aws.cpu_of_{_THOUSAND}_s",
+        unit="s",
+        value=most.cpu_s,
+        beside=f"of {SIZE}",
+        beside_value=least.cpu_s,
+        ratio=most.cpu_s / least.cpu_s,
+    )
+    yield Figure(
+        name=f"aws.cpu_of_{_THOUSAND}_less_of_{SIZE}_s",
+        unit="s",
+        value=most.cpu_s - least.cpu_s,
+        target=_CPU,
+    )
 
 
 def _fixed(cost: Cost) -> int:
