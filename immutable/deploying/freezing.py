@@ -7,7 +7,7 @@ go at the very end, by the rules of the one that it takes over from: to intend t
 commit. Whoever turns back lets go of what this deployment has frozen, and of nothing else.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import attrs
 
@@ -19,7 +19,6 @@ from immutable.ledger.state import FleetEntry, FleetStatus
 from immutable.model import FleetName, FleetView, Outcome
 
 _BREATH = timedelta(milliseconds=50)
-_PATIENCE = timedelta(seconds=5)
 
 
 def freeze_what_serves(scene: Scene, goal: DeployGoal) -> Decision | None:
@@ -27,37 +26,30 @@ def freeze_what_serves(scene: Scene, goal: DeployGoal) -> Decision | None:
     entry = scene.state.fleet(goal.incumbent) if goal.incumbent else None
     if entry is None or not scene.context.backend.scales_itself:
         return None
-    if landing := _thaw_landed(scene, entry):
-        return landing
     view = scene.world.fleet(entry.name, fresh=FRESH)
-    if view is None or view.frozen is None:
+    old = attrs.evolve(scene, entry=entry)
+    if view is None:
+        return _seen_since(old, scene.attempt.begun_at)
+    if view.frozen is None:
         return None
     if not view.frozen:
         return Freeze(fleet=entry.name)
-    return _believed(attrs.evolve(scene, entry=entry))
+    return _seen_since(old, entry.thawed_at)
 
 
-def _thaw_landed(scene: Scene, entry: FleetEntry) -> Decision | None:
-    """Wait for a call that let the fleet go, and may land late: it would undo the freeze."""
-    doubted = entry.thaw_doubted_at
-    if doubted is None:
-        return None
-    until = doubted + scene.context.backend.late + scene.context.backend.staleness
-    if scene.now >= until:
-        return None
-    pause = min(_PATIENCE, until - scene.now)
-    return Wait(
-        on=f"a call about {entry.name} to land", facts=(), pause=pause, until=until
-    )
+def hold_still(scene: Scene, _goal: DeployGoal) -> Decision | None:
+    """Freeze the new side where a call that came late, or twice, has let it go."""
+    if scene.is_thawed and scene.fleet not in scene.attempt.thawing:
+        return Freeze(fleet=scene.fleet)
+    return None
 
 
-def _believed(scene: Scene) -> Decision | None:
-    """Wait for a reading that cannot be from before the fleet was last let go."""
-    thawed = scene.entry.thawed_at
+def _seen_since(scene: Scene, since: datetime | None) -> Decision | None:
+    """Wait for a reading that cannot be from before: the fleet was let go, or not there."""
     fact = FleetFact(fleet=scene.fleet)
-    if thawed is None:
+    if since is None:
         return None
-    until = thawed + scene.context.backend.staleness
+    until = since + scene.context.backend.staleness
     if scene.world.read_at(fact) >= until:
         return None
     pause = max(until - scene.now, _BREATH)

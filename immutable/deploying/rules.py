@@ -18,6 +18,7 @@ from immutable.deploying.facts import (
 from immutable.deploying.freezing import (
     be_committed,
     freeze_what_serves,
+    hold_still,
     thaw_the_new,
 )
 from immutable.deploying.steps import (
@@ -273,6 +274,14 @@ def hold(scene: Scene, goal: DeployGoal) -> Decision | None:
     return Wait(on="the bake", facts=_watched(scene), pause=pause, until=until)
 
 
+def keep_holding(scene: Scene, goal: DeployGoal) -> Decision | None:
+    """Before more traffic moves, see that the incumbent is held still, and is no larger."""
+    is_last = scene.attempt.stage + 1 == len(goal.stages)
+    if is_last or not scene.context.backend.scales_itself:
+        return None
+    return freeze_what_serves(scene, goal) or keep_capacity(scene, goal)
+
+
 def _held_until(scene: Scene, goal: DeployGoal) -> datetime:
     """Return the end of the stage; whoever takes it over later begins to judge then."""
     attempt = scene.attempt
@@ -298,6 +307,7 @@ BEFORE_TRAFFIC: tuple[Rule, ...] = (
     obey_the_switch,
     attach,
     launch,
+    hold_still,
     replace_the_dead,
     carry_the_digest,
     join,
@@ -311,12 +321,14 @@ BEFORE_TRAFFIC: tuple[Rule, ...] = (
 UNDER_TRAFFIC: tuple[Rule, ...] = (
     obey_the_switch,
     be_committed,
+    hold_still,
     replace_the_dead,
     carry_the_digest,
     join,
     keep_serving,
     hold,
     stay_ready,
+    keep_holding,
     shift,
     thaw_the_new,
 )

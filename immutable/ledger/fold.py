@@ -115,17 +115,13 @@ def _during(state: State, attempt: Attempt, record: Record) -> State:
 
 def _redated(state: State, record: Record) -> State:
     """Count from the clock of whoever goes on: clocks are not believed to the minute."""
-    if record.by == state.owner:
-        return state
-    at, state = record.at, holding.redated(state, record.at, apart=CLOCKS_APART)
-    shifted = state.shifted_at
-    if shifted is None or abs(at - shifted) > CLOCKS_APART:
+    shifted, at = state.shifted_at, record.at
+    if shifted is None or record.by == state.owner or abs(at - shifted) > CLOCKS_APART:
         return state
     return evolved(state, shifted_at=at)
 
 
 def _taken_over(state: State, attempt: Attempt, at: datetime) -> State:
-    state = holding.doubted(state, attempt.pending, at)
     attempt = evolved(
         _unfenced(attempt, attempt.pending, at),
         resumed_at=at,
@@ -258,7 +254,6 @@ def _failed(attempt: Attempt, entry: Settled, at: datetime) -> Attempt:
 def _doubted(state: State, attempt: Attempt, settled: Pending, at: datetime) -> State:
     if isinstance(settled.step, Route | Fence):
         attempt = _unfenced(attempt, settled, at)
-    state = holding.doubted(state, settled, at)
     return evolved(with_attempt(state, attempt), doubted_at=at)
 
 

@@ -1,11 +1,11 @@
 """Which fleets are kept from healing and scaling by themselves, as the records say."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from immutable.deploying.steps import Freeze, Thaw
 from immutable.ledger.entries import evolve_fleets, with_attempt
 from immutable.ledger.evolving import evolved
-from immutable.ledger.state import Attempt, Pending, State
+from immutable.ledger.state import Attempt, State
 from immutable.model import FleetName
 
 
@@ -31,22 +31,6 @@ def answered(state: State, step: Freeze | Thaw, at: datetime) -> State:
     if isinstance(step, Thaw):
         state = evolve_fleets(state, (step.fleet,), thawed_at=at)
     return evolved(state, doubted_at=at)
-
-
-def doubted(state: State, pending: Pending | None, at: datetime) -> State:
-    """Note that a call to let a fleet go may be on its way, if it was one."""
-    if pending is None or not isinstance(pending.step, Thaw):
-        return state
-    return evolve_fleets(state, (pending.step.fleet,), thaw_doubted_at=at)
-
-
-def redated(state: State, at: datetime, *, apart: timedelta) -> State:
-    """Count from ``at`` what another's clock has dated not longer ago than ``apart``."""
-    for entry in state.fleets:
-        doubted = entry.thaw_doubted_at
-        if doubted is not None and abs(at - doubted) <= apart:
-            state = evolve_fleets(state, (entry.name,), thaw_doubted_at=at)
-    return state
 
 
 def thawed(attempt: Attempt, fleet: FleetName) -> Attempt:

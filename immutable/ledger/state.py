@@ -48,8 +48,6 @@ class FleetEntry:
     nothing that could still take effect."""
     thawed_at: datetime | None = None
     """When it was last let go."""
-    thaw_doubted_at: datetime | None = None
-    """When a call that lets it go was last in doubt: it may land late."""
 
 
 @attrs.frozen(kw_only=True)

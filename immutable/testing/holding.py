@@ -1,5 +1,7 @@
 """Rules about fleets that their provider heals and scales by itself."""
 
+from collections.abc import Iterator
+
 import attrs
 
 from immutable.deploying.steps import Freeze, Resize
@@ -74,17 +76,28 @@ class Holding:
             case _:
                 pass
 
-    def shifted(self, goal: DeployGoal) -> None:
+    def shifted(self, goal: DeployGoal, span_us: tuple[int, int]) -> None:
         """Judge a write that gives more weight to the new side.
 
+        Args:
+            goal: which sides there are.
+            span_us: from the earliest look that the write may rest upon to its landing: a
+                call of the past may have come late within it, and let a fleet go.
+
         Raises:
-            Violation: somebody else may change one of the two sides.
+            Violation: all that time somebody else could change one of the two sides.
         """
         for name in (goal.fleet, goal.incumbent):
-            group = self._group(name)
-            if group is not None and not group.frozen:
+            fleets = tuple(self._within(name, span_us)) if name else ()
+            groups = [fleet.group for fleet in fleets if fleet.group is not None]
+            if groups and not any(group.frozen for group in groups):
                 message = f"{goal.fleet} gets weight while {name} is not frozen"
                 raise self.judge.condemn("frozen", message)
+
+    def least_size_of(self, entry: FleetEntry, span_us: tuple[int, int]) -> int:
+        """Return the least that a fleet was to have in a span; see `shifted`."""
+        sizes = [f.spec.size for f in self._within(entry.name, span_us) if f.group]
+        return min(sizes, default=entry.size)
 
     def size_of(self, entry: FleetEntry) -> int:
         """Return how many instances a fleet is to have, by whoever decides that."""
@@ -115,6 +128,12 @@ class Holding:
         if (new.policies, new.least) != (old.policies, min(old.least, new.most)):
             message = f"{goal.fleet} is scaled by {new}, and took over from {old}"
             raise self.judge.condemn("policies", message)
+
+    def _within(self, name: FleetName, span_us: tuple[int, int]) -> Iterator[Fleet]:
+        first_us, last_us = span_us
+        for when_us in (first_us, *self.cloud.fleets.changes(first_us, last_us)):
+            if fleet := self.cloud.fleets.at(when_us).get(name):
+                yield fleet
 
     def _group(self, name: FleetName | None) -> Group | None:
         fleet = self.cloud.fleets.now.get(name) if name else None

@@ -168,7 +168,7 @@ class Traffic:
                 f"{span_us[0] / 1e6:.3f} and {span_us[1] / 1e6:.3f}"
             )
             raise self.judge.condemn("unready", message)
-        self._check_capacity(fleet, ready)
+        self._check_capacity(fleet, ready, span_us)
 
     def _measure(self, fleet: FleetName) -> Callable[[Cloud, str, FleetEntry], Measure]:
         """Return how this fleet has to be proven: less is asked of one to go back to."""
@@ -177,16 +177,18 @@ class Traffic:
         back = isinstance(goal, DeployGoal) and goal.incumbent == fleet
         return serviceable if back else whole
 
-    def _check_capacity(self, fleet: FleetName, ready: int) -> None:
+    def _check_capacity(
+        self, fleet: FleetName, ready: int, span_us: tuple[int, int]
+    ) -> None:
         attempt = self.book.state.attempt
         goal = attempt.goal if attempt else None
         if not isinstance(goal, DeployGoal) or goal.fleet != fleet:
             return
-        self.holding.shifted(goal)
+        self.holding.shifted(goal, span_us)
         incumbent = self.book.state.fleet(goal.incumbent) if goal.incumbent else None
         if incumbent is None or goal.fixed_size:
             return
-        size = self.holding.size_of(incumbent)
+        size = self.holding.least_size_of(incumbent, span_us)
         if ready < size:
             message = f"{fleet} takes over with {ready}, from {size}"
             raise self.judge.condemn("capacity", message)

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from datetime import timedelta
 from pathlib import Path
 
 import attrs
@@ -15,7 +14,7 @@ from immutable.ledger.codec import decode_anew, encode, sealed, unsealed
 from immutable.ledger.records import Record, Snapshot
 from immutable.testing import Provider, Script, Simulation, people, run_schedule
 from immutable.testing.planting import MOST, POLICIES, plant
-from immutable.testing.scheduling import EPOCH, Clock
+from immutable.testing.scheduling import EPOCH
 from immutable.testing.settling import settle
 from immutable.testing.store import SimulatedStore
 from immutable.testing.violations import Violation
@@ -299,44 +298,51 @@ def test_what_an_older_version_wrote_of_fleets_and_deployments_is_read():
     )
     fields = json.loads(unsealed(encode(record)))
     for entry in fields["entry"]["state"]["fleets"]:
-        del entry["frozen"], entry["thawed_at"], entry["thaw_doubted_at"]
+        del entry["frozen"], entry["thawed_at"]
     read = decode_anew(sealed(json.dumps(fields))).entry.state
     live = attrs.evolve(state.live, frozen=None, thawed_at=None)
     assert state.live != live == read.live
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_thaw_that_may_land_late_is_waited_for(kind):
-    """It would let go of what serves while the next release is judged."""
-    world = World(Provider(switch=kind, late="60s"))
+def test_what_a_late_call_lets_go_between_two_stages_is_frozen_again():
+    """Before more traffic moves: its provider may have scaled it meanwhile."""
+    steps = immutable.Canary(steps=(10,), hold="90s", keep_warm="1h")
+    world = World(Provider(late="60s"), strategy=steps)
     world.sim.set_faults([Script("late", "fleets.thaw")])
     world.deploy("app-2")
-    serving = world.live().name
-    done, _ = world.deploy("app-3")
-    assert done.is_live
-    lines = [line for line in world.sim.trace.lines if serving in line.about]
-    thaw = next(line for line in lines if line.what == "fleets.thaw <late>")
-    freeze = next(line for line in lines if line.what == "fleets.freeze")
-    assert freeze.at_us - thaw.at_us >= 60 * 1_000_000
+    old = world.live().name
+    done, steps = world.deploy("app-3")
+    assert done.outcome is Outcome.LIVE
+    assert steps.count(("freeze", old)) == 2
     settle(world.sim, world.service)
 
 
-def test_a_thaw_that_may_land_late_is_waited_for_by_anybodys_clock():
-    """Whoever deploys next may have a clock that is five minutes ahead."""
-    world = World(Provider(late="60s"))
-    world.sim.set_faults([Script("late", "fleets.thaw")])
+@pytest.mark.parametrize("skip", range(16))
+def test_an_old_list_without_what_serves_is_not_believed(skip):
+    """It was launched a moment ago: whichever reading is old, it is frozen all the same."""
+    world = World(Provider(staleness="60s"))
     world.deploy("app-2")
-    serving, image = world.live().name, world.sim.image("app-3")
-    ahead = Clock(ahead=timedelta(minutes=5))
-    world.sim.spawn(
-        "other", lambda: immutable.deploy(world.service, image), clock=ahead
-    )
+    old = world.live().name
+    world.sim.set_faults([Script("stale", "fleets.observe", skip=skip, times=2)])
+    done, steps = world.deploy("app-3")
+    assert done.outcome is Outcome.LIVE
+    assert ("freeze", old) in steps
+    settle(world.sim, world.service)
+
+
+def test_a_standby_that_was_let_go_by_a_call_that_came_twice_is_frozen_again():
+    """Before it is judged as the new side; its provider would scale it meanwhile."""
+    world = World(Provider(late="30s"))
+    world.sim.set_faults([Script("duplicated", "fleets.thaw")])
+    world.deploy("app-2")
+    standby = world.live().name
+    world.deploy("app-3")
     with world.sim:
-        world.sim.run()
-    lines = [line for line in world.sim.trace.lines if serving in line.about]
-    thaw = next(line for line in lines if line.what == "fleets.thaw <late>")
-    freeze = next(line for line in lines if line.what == "fleets.freeze")
-    assert freeze.at_us - thaw.at_us >= 60 * 1_000_000
+        world.sim.wait("60s")
+    assert not world.fleet(standby).group.frozen
+    done, steps = world.call(immutable.rollback)
+    assert done.outcome is Outcome.LIVE
+    assert steps.index(("freeze", standby)) < steps.index(("route", standby))
 
 
 def test_the_status_has_the_size_that_the_provider_has_made():

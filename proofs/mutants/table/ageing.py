@@ -82,8 +82,8 @@ MUTANTS = (
     planted(
         "clocks are believed to the second",
         _FOLD,
-        "    if record.by == state.owner:\n        return state\n    at, state",
-        "    if record.by:\n        return state\n    at, state",
+        "    if shifted is None or record.by == state.owner or",
+        "    if shifted is None or record.by or",
         Scene("a clock that is behind"),
     ),
     planted(

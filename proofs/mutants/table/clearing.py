@@ -81,9 +81,9 @@ MUTANTS = (
     planted(
         "after a lost answer nobody looks again",
         _FOLD,
-        "    state = holding.doubted(state, settled, at)\n"
+        "        attempt = _unfenced(attempt, settled, at)\n"
         "    return evolved(with_attempt(state, attempt), doubted_at=at)\n",
-        "    state = holding.doubted(state, settled, at)\n"
+        "        attempt = _unfenced(attempt, settled, at)\n"
         "    return with_attempt(state, attempt)\n",
         Schedules(60),
         redundant="a change of servers is looked at again whatever its answer was, and "

@@ -51,7 +51,7 @@ MUTANTS = (
         name="… and nobody looks whether it is frozen",
         edits=(
             *_LATE,
-            Edit(_TRAFFIC, "        self.holding.shifted(goal)\n", ""),
+            Edit(_TRAFFIC, "        self.holding.shifted(goal, span_us)\n", ""),
         ),
         catchers=(_SCHEDULES,),
     ),
@@ -127,8 +127,8 @@ MUTANTS = (
     planted(
         "a reading from before the fleet was let go is believed",
         _FREEZING,
-        "    thawed = scene.entry.thawed_at\n",
-        "    thawed = None\n",
+        "    return _seen_since(old, entry.thawed_at)\n",
+        "    return None\n",
         Scene("a reading of a fleet that was frozen once"),
     ),
     planted(

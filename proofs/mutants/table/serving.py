@@ -19,7 +19,7 @@ MUTANTS = (
     planted(
         "a release is live though some of it is silent",
         _RULES,
-        "    stay_ready,\n    shift,",
+        "    stay_ready,\n    keep_holding,\n    shift,",
         "    shift,",
         Scene("a server that falls silent"),
     ),
@@ -34,9 +34,9 @@ MUTANTS = (
         "nobody is replaced under traffic",
         _RULES,
         "UNDER_TRAFFIC: tuple[Rule, ...] = (\n    obey_the_switch,\n"
-        "    be_committed,\n    replace_the_dead,\n",
+        "    be_committed,\n    hold_still,\n    replace_the_dead,\n",
         "UNDER_TRAFFIC: tuple[Rule, ...] = (\n    obey_the_switch,\n"
-        "    be_committed,\n",
+        "    be_committed,\n    hold_still,\n",
         Scene("a server that dies in the bake"),
     ),
     planted(
