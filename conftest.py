@@ -38,7 +38,7 @@ _GROUPS = {
         "tests/docs/test_tutorials.py",
     ),
 }
-_LONGEST_FIRST = ("machines", "pool")
+_LONGEST_FIRST = ("machines", "pool", "backends/aws/tests/test_conformance.py")
 _SHARED = {"prepared": "pool", "vm_url": "machines"}
 """Who may use which fixture of what there is once."""
 _CACHE = "IMMUTABLE_CACHE_DIR"

@@ -183,8 +183,10 @@ def tests(session: nox.Session) -> None:
     provide(*VM_PACKAGES, *TOOL_PACKAGES)
     _install_wheels(session)
     # Not `python -m pytest`: that would import the tree instead of the wheels. A process
-    # for each core; what runs beside what is said in conftest.py.
-    _run(session, "pytest", "--numprocesses=auto", *session.posargs)
+    # for each core, and one more, for much is waited for; what runs beside what is said in
+    # conftest.py.
+    workers = f"--numprocesses={(os.cpu_count() or 1) + 1}"
+    _run(session, "pytest", workers, *session.posargs)
 
 
 @nox.session

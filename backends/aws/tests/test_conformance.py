@@ -63,7 +63,7 @@ def subject(account: Account) -> conformance.Subject:
         health="/health",
         ready_timeout="20s",
         fails_after="2s",
-        crashes=4,
+        crashes=3,
         name="aws",
     )
 

@@ -154,8 +154,9 @@ def test_a_lock_excludes_even_when_its_file_is_removed(tmp_path: Path) -> None:
             inside[0] += 1
             most[0] = max(most[0], inside[0])
             threading.Event().wait(0.002)
-            path.unlink()
+            # from the removal on somebody else may be inside
             inside[0] -= 1
+            path.unlink()
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(40)))
