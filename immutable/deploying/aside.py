@@ -14,14 +14,13 @@ from immutable.capabilities import Need
 from immutable.deploying import looking
 from immutable.deploying.clearing import end_lease, lease
 from immutable.deploying.engine import Engine
-from immutable.deploying.view import POLL, spec_of
+from immutable.deploying.view import spec_of
 from immutable.errors import Cancelled
 from immutable.ledger.state import FleetEntry, FleetStatus
 from immutable.model import DeploymentId, FleetName, LedgerId, Release, Token
 from immutable.names import fleet_name, token_of
 
 _SLOW = timedelta(minutes=10)
-_SLOWEST = timedelta(seconds=1)
 _T = TypeVar("_T")
 
 
@@ -97,8 +96,7 @@ class Aside:
             check_stop(engine)
             if (found := seen()) is not None:
                 return found
-            # as the engine does: little of the wait is lost, and slow boots cost few calls
-            engine.host.sleep(min(max((now - began) / 50, POLL), _SLOWEST), engine.stop)
+            engine.host.sleep(engine.context.patience(now - began), engine.stop)
         return None
 
     def clear(self) -> None:

@@ -38,7 +38,6 @@ from immutable.judging import Verdict, VerdictStatus
 from immutable.ledger.goals import DeployGoal
 from immutable.model import WHOLE, Health, Outcome, Routing
 
-_SLOWEST = timedelta(seconds=1)
 _LOOKS_PER_COUNT = 4
 WATCH = timedelta(seconds=1)
 """How often a fleet is judged while it bakes."""
@@ -335,10 +334,9 @@ UNDER_TRAFFIC: tuple[Rule, ...] = (
 
 
 def _patience(scene: Scene) -> timedelta:
-    """Poll in proportion to the wait: at most 2 percent of it is lost to polling."""
+    """Return how long to wait for the fleet until it is looked at again."""
     waited = scene.now - (scene.attempt.launched_at or scene.attempt.begun_at)
-    pace = scene.context.backend.pace
-    return min(max(waited / 50, pace), max(_SLOWEST, pace))
+    return scene.context.patience(waited)
 
 
 def _previewable(scene: Scene) -> bool:
@@ -362,7 +360,8 @@ def _judge(scene: Scene, *, live: bool, deadline: datetime) -> Decision | None:
     if scene.now >= deadline:
         return _rejected(said)
     facts = (VerdictsFact(fleet=scene.fleet, live=live),)
-    return Wait(on=said, facts=facts, pause=WATCH / 4, until=deadline)
+    pause = max(WATCH / 4, scene.context.backend.pace)
+    return Wait(on=said, facts=facts, pause=pause, until=deadline)
 
 
 def _of(verdicts: tuple[Verdict, ...], status: VerdictStatus) -> tuple[Verdict, ...]:

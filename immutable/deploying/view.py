@@ -23,6 +23,7 @@ from immutable.model import (
 
 POLL = timedelta(milliseconds=50)
 """How often something quick is read while waiting for it."""
+_SLOWEST = timedelta(seconds=1)
 FRESH = timedelta(seconds=1)
 """How old a reading may be that a switch write relies upon."""
 
@@ -49,6 +50,11 @@ class Context:
     def poll(self) -> timedelta:
         """Return how often something is looked at that is soon otherwise."""
         return max(POLL, self.backend.pace)
+
+    def patience(self, waited: timedelta) -> timedelta:
+        """Return a pause in proportion to the wait: 2 percent of it is lost to polling."""
+        pace = self.backend.pace
+        return min(max(waited / 50, pace), max(_SLOWEST, pace))
 
     @property
     def late(self) -> timedelta:

@@ -34,6 +34,7 @@ class Provider:
         drains_in: how long requests go on when a fleet has lost its traffic.
         sickness: how likely a server dies or flaps though its image is sound.
         reachable_elsewhere: other machines see the same cloud.
+        pace: how long to wait at least between two looks.
         name: the scheme that its backend answers to.
     """
 
@@ -53,6 +54,9 @@ class Provider:
     drains_in: timedelta = attrs.field(default=_NONE, converter=duration)
     sickness: float = 0.0
     reachable_elsewhere: bool = True
+    pace: timedelta = attrs.field(
+        default=timedelta(milliseconds=25), converter=duration
+    )
     name: str = "simulated"
 
     def with_groups(self) -> "Provider":
@@ -71,6 +75,7 @@ class Provider:
             scales_itself=self.scales_itself,
             staleness=self.staleness,
             late=self.late,
+            pace=self.pace,
         )
 
     @property

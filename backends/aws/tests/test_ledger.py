@@ -1,11 +1,11 @@
 """The ledger on S3, on a server that obeys conditions one request at a time (moto)."""
 
-import threading
 import uuid
 from collections import Counter
 from datetime import timedelta
 
 import pytest
+from racing import race
 
 import immutable
 from immutable import host
@@ -136,32 +136,10 @@ def test_one_writer_wins_every_race(bucket, ran):
     stores = [_opened() for _ in range(16)]
     stores[0].append("race", 1, b"begun")
     for number in range(2, 52):
-        _race(stores, number)
+        won, lost = race(stores, "race", number)
+        assert (len(won), len(lost)) == (1, 15)
+        assert stores[0].last("race") == (number, b"by %d" % won[0])
     ran("16 writers raced for each of 50 records in S3")
-
-
-def _race(stores, number):
-    won, lost, gate = [], [], threading.Barrier(len(stores))
-
-    def write(me, store):
-        gate.wait(timeout=60)
-        try:
-            store.append("race", number, b"by %d" % me)
-        except SequenceTaken as exc:
-            lost.append(exc)
-        else:
-            won.append(me)
-
-    threads = [
-        threading.Thread(target=write, args=(me, store))
-        for me, store in enumerate(stores)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=60)
-    assert (len(won), len(lost)) == (1, 15)
-    assert stores[0].last("race") == (number, b"by %d" % won[0])
 
 
 def test_a_journal_lives_in_it(store):

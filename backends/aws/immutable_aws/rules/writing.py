@@ -81,18 +81,19 @@ def next_rule(
     if reading.version != expected:
         what = f"the version is {reading.version}, not {expected}"
         raise moved("switch.write", layout.service, what)
-    tags = {
-        WRITE: write,
-        AFTER: (reading.top.tag(WRITE) or "") if reading.top else "",
-        WRITTEN: str(int(now.timestamp())),
-        **({PREVIEW: routing.preview} if routing.preview else {}),
-    }
+    named = {WRITE: write, WRITTEN: str(int(now.timestamp()))}
     return NewRule(
         priority=_next_slot(reading),
         conditions=layout.conditions,
         shares=_shares(reading, routing),
-        tags=_tags(layout, owner, "routing", tags),
+        tags=_tags(layout, owner, "routing", named | _told(reading, routing)),
     )
+
+
+def _told(reading: Reading, routing: Routing) -> dict[str, str]:
+    """Return what tags say of a routing: after which other it comes, and who is previewed."""
+    after = (reading.top.tag(WRITE) or "") if reading.top else ""
+    return {AFTER: after, **({PREVIEW: routing.preview} if routing.preview else {})}
 
 
 def _next_slot(reading: Reading) -> int:

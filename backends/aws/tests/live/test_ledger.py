@@ -1,11 +1,10 @@
 """The ledger's contract on a real bucket."""
 
-import threading
 import uuid
 
 import pytest
+from racing import race
 
-from immutable.errors import SequenceTaken
 from immutable.model import ServiceName
 from immutable.testing.conformance import LedgerSubject, ledger_cases
 from immutable.urls import Url
@@ -41,32 +40,10 @@ def test_one_writer_wins_every_race(url):
     stores = [_opened(url) for _ in range(_WRITERS)]
     stream = f"race/{uuid.uuid4().hex}"
     for number in range(1, _ROUNDS + 1):
-        won = _race(stores, stream, number)
+        won, _ = race(stores, stream, number)
         assert len(won) == 1
         assert stores[0].last(stream) == (number, b"by %d" % won[0])
 
 
 def _opened(url):
     return open_ledger(Url.parse(url), service=ServiceName("live"))
-
-
-def _race(stores, stream, number):
-    won, gate = [], threading.Barrier(len(stores))
-
-    def write(me, store):
-        gate.wait(timeout=60)
-        try:
-            store.append(stream, number, b"by %d" % me)
-        except SequenceTaken:
-            return
-        won.append(me)
-
-    threads = [
-        threading.Thread(target=write, args=(me, store))
-        for me, store in enumerate(stores)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=120)
-    return won
