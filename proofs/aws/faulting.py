@@ -100,9 +100,11 @@ class Striking:
             yield from _cells(verb, said.met)
 
     def strike(self, cell: Cell) -> None:
-        """Let a deployer's calls fail, recover, look, and bring everything in order."""
+        """Let a deployer's calls fail, recover, look, and bring everything in order.
+
+        Where it did not make the call, that is counted as missed.
+        """
         tried, said = self._try(str(cell), cell.verb, cell.fault)
-        self.judge.tally.tried[cell.verb] += 1
         if said is not None:
             ended = said.outcome or f"raised {said.error.partition('(')[0]}"
             self.judge.tally.outcomes[f"call {ended}"] += 1
@@ -124,10 +126,17 @@ class Striking:
             if fault is not None:
                 self.proxy.inject(fault)
             said = self.deployers.run(order)
-            self.judge.tally.missed += bool(fault and not self.proxy.fired())
+            if fault is not None:
+                self._count(verb)
             self.proxy.clear()
             self.judge.recover(tried)
         return tried, said
+
+    def _count(self, verb: Verb) -> None:
+        if self.proxy.fired():
+            self.judge.tally.tried[verb] += 1
+        else:
+            self.judge.tally.missed += 1
 
 
 def _cells(verb: Verb, met: Iterable[Point]) -> Iterator[Cell]:
@@ -140,12 +149,12 @@ def _cells(verb: Verb, met: Iterable[Point]) -> Iterator[Cell]:
 
 
 def choose(cells: Iterable[Cell], aims: Aims) -> list[Cell]:
-    """Return so many cells in a random order; first each way of each operation once."""
+    """Return the cells in a random order; first each way of each operation once."""
     found = sorted(cell for cell in cells if aims.only in str(cell))
     random.Random(aims.seed).shuffle(found)
     firsts = {cell.way: cell for cell in reversed(found)}
     found.sort(key=lambda cell: (firsts[cell.way] != cell, cell.is_always))
-    return found[: aims.count]
+    return found
 
 
 def strike(directory: Path, aims: Aims, tell: Tell) -> Tally:
@@ -155,12 +164,11 @@ def strike(directory: Path, aims: Aims, tell: Tell) -> Tally:
         cells = list(running.cells())
         tally.known, told = len(cells), 0
         tell(f"{len(cells)} cells, {len({c.way for c in cells})} ways of operations")
-        chosen = choose(cells, aims)
-        for number, cell in enumerate(chosen, 1):
-            if number > 1 and time.monotonic() > began + aims.seconds:
+        for cell in choose(cells, aims):
+            if tally.total == aims.count or tally.is_over(began + aims.seconds):
                 break
             running.strike(cell)
-            tell(f"{number} of {len(chosen)}, {time.monotonic() - began:.0f} s; {cell}")
+            tell(f"{tally.total}, {time.monotonic() - began:.0f} s; {cell}")
             for problem in tally.problems[told:]:
                 tell(f"VIOLATION {problem}")
             told = len(tally.problems)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import attrs
 
@@ -17,6 +18,7 @@ from proofs.aws.tally import Tally
 from proofs.aws.verbs import Verb
 
 Tell = Callable[[str], None]
+_T = TypeVar("_T")
 
 
 @attrs.frozen(kw_only=True)
@@ -26,7 +28,7 @@ class Aims:
     Args:
         count: so many deployers are killed, or so many cells tried; None: all.
         seed: chooses and orders them.
-        seconds: after so long no other is begun, but one is in any case.
+        seconds: after so long no other is begun, but one is tried in any case.
         verbs: at which calls of the library.
         only: points and cells whose name contains this.
         bug: planted into every deployer.
@@ -52,22 +54,24 @@ class Killing:
     def points(self) -> frozenset[Point]:
         """Run each verb undisturbed, and return the points that it meets.
 
-        How often it looks until something is so differs from run to run: some points of
-        readings will not be met again.
+        How often it looks until something is so differs from run to run, and what it reads
+        in vain it may write: some points will not be met again.
         """
         met = (self._undisturbed(verb).met for verb in self.aims.verbs)
         return frozenset(point for points in met for point in points)
 
-    def kill(self, point: Point) -> None:
-        """Kill a deployer there, recover, look, and bring everything in order."""
+    def kill(self, point: Point) -> bool:
+        """Kill a deployer there, recover, look, and bring everything in order.
+
+        Returns:
+            Whether the deployer came there.
+        """
         tried, said = self._try(Verb(point.verb), point)
-        tally = self.judge.tally
-        if said is None:
-            tally.tried[point.verb] += 1
-        else:
-            tally.missed += 1
+        if is_met := said is None:
+            self.judge.tally.tried[point.verb] += 1
         if tried.verb.is_fresh:
             self.judge.end(tried)
+        return is_met
 
     def _undisturbed(self, verb: Verb) -> Said:
         tried, said = self._try(verb, None)
@@ -111,27 +115,34 @@ def kill(directory: Path, aims: Aims, tell: Tell) -> Tally:
         tally.known = len(points)
         changes = sum(point.is_change for point in points)
         tell(f"{len(points)} points, {changes} of them at changes")
-        chosen, told = choose(points, aims), 0
-        for number, point in enumerate(chosen, 1):
-            if number > 1 and time.monotonic() > began + aims.seconds:
+        missed, told = list[Point](), 0
+        for point in twice(choose(points, aims), missed):
+            if tally.total == aims.count or tally.is_over(began + aims.seconds):
                 break
-            running.kill(point)
-            tell(
-                f"{number} of {len(chosen)}, {time.monotonic() - began:.0f} s; {point}"
-            )
+            if not running.kill(point):
+                missed.append(point)
+            tell(f"{tally.total}, {time.monotonic() - began:.0f} s; {point}")
             for problem in tally.problems[told:]:
                 tell(f"VIOLATION {problem}")
             told = len(tally.problems)
+    tally.missed = len(missed)
     tally.took_s = time.monotonic() - began
     return tally
 
 
 def choose(points: Iterable[Point], aims: Aims) -> list[Point]:
-    """Return so many points in a random order: changes before readings."""
+    """Return the points in a random order: changes before readings."""
     found = sorted(point for point in points if aims.only in str(point))
     random.Random(aims.seed).shuffle(found)
     found.sort(key=lambda point: not point.is_change)
-    return found[: aims.count]
+    return found
+
+
+def twice(points: Iterable[_T], missed: list[_T]) -> Iterator[_T]:
+    """Yield the points, then once more those that were missed by then."""
+    yield from points
+    again, missed[:] = tuple(missed), ()
+    yield from again
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What an experiment did and found."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 
@@ -18,7 +19,7 @@ class Tally:
     tried: Counter[str] = attrs.field(factory=Counter)
     """By verb: deployers that were killed, or whose calls failed."""
     missed: int = 0
-    """Deployers that ended before they came to their point."""
+    """Points that no deployer came to, or cells in which no call failed."""
     outcomes: Counter[str] = attrs.field(factory=Counter)
     """How they ended, recoveries included."""
     requests: int = 0
@@ -32,6 +33,10 @@ class Tally:
     def total(self) -> int:
         """Return how many were tried."""
         return sum(self.tried.values())
+
+    def is_over(self, deadline: float) -> bool:
+        """Return whether to begin nothing more: it is late, and something was tried."""
+        return self.total > 0 and time.monotonic() > deadline
 
     def violations(self) -> Iterator[str]:
         """Yield everything for which the run fails."""

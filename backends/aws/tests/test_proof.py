@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from proofs.aws.faulting import strike
-from proofs.aws.killing import Aims, kill
+from proofs.aws.killing import Aims, kill, twice
 from proofs.aws.planted import Bug
+from proofs.aws.tally import Tally
 from proofs.aws.verbs import Verb
 
 pytestmark = pytest.mark.timeout(900)
@@ -45,6 +46,24 @@ def test_calls_that_fail_leave_one_whole_release_and_nothing_else(directory, ran
     tally = strike(directory, aims, _quiet)
     ran(f"proofs aws: {tally.total} faults of {tally.known} cells, seed {seed}")
     assert not list(tally.violations())
+
+
+def test_what_was_missed_is_tried_once_more():
+    """A deployer does not come to each point in each run."""
+    missed, tried = [], []
+    for point in twice(["one", "two", "three"], missed):
+        tried.append(point)
+        if point == "two":
+            missed.append(point)
+    assert (tried, missed) == (["one", "two", "three", "two"], ["two"])
+
+
+def test_a_run_goes_on_until_something_was_tried():
+    """However late it is."""
+    tally = Tally(seed=1)
+    assert not tally.is_over(deadline=0)
+    tally.tried["deploy"] += 1
+    assert tally.is_over(deadline=0)
 
 
 def test_a_forgotten_template_is_noticed(directory):
