@@ -28,6 +28,8 @@ class Settings:
     """How old a describe call's answer may be; new ids are not found for as long."""
     vcpus: int = 5000
     """The quota of vCPUs of running on-demand standard instances, for each region."""
+    spot_vcpus: int = 5000
+    """The quota of vCPUs of standard spot instances, for each region."""
     groups: int = 200
     """The quota of Auto Scaling groups, for each region."""
     full: str = ""

@@ -5,6 +5,7 @@
 Credentials are never in it: they come from the SDK's own chain.
 """
 
+import math
 import re
 from datetime import timedelta
 from typing import Self
@@ -54,6 +55,16 @@ class Spot:
     on_demand_base: int = 0
     on_demand_percent: int = 0
     strategy: str = "price-capacity-optimized"
+
+    def most(self, instances: int) -> tuple[int, int]:
+        """Return how many of so many are bought on demand and as spot, at most.
+
+        Where the percentage leaves a fraction of an instance, both count it: the API does
+        not say which of the two it is.
+        """
+        above = max(0, instances - self.on_demand_base)
+        bought = above * self.on_demand_percent / 100
+        return instances - above + math.ceil(bought), math.ceil(above - bought)
 
 
 @attrs.frozen(kw_only=True)

@@ -50,7 +50,7 @@ class Preflight:
         kinds = room.kinds(aws, config.instance_types)
         kind, remarks = kinds[0], self._remarks(need.image, kinds)
         room.check_groups(aws)
-        room.check_vcpus(aws, kind, need.new_instances, spot=config.spot is not None)
+        self._check_vcpus(kind, need.new_instances)
         subnets = self._subnets(need.service)
         if not subnets:
             # only the switch knows its load balancer; fleets are put into its subnets
@@ -60,6 +60,12 @@ class Preflight:
         if need.image is not None:
             self._try_launch(need.image.id, kind.name, subnets[0].get("SubnetId", ""))
         return remarks
+
+    def _check_vcpus(self, kind: room.Kind, instances: int) -> None:
+        spot = self.config.spot
+        on_demand, bid = spot.most(instances) if spot else (instances, 0)
+        room.check_vcpus(self.aws, kind, on_demand, spot=False)
+        room.check_vcpus(self.aws, kind, bid, spot=True)
 
     def _remarks(
         self, image: Image | None, kinds: tuple[room.Kind, ...]

@@ -312,7 +312,7 @@ def test_several_types_and_spot_are_a_mixed_policy_with_the_pinned_version(accou
         spot=Spot(on_demand_base=1, on_demand_percent=20),
     )
     fleets = AwsFleets(config, aws_of(config.place))
-    fleets.launch(spec_of(account), token=TOKEN)
+    fleets.launch(spec_of(account, size=3), token=TOKEN)
     policy = group_of(account)["MixedInstancesPolicy"]
     template = policy["LaunchTemplate"]
     assert template["LaunchTemplateSpecification"]["Version"] == "1"
@@ -322,10 +322,14 @@ def test_several_types_and_spot_are_a_mixed_policy_with_the_pinned_version(accou
     assert bought["OnDemandBaseCapacity"] == 1
     assert bought["OnDemandPercentageAboveBaseCapacity"] == 20
     assert bought["SpotAllocationStrategy"] == "price-capacity-optimized"
-    fleets.launch(
-        spec_of(account, place=group_of(account)["TargetGroupARNs"][0]), token=TOKEN
-    )
-    assert all(i.digest for i in fleets.observe(NAME).instances)
+    place = group_of(account)["TargetGroupARNs"][0]
+    fleets.launch(spec_of(account, size=3, place=place), token=TOKEN)
+    seen = fleets.observe(NAME).instances
+    assert all(i.digest for i in seen)
+    assert len(seen) == 3
+    found = account.ec2.describe_instances()["Reservations"]
+    markets = [i.get("InstanceLifecycle") for r in found for i in r["Instances"]]
+    assert sorted(markets, key=str) == [None, None, "spot"]
 
 
 def test_subnets_of_another_network_are_refused_before_any_effect(account):

@@ -14,7 +14,7 @@ from immutable.errors import (
 )
 from immutable.model import Digest, Image, ImageId, ServiceName
 from immutable_aws.checking.identity import Caller
-from immutable_aws.config import AwsConfig
+from immutable_aws.config import AwsConfig, Spot
 from immutable_aws.policies import actions_of
 from immutable_aws.preflight import Preflight
 from immutable_aws.session import aws_of
@@ -115,6 +115,28 @@ def test_running_instances_count_against_the_quota(account, config, preflight, n
     account.emulator.configure(vcpus=7)
     with pytest.raises(NotEnough, match="5 of 7 are free"):
         preflight(config).check(need)
+
+
+def test_spot_instances_have_a_quota_of_their_own(account, config, preflight, need):
+    """Each of the two markets must have room for its part of the fleet."""
+    mixed = attrs.evolve(config, spot=Spot(on_demand_base=1))
+    account.emulator.configure(vcpus=2, spot_vcpus=4)
+    preflight(mixed).check(need)
+    account.emulator.configure(spot_vcpus=3)
+    with pytest.raises(NotEnough, match=r"2 more t3.small need 4 vCPUs, and 3 of 3"):
+        preflight(mixed).check(need)
+    account.emulator.configure(vcpus=1, spot_vcpus=4)
+    with pytest.raises(NotEnough, match=r"1 more t3.small need 2 vCPUs, and 1 of 1"):
+        preflight(mixed).check(need)
+
+
+def test_accelerators_do_not_count_as_standard(account, config, preflight, need):
+    """Types that begin with the letter of a standard family may have another quota."""
+    account.ec2.run_instances(
+        ImageId=account.plain_image, InstanceType="trn1.2xlarge", MinCount=1, MaxCount=1
+    )
+    account.emulator.configure(vcpus=14)
+    preflight(config).check(need)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """RunInstances: what is refused, and that instances boot."""
 
+from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.instances import Instance, Reservation
@@ -107,24 +108,34 @@ def profile_must_exist(call: Call) -> object:
 
 @handles("ec2", "RunInstances")
 def vcpus_are_limited(call: Call) -> object:
-    """Refuse what is over the quota of vCPUs.
+    """Refuse what is over the quota of vCPUs, of which spot instances have their own.
 
     Source: EC2 error codes: ``VcpuLimitExceeded``: the limit is on the vCPUs of all
-    running instances of an account and region.
+    running instances of an account and region; ``MaxSpotInstanceCountExceeded``.
     """
     count = call.params.number("MaxCount") or 1
     wanted = count * vcpus_of(call.params.text("InstanceType", "m1.small"))
-    quota = call.world.settings.vcpus
-    if _vcpus_in_use(call) + wanted > quota:
-        message = (
-            f"You have requested more vCPU capacity than your current vCPU limit of "
-            f"{quota} allows for the instance bucket that the specified instance type "
-            f"belongs to. Please visit http://aws.amazon.com/contact-us/ec2-request to "
-            f"request an adjustment to this limit."
-        )
-        raise refuse("VcpuLimitExceeded", message)
+    is_spot = call.params.bag("InstanceMarketOptions").text("MarketType") == "spot"
+    settings = call.world.settings
+    quota = settings.spot_vcpus if is_spot else settings.vcpus
+    if _vcpus_in_use(call, is_spot=is_spot) + wanted > quota:
+        raise _over_quota(quota, is_spot=is_spot)
     call.put("MinCount", count)
     return call.proceed()
+
+
+def _over_quota(quota: int, *, is_spot: bool) -> ServiceException:
+    if is_spot:
+        return refuse(
+            "MaxSpotInstanceCountExceeded", "Max spot instance count exceeded"
+        )
+    message = (
+        f"You have requested more vCPU capacity than your current vCPU limit of "
+        f"{quota} allows for the instance bucket that the specified instance type "
+        f"belongs to. Please visit http://aws.amazon.com/contact-us/ec2-request to "
+        f"request an adjustment to this limit."
+    )
+    return refuse("VcpuLimitExceeded", message)
 
 
 @handles("ec2", "RunInstances")
@@ -158,11 +169,11 @@ def instances_boot(call: Call) -> object:
     return answer
 
 
-def _vcpus_in_use(call: Call) -> int:
+def _vcpus_in_use(call: Call, *, is_spot: bool) -> int:
     return sum(
         vcpus_of(instance.instance_type)
         for instance in call.world.instances.values()
-        if _counts(call, instance)
+        if _counts(call, instance) and (instance.lifecycle == "spot") == is_spot
     )
 
 

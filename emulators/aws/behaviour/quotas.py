@@ -9,6 +9,8 @@ from emulators.aws.hooks import Call, handles
 
 VCPUS = "L-1216C47A"
 """Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances."""
+SPOT_VCPUS = "L-34B43A08"
+"""All Standard (A, C, D, H, I, M, R, T, Z) Spot Instance Requests."""
 RULES = "L-E7CDB2C2"
 GROUPS = "L-CDE20ADC"
 
@@ -25,7 +27,8 @@ def quota_can_be_read(call: Call) -> object:
     """Tell the quotas that are enforced here.
 
     Source: Service Quotas, ``ec2`` L-1216C47A (vCPUs of running on-demand standard
-    instances), ``elasticloadbalancing`` L-E7CDB2C2 and others. moto knows those of VPCs.
+    instances) and L-34B43A08 (of spot instances), ``elasticloadbalancing`` L-E7CDB2C2 and
+    others. moto knows those of VPCs.
     """
     code = call.params.text("QuotaCode")
     known = _quotas(call)
@@ -44,9 +47,11 @@ def quotas_can_be_listed(call: Call) -> object:
 
 def _quotas(call: Call) -> dict[str, dict[str, object]]:
     vcpus = float(call.world.settings.vcpus)
+    spot_vcpus = float(call.world.settings.spot_vcpus)
     groups = float(call.world.settings.groups)
     rows: list[tuple[str, str, str, float]] = [
         ("ec2", VCPUS, "Running On-Demand Standard instances", vcpus),
+        ("ec2", SPOT_VCPUS, "All Standard Spot Instance Requests", spot_vcpus),
         ("elasticloadbalancing", RULES, "Rules per Application Load Balancer", 100.0),
         ("autoscaling", GROUPS, "Auto Scaling groups per region", groups),
     ]

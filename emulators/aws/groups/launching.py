@@ -106,6 +106,7 @@ def _run(group: Group, template: Mapping[str, object], subnet: str) -> Reservati
         "SubnetId": subnet,
         "TagSpecifications": [{"ResourceType": "instance", "Tags": _tags(group)}],
         **_overrides(group),
+        **_market(group),
     }
     # it is the patched method: every rule for RunInstances holds here as well
     answer = response.run_instances()
@@ -118,6 +119,25 @@ def _overrides(group: Group) -> dict[str, object]:
     found = Params(group.mixed or {}).bag("LaunchTemplate").bags("Overrides")
     named = [each.text("InstanceType") for each in found if "InstanceType" in each]
     return {"InstanceType": named[0]} if named else {}
+
+
+def _market(group: Group) -> dict[str, object]:
+    """Return whether the next instance is a spot instance.
+
+    Source: botocore, ``InstancesDistribution``: the base capacity is on demand and *"is
+    launched first as your group scales"*, then the percentage holds *"for your additional
+    capacity beyond"* it; 100 where none is given.
+    """
+    bought = Params(group.mixed or {}).bag("InstancesDistribution")
+    base = bought.number("OnDemandBaseCapacity") or 0
+    given = bought.number("OnDemandPercentageAboveBaseCapacity")
+    percent = 100 if given is None else given
+    ec2 = ec2_backends[group.account][group.region]
+    spot = sum(ec2.get_instance(slot.id).lifecycle == "spot" for slot in group.alive)
+    above = max(0, len(group.alive) + 1 - base)
+    if above * (100 - percent) < 100 * (spot + 1):
+        return {}
+    return {"InstanceMarketOptions": {"MarketType": "spot"}}
 
 
 def _tags(group: Group) -> list[dict[str, object]]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # Running On-Demand and Spot instances of the standard families, counted in vCPUs:
 # https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html
 STANDARD = frozenset("acdhimrtz")
+_QUOTAS_OF_THEIR_OWN = ("dl", "hpc", "inf", "trn")
 _ON_DEMAND_QUOTA = "L-1216C47A"
 _SPOT_QUOTA = "L-34B43A08"
 _AT_WORK = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
@@ -31,9 +32,7 @@ class Kind:
     @property
     def is_standard(self) -> bool:
         """Return whether it is counted by the quota of the standard families."""
-        return self.name[0] in STANDARD and not self.name.startswith(
-            ("trn", "inf", "dl")
-        )
+        return _is_standard(self.name)
 
 
 def kinds(aws: Aws, names: tuple[str, ...]) -> tuple[Kind, ...]:
@@ -135,6 +134,10 @@ def check_addresses(subnets: Iterable["SubnetTypeDef"], instances: int) -> None:
         )
 
 
+def _is_standard(name: str) -> bool:
+    return name[0] in STANDARD and not name.startswith(_QUOTAS_OF_THEIR_OWN)
+
+
 def _vcpus_used(aws: Aws, kind: Kind, *, spot: bool) -> int:
     def pages() -> list["InstanceTypeDef"]:
         paginator = aws.reads.ec2.get_paginator("describe_instances")
@@ -154,7 +157,7 @@ def _counted(
 ) -> Iterator[int]:
     for instance in instances:
         is_spot = instance.get("InstanceLifecycle") == "spot"
-        if is_spot == spot and str(instance.get("InstanceType"))[0] in STANDARD:
+        if is_spot == spot and _is_standard(str(instance.get("InstanceType"))):
             cpus = instance.get("CpuOptions", {})
             # an answer that leaves them out counts as ours would
             cores = cpus.get("CoreCount", kind.vcpus)
