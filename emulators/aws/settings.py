@@ -19,6 +19,8 @@ class Settings:
     """From TerminateInstances to terminated."""
     image_s: float = 0.2
     """From CreateImage, CopyImage or RegisterImage to available."""
+    snapshot_code: str = "success"
+    """What DeregisterImage says of each snapshot; any other code leaves it there."""
     scale: float = 0.01
     nodes: int = 2
     """Nodes of a load balancer."""
@@ -26,6 +28,8 @@ class Settings:
     """How much later than the first the last node hears of a change of rules."""
     stale_s: float = 0.0
     """How old a describe call's answer may be; new ids are not found for as long."""
+    in_use_s: float = 0.0
+    """How long a target group is called in use after what named it has gone."""
     vcpus: int = 5000
     """The quota of vCPUs of running on-demand standard instances, for each region."""
     spot_vcpus: int = 5000

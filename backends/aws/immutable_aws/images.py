@@ -13,6 +13,7 @@ from immutable_aws.amis import catalog, leasing, sharing
 from immutable_aws.amis.ami import RECIPE, Ami
 from immutable_aws.amis.catalog import OWN, is_id
 from immutable_aws.building.depot import Depot
+from immutable_aws.building.ending import discard
 from immutable_aws.building.making import Making
 from immutable_aws.building.remains import Remains
 from immutable_aws.checking import room
@@ -86,6 +87,8 @@ class AwsImages:
 
         Raises:
             Taken: somebody has leased it.
+            PermissionDenied: it is gone, and snapshots could not be deleted with it; the
+                hint names them. So with other errors of EC2's.
             BackendError: it is protected from deregistration.
         """
         self._found.pop(image, None)
@@ -103,7 +106,7 @@ class AwsImages:
                 resource=image,
                 backend=NAME,
             )
-        Remains(aws=self.aws, depot=None).discard(image)
+        discard(self.aws, found)
 
     def remarks(
         self, image: ImageId, kinds: tuple[Kind, ...] | None = None

@@ -9,6 +9,7 @@ import pytest
 from immutable.errors import (
     BackendError,
     InvalidInput,
+    PermissionDenied,
     Taken,
     Unavailable,
     UnknownImage,
@@ -165,6 +166,12 @@ def test_what_is_deregistered_is_gone(ec2: Any, images: AwsImages) -> None:
     assert images.find(image) is None
 
 
+def snapshots(ec2: Any) -> list[str]:
+    """Return the account's own snapshots."""
+    found = ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
+    return [each["SnapshotId"] for each in found]
+
+
 @pytest.fixture
 def account(emulator: Any, hurried: None) -> Any:
     """Return a client of EC2, of an emulated account."""
@@ -185,11 +192,59 @@ def test_an_image_is_deleted_with_its_snapshots(
 ) -> None:
     """Nothing is left of it, and deleting again is no error."""
     image = registered(account)
+    assert len(snapshots(account)) == 1
     emulated.delete(image)
     emulated.delete(image)
     emulated.delete(ImageId("shop-none"))
     assert emulated.find(image) is None
-    assert account.describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
+    assert snapshots(account) == []
+
+
+def test_snapshots_that_may_not_be_deleted_are_named(
+    account: Any, emulated: AwsImages, emulator: Any
+) -> None:
+    """EC2 deregisters the image all the same, and says so only in its answer."""
+    image = registered(account)
+    (snapshot,) = snapshots(account)
+    emulator.configure(denied="ec2:DeleteSnapshot")
+    with pytest.raises(PermissionDenied, match=snapshot) as caught:
+        emulated.delete(image)
+    assert f"{image} is deregistered, and {snapshot} still costs" in caught.value.hint
+    assert snapshots(account) == [snapshot]
+
+
+@pytest.mark.parametrize("code", ["internal-error", "client-error"])
+def test_snapshots_that_ec2_could_not_delete_are_deleted(
+    code: str, account: Any, emulated: AwsImages, emulator: Any
+) -> None:
+    """What was left for a moment's trouble is deleted by a call of its own."""
+    emulator.configure(snapshot_code=code)
+    emulated.delete(registered(account))
+    assert snapshots(account) == []
+
+
+def test_snapshots_that_are_needed_elsewhere_stay(
+    account: Any, emulated: AwsImages, emulator: Any
+) -> None:
+    """EC2 keeps what another image is made of, and that is no error."""
+    emulator.configure(snapshot_code="skipped")
+    emulated.delete(registered(account))
+    assert len(snapshots(account)) == 1
+    assert emulator.calls().counts.get("ec2:DeleteSnapshot", 0) == 0
+
+
+def test_snapshots_go_though_nobody_heard_of_them(
+    account: Any, emulated: AwsImages, emulator: Any
+) -> None:
+    """An answer that is lost says nothing of them: what no other image needs is deleted."""
+    image = registered(account)
+    registered(account, "web-2")
+    left = len(snapshots(account)) - 1
+    emulator.configure(snapshot_code="internal-error")
+    emulator.cut("ec2:DeregisterImage", when="after")
+    emulated.delete(image)
+    assert len(snapshots(account)) == left
+    assert emulator.calls().counts["ec2:DeleteSnapshot"] == 1
 
 
 def test_who_has_leased_an_image_keeps_it(account: Any, emulated: AwsImages) -> None:

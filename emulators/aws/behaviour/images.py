@@ -9,6 +9,7 @@ from moto.ec2.models.amis import Ami
 from emulators.aws.behaviour.booting import behaviour_of
 from emulators.aws.hooks import Call, handles, refuse, result_of, tell
 from emulators.aws.params import Params
+from emulators.aws.settings import Settings
 
 
 @handles("ec2", "CreateImage", "CopyImage", "RegisterImage")
@@ -130,7 +131,9 @@ def deregistration_is_guarded(call: Call) -> object:
 
     Source: EC2 user guide, "Protect an AMI from deregistration"; botocore,
     ``DeleteAssociatedSnapshots``: *"Specifies whether to delete the snapshots associated with
-    the AMI during deregistration."*
+    the AMI during deregistration"*, and ``DeleteSnapshotReturnCode``: the image goes in any
+    case, and ``missing-permissions`` is said where *"the role lacks DeleteSnapshot
+    permissions"*. Which other code is said is for the setting ``snapshot_code``.
     """
     name = call.params.text("ImageId")
     image = _images(call).get(name)
@@ -141,9 +144,10 @@ def deregistration_is_guarded(call: Call) -> object:
     answer = call.proceed()
     if not call.params.flag("DeleteAssociatedSnapshots"):
         return answer
-    for snapshot in snapshots:
+    code = _snapshot_code(call.world.settings)
+    for snapshot in snapshots if code == "success" else ():
         ec2_backends[call.account][call.region].delete_snapshot(snapshot)
-    codes = [{"SnapshotId": each, "ReturnCode": "success"} for each in snapshots]
+    codes = [{"SnapshotId": each, "ReturnCode": code} for each in snapshots]
     return {"Return": True, "DeleteSnapshotResults": codes}
 
 
@@ -177,6 +181,11 @@ def deprecate(call: Call) -> object:
     said = when.isoformat() if isinstance(when, dt.datetime) else when
     tell(image, deprecation_time=said)
     return {"Return": True}
+
+
+def _snapshot_code(settings: Settings) -> str:
+    is_denied = "ec2:DeleteSnapshot" in settings.denied.split()
+    return "missing-permissions" if is_denied else settings.snapshot_code
 
 
 def _images(call: Call) -> Mapping[str, Ami]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import ImageTypeDef
 
 RECIPE, PARENT = "immutable-recipe", "immutable-parent"
+FAILED = frozenset({"error", "failed", "invalid"})
+"""The states of images that came to nothing."""
 _GIBIBYTE = 1 << 30
 
 

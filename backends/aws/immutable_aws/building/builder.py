@@ -16,7 +16,8 @@ from immutable.retrying import retrying
 from immutable_aws.amis import catalog
 from immutable_aws.amis.ami import RECIPE, Ami
 from immutable_aws.building.depot import Depot
-from immutable_aws.building.remains import BAKE, Remains
+from immutable_aws.building.ending import discard
+from immutable_aws.building.remains import BAKE, MAKING, Remains
 from immutable_aws.errors import NAME, said
 from immutable_aws.session import Aws
 from immutable_aws.tagging import to_tags
@@ -25,8 +26,6 @@ _LOOK = timedelta(seconds=2)
 _SILENCE = timedelta(seconds=10)
 """After so long without a word it is asked whether the instance is still on."""
 STOPPING = timedelta(minutes=5)
-MAKING = timedelta(hours=2)
-"""Snapshots of large disks take long."""
 _OFF = frozenset({"stopped", "terminated", "shutting-down"})
 _MISSING = "InvalidInstanceID.NotFound"
 _LINES = 100_000
@@ -79,18 +78,27 @@ class AwsBuilder:
             lambda: self._finished(made), f"making {made}", within=MAKING, every=_LOOK
         )
         if found.state != "available":
-            Remains(aws=self.aws, depot=self.depot).discard(made)
-            raise BuildFailed(
-                f"EC2 could not make {made} of {self.instance}: {found.reason}",
-                hint="nothing of it was kept; build again",
-                operation="images.build",
-                backend=NAME,
-            )
+            raise self._unmade(found)
         return made
 
     def destroy(self) -> None:
         """Terminate it, with its disks, and delete what it was handed and has said."""
         Remains(aws=self.aws, depot=self.depot).destroy(self._token)
+
+    def _unmade(self, ami: Ami) -> BuildFailed:
+        """Discard what came of it, and return the error that says so."""
+        hint = "nothing of it was kept; build again"
+        try:
+            discard(self.aws, ami)
+        except ImmutableError as exc:
+            hint = str(exc)
+        return BuildFailed(
+            f"EC2 could not make {ami.id} of {self.instance}: it is {ami.state}. "
+            f"{ami.reason}".strip(),
+            hint=hint,
+            operation="images.build",
+            backend=NAME,
+        )
 
     @property
     def _token(self) -> Token:

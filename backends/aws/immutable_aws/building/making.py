@@ -21,10 +21,11 @@ from immutable.images.origins import Existing, Origin
 from immutable.images.recipe import Recipe
 from immutable.model import Image, ImageId, Token, digest_of
 from immutable_aws.amis import catalog
-from immutable_aws.amis.ami import PARENT, RECIPE, Ami
+from immutable_aws.amis.ami import FAILED, PARENT, RECIPE, Ami
 from immutable_aws.building.baker import AwsBaking
 from immutable_aws.building.builder import check_own
 from immutable_aws.building.depot import Depot
+from immutable_aws.building.ending import discard
 from immutable_aws.building.layers import works_of
 from immutable_aws.building.remains import Remains
 from immutable_aws.building.turns import Turn
@@ -35,7 +36,6 @@ from immutable_aws.session import Aws
 FORMAT = 1
 """Raised when the same recipe comes to be made in another way."""
 _LOOK = timedelta(seconds=5)
-_FAILED = frozenset({"error", "failed", "invalid"})
 
 
 @attrs.frozen(kw_only=True)
@@ -115,8 +115,8 @@ class Making:
                 return found
             if found.state == "deregistered":
                 return None
-            if found.state in _FAILED:
-                Remains(aws=self.aws, depot=None).discard(found.id)
+            if found.state in FAILED:
+                discard(self.aws, found)
                 return None
             # its snapshots are being made, whether or not its builder's caller lives
             host.current().sleep(_LOOK, Never())

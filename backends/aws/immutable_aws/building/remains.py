@@ -1,23 +1,24 @@
 """What builders leave: instances, their disks and objects, images that came to nothing.
 
+Of images also the snapshots: EC2 keeps them, and charges for them, where it could not delete
+them with their image.
+
 Found by the tags of `immutable.baking.tags_of`, and by the names of prefixes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
 
-from immutable import host
 from immutable.baking import expiry_of
-from immutable.errors import Ambiguous, ImmutableError
-from immutable.model import ImageId, Token
-from immutable.retrying import retrying
+from immutable.model import Token
 from immutable_aws.amis import catalog
+from immutable_aws.amis.ami import FAILED
 from immutable_aws.building.depot import Depot
-from immutable_aws.errors import said
+from immutable_aws.building.ending import delete_snapshots, discard, end
 from immutable_aws.session import Aws
 from immutable_aws.tagging import Pairs, pairs_of
 
@@ -25,19 +26,11 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import FilterTypeDef
 
 BAKE = "immutable-bake"
-_GONE = frozenset(
-    {
-        "InvalidAMIID.NotFound",
-        "InvalidAMIID.Unavailable",
-        "InvalidInstanceID.NotFound",
-        "InvalidSnapshot.NotFound",
-        "InvalidVolume.NotFound",
-    }
-)
+MAKING = timedelta(hours=2)
+"""How long EC2 may be making an image: snapshots of large disks take long."""
 # Whoever builds shows every 20 seconds that it lives.
 _ABANDONED = timedelta(days=1)
 _THERE = ["pending", "running", "stopping", "stopped"]
-_FAILED = frozenset({"error", "failed", "invalid"})
 
 
 @attrs.frozen(kw_only=True)
@@ -62,17 +55,9 @@ class Remains:
         return (
             *self._sweep_instances(now),
             *self._sweep_images(now),
+            *self._sweep_snapshots(now),
             *self._sweep_disks(now),
             *self._sweep_objects(now),
-        )
-
-    def discard(self, image: ImageId) -> None:
-        """Deregister an image with its snapshots; one that is gone is no error."""
-        ec2 = self.aws.changes.ec2
-        self._end(
-            "ec2.DeregisterImage",
-            image,
-            lambda: ec2.deregister_image(ImageId=image, DeleteAssociatedSnapshots=True),
         )
 
     def _sweep_instances(self, now: datetime) -> Iterator[str]:
@@ -85,9 +70,27 @@ class Remains:
         """Those that came to nothing only: what is available is somebody's image."""
         filters: list[FilterTypeDef] = [{"Name": "tag-key", "Values": [BAKE]}]
         for ami in catalog.listed(self.aws, "bakes", filters, (catalog.OWN,)):
-            if ami.state in _FAILED and _is_over(ami.tags, now):
-                self.discard(ami.id)
+            if ami.state in FAILED and _is_over(ami.tags, now):
+                discard(self.aws, ami)
                 yield f"image {ami.id}"
+
+    def _sweep_snapshots(self, now: datetime) -> Iterator[str]:
+        """Those of images that are gone; one that is still being made shows none yet."""
+        pages = self.aws.reads.ec2.get_paginator("describe_snapshots").paginate(
+            OwnerIds=["self"], Filters=[{"Name": "tag-key", "Values": [BAKE]}]
+        )
+        found = self.aws.read(
+            "ec2.DescribeSnapshots",
+            "bakes",
+            lambda: [
+                (row["SnapshotId"], pairs_of(row.get("Tags", [])))
+                for page in pages
+                for row in page["Snapshots"]
+            ],
+        )
+        old = [name for name, tags in found if _is_over(tags, now - MAKING)]
+        for name in delete_snapshots(self.aws, old):
+            yield f"snapshot {name}"
 
     def _sweep_disks(self, now: datetime) -> Iterator[str]:
         """Volumes that nothing has attached; those of a builder go with it."""
@@ -111,7 +114,7 @@ class Remains:
         for name, tags in found:
             if _is_over(tags, now):
                 deleting = partial(ec2.delete_volume, VolumeId=name)
-                self._end("ec2.DeleteVolume", name, deleting)
+                end(self.aws, "ec2.DeleteVolume", name, deleting)
                 yield f"volume {name}"
 
     def _sweep_objects(self, now: datetime) -> Iterator[str]:
@@ -143,22 +146,12 @@ class Remains:
 
     def _terminate(self, instance: str) -> None:
         ec2 = self.aws.changes.ec2
-        self._end(
+        end(
+            self.aws,
             "ec2.TerminateInstances",
             instance,
             lambda: ec2.terminate_instances(InstanceIds=[instance]),
         )
-
-    def _end(self, operation: str, name: str, call: Callable[[], object]) -> None:
-        try:
-            retrying(
-                lambda: self.aws.change(operation, name, call),
-                host=host.current(),
-                also=(Ambiguous,),
-            )
-        except ImmutableError as exc:
-            if said(exc) not in _GONE:
-                raise
 
 
 def _is_over(tags: Pairs, now: datetime) -> bool:

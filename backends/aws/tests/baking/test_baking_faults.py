@@ -26,6 +26,7 @@ from immutable.baking import Bake
 from immutable.errors import (
     BuildFailed,
     NotEnough,
+    PermissionDenied,
 )
 from immutable.images.recipe import Recipe
 from immutable.model import ImageId, Token
@@ -285,6 +286,26 @@ def test_what_has_expired_is_swept(
     assert [key.partition("-")[0] for key in objects()] == ["immutable"]
     assert "1" * 32 in objects()[0]
     assert base.origin
+
+
+def test_snapshots_without_their_image_are_swept(
+    base: Recipe, images: AwsImages, builders: Builders, account: Any, emulator: Any
+) -> None:
+    """Those that EC2 did not delete go once nobody can be making an image of them."""
+    del builders
+    kept = images.build(base.run("true"), on_output=unheard)
+    gone = images.build(base.run("echo"), on_output=unheard)
+    emulator.configure(denied="ec2:DeleteSnapshot")
+    with pytest.raises(PermissionDenied):
+        images.delete(gone.id)
+    emulator.configure(denied="")
+    assert len(account.describe_snapshots(OwnerIds=["self"])["Snapshots"]) == 3
+    remains = Remains(aws=AWS, depot=None)
+    assert remains.sweep(datetime.now(UTC) + timedelta(hours=2)) == ()
+    (swept,) = remains.sweep(datetime.now(UTC) + timedelta(days=1))
+    assert swept.startswith("snapshot snap-")
+    assert images.find(kept.id) == kept
+    assert len(account.describe_snapshots(OwnerIds=["self"])["Snapshots"]) == 2
 
 
 def test_what_fails_leaves_nothing(
