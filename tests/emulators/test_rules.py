@@ -86,6 +86,18 @@ def test_a_group_that_is_named_is_not_deleted(account, refused):
     call(TargetGroupArn=target_group)
 
 
+def test_a_group_is_called_in_use_for_a_while_after_its_rule(account, refused):
+    """Where ``in_use_s`` says so: ResourceInUse, though no rule names it any more."""
+    target_group = account.target_group("one")
+    rule = account.rule(100, target_group)
+    account.emulator.configure(in_use_s=100)
+    account.elbv2.delete_rule(RuleArn=rule)
+    call = account.elbv2.delete_target_group
+    assert refused(call, TargetGroupArn=target_group) == "ResourceInUse"
+    account.emulator.configure(in_use_s=0)
+    call(TargetGroupArn=target_group)
+
+
 def test_a_group_that_a_default_action_names_is_not_deleted(account, refused):
     """The same, of a listener that has no rule at all."""
     target_group = account.target_group("one")

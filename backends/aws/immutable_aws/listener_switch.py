@@ -11,6 +11,7 @@ three, and one more for the first of an owner.
 """
 
 from datetime import timedelta
+from functools import partial
 
 from immutable.capabilities import SwitchCapabilities
 from immutable.model import (
@@ -204,7 +205,8 @@ class ListenerSwitch:
         """Delete the fleet's listener for checks, and its target group.
 
         Raises:
-            Conflict: the fleet has traffic; AWS, too, deletes no group that is named.
+            Conflict: the fleet has traffic; AWS, too, deletes no group that is named, or
+                that it calls in use for half a minute after the listener has gone.
         """
         del owner
         aim = self._look()
@@ -213,10 +215,12 @@ class ListenerSwitch:
             raise moved("switch.detach", fleet, f"fleet {fleet} has traffic")
         group = aim.groups.get(fleet) or self._places.find(fleet)
         self._last = None
-        for pointer in aim.place_of(fleet):
+        gone = aim.place_of(fleet)
+        for pointer in gone:
             self._pointers.delete(pointer)
         if group is not None:
-            self._places.delete(group)
+            named = partial(self._pointers.names, group, but=gone)
+            self._places.delete(group, is_named=named)
         return expected
 
     def _look(self) -> Aim:

@@ -20,6 +20,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 
 from immutable import host
 from immutable.capabilities import SwitchCapabilities
@@ -254,17 +255,20 @@ class AlbSwitch:
         do, unless it refuses or knows no such fleet. The version stays.
 
         Raises:
-            Conflict: the fleet has traffic, or is previewed.
+            Conflict: the fleet has traffic, or is previewed; or AWS calls its target group
+                in use for half a minute, though no rule is seen to name it.
         """
         del owner
         with self._unsure():
             reading = self._leaving(fleet)
             reading.check()
-            for rule in writing.leaving(reading, fleet):
+            gone = writing.leaving(reading, fleet)
+            for rule in gone:
                 self._delete(rule)
             group = reading.groups.get(fleet) or self._places.find(fleet)
             if group is not None:
-                self._places.delete(group)
+                named = partial(self._rules.names, group, but=gone)
+                self._places.delete(group, is_named=named)
         return expected
 
     def renumber(self) -> Version:

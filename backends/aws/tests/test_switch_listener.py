@@ -143,6 +143,37 @@ def test_what_serves_is_not_detached(account, switch):
     assert account.target_groups() == before
 
 
+@pytest.mark.usefixtures("hurried")
+def test_a_group_that_is_in_use_after_its_listener_is_waited_for(account, switch):
+    """AWS goes on saying so for a while after what named it was deleted."""
+    one = switch()
+    attach(one, BLUE)
+    account.emulator.configure(in_use_s=0.5)
+    gone = sent(
+        account,
+        lambda: one.detach(BLUE, owner=LEDGER, expected=one.read().version),
+    )
+    assert gone["DeleteTargetGroup"] > 1
+    assert BLUE not in account.target_groups()
+
+
+def test_a_group_that_another_listener_names_is_not_waited_for(account, switch):
+    """Somebody has pointed a listener of their own to it: that is told at once."""
+    one = switch()
+    attach(one, BLUE)
+    (place,) = [a.place for a in one.read().attachments]
+    account.elbv2.modify_listener(
+        ListenerArn=account.listener_at(1),
+        DefaultActions=[{"Type": "forward", "TargetGroupArn": place}],
+    )
+
+    def refused():
+        with pytest.raises(Conflict, match="still named"):
+            one.detach(BLUE, owner=LEDGER, expected=one.read().version)
+
+    assert sent(account, refused)["DeleteTargetGroup"] == 1
+
+
 def test_a_fleet_that_serves_has_a_place_without_its_check(account, switch):
     """What is left of a half-done detach is still seen, and can be served."""
     one = switch()

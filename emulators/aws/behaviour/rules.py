@@ -1,5 +1,6 @@
 """Rules and target groups: what is refused, and what is the same again."""
 
+import time
 from collections.abc import Iterable, Iterator
 
 from moto.elbv2.models import (
@@ -14,6 +15,7 @@ from emulators.aws.params import Params
 
 _RULES, _POOLS, _VALUES, _EACH, _WEIGHT = 100, 5, 5, 3, 999
 _LOWEST, _TAGGED = 50000, 20
+_RELEASED = "released"
 _SETTINGS = {
     "Protocol": "protocol",
     "Port": "port",
@@ -132,6 +134,41 @@ def one_balancer_for_each_group(call: Call) -> object:
     return call.proceed()
 
 
+@handles("elbv2", "DeleteRule", "DeleteListener", "ModifyRule", "ModifyListener")
+def groups_are_released_late(call: Call) -> object:
+    """Note when a target group was last named, where ``in_use_s`` says that it matters.
+
+    Source: kubernetes-sigs/aws-load-balancer-controller, issue 4848, a maintainer on deleting
+    target groups after rules: "There is some eventual consistency at play here, so we may
+    need to try a couple times before the listener rule is officially deleted".
+    """
+    before = _named_now(call)
+    answer = call.proceed()
+    for arn in before - _named_now(call):
+        call.world.keep(arn)[_RELEASED] = time.monotonic()
+    return answer
+
+
+@handles("elbv2", "DeleteTargetGroup")
+def groups_stay_in_use(call: Call) -> object:
+    """Refuse to delete a group that a rule has named until a while ago.
+
+    Source: as of ``groups_are_released_late``; hashicorp/terraform-provider-aws,
+    internal/service/elbv2/target_group.go, which repeats what was refused as
+    ``ResourceInUse`` for two minutes. How long it takes is documented nowhere.
+    """
+    arn = call.params.text("TargetGroupArn")
+    released = call.world.keep(arn).get(_RELEASED)
+    if isinstance(released, float):
+        age_s = time.monotonic() - released
+        if age_s < call.world.settings.in_use_s:
+            message = (
+                f"Target group '{arn}' is currently in use by a listener or a rule"
+            )
+            raise refuse("ResourceInUse", message)
+    return call.proceed()
+
+
 @handles("elbv2", "SetRulePriorities")
 def priorities_change_together(call: Call) -> object:
     """Change the priorities of several rules at once: they may trade places.
@@ -216,6 +253,11 @@ def _balancer_of(call: Call) -> str:
     plain = arn.replace(":listener-rule/", ":loadbalancer/")
     plain = plain.replace(":listener/", ":loadbalancer/")
     return "/".join(plain.split("/")[:4])
+
+
+def _named_now(call: Call) -> set[str]:
+    balancers = _backend(call).load_balancers.values()
+    return {arn for each in balancers for arn in _groups_of(each.listeners.values())}
 
 
 def _groups_of(listeners: Iterable[FakeListener]) -> set[str]:

@@ -1,5 +1,6 @@
 """Who belongs to a fleet's place: what both kinds of switch do with target groups."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from immutable.model import (
 )
 from immutable_aws.errors import NAME, said
 from immutable_aws.groups.instances import instances_of
+from immutable_aws.rules.parting import part
 from immutable_aws.rules.places import TargetGroups, Wanted
 from immutable_aws.rules.targets import Targets
 from immutable_aws.session import Aws
@@ -65,9 +67,17 @@ class Joining:
         """Return the ARN of a fleet's group by its name; None: there is none of ours."""
         return self._groups.find(fleet)
 
-    def delete(self, group: str) -> None:
-        """Delete a group; see `TargetGroups.delete`."""
-        self._groups.delete(group)
+    def delete(self, group: str, *, is_named: Callable[[], bool]) -> None:
+        """Delete a group; see `TargetGroups.delete`, and `part` for what that waits for.
+
+        Args:
+            group: its ARN.
+            is_named: looks whether a rule or listener names it that was not deleted just now.
+
+        Raises:
+            Conflict: one does, or AWS says so for half a minute.
+        """
+        part(lambda: self._groups.delete(group), is_named)
 
     def join(
         self,

@@ -1,6 +1,6 @@
 """Calls on the listeners of one load balancer: read them, point one, make and delete."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from immutable.errors import BackendError, Unavailable, Unsupported
@@ -71,6 +71,15 @@ class Pointers:
         ]
         arn = self._listener.find().arn
         return aim_from(pointers, production=arn, service=self._service)
+
+    def names(self, group: str, *, but: Iterable[Pointer]) -> bool:
+        """Look whether a listener of this load balancer names a group, apart from some.
+
+        A group belongs to one load balancer, so that no other can name it.
+        """
+        apart = {pointer.arn for pointer in but}
+        found = (pointer_from(row, {}) for row in self._rows())
+        return any(group in each.groups for each in found if each.arn not in apart)
 
     def obey(self, aim: Aim, owner: LedgerId) -> None:
         """Write on the listener whom it obeys, where it does not say so yet."""

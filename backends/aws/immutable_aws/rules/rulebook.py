@@ -1,5 +1,6 @@
 """Calls on the rules of one listener: read them all, make one, delete one."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from immutable.errors import Ambiguous, BackendError, Unavailable
@@ -65,6 +66,19 @@ class Rulebook:
         return sort_rules(
             [rule_from(row, self._tags.get(row["RuleArn"], {})) for row in rows],
             self.layout,
+        )
+
+    def names(self, group: str, *, but: Iterable[Rule]) -> bool:
+        """Look whether a rule in the band names a group, apart from some.
+
+        Raises:
+            As `read`.
+        """
+        apart = {rule.arn for rule in but}
+        return any(
+            group in dict(rule.shares)
+            for rule in self.read().rules
+            if rule.arn not in apart
         )
 
     def make(self, new: NewRule, operation: str) -> Rule:

@@ -213,6 +213,11 @@ class Reading:
             raise _strange(self.top, "takes other hosts and paths than the URL says")
 
     @property
+    def rules(self) -> tuple[Rule, ...]:
+        """Return all rules in the band."""
+        return (*self._ours, *self.strangers)
+
+    @property
     def _ours(self) -> tuple[Rule, ...]:
         return (*self.slots, *self.places, *((self.guard,) if self.guard else ()))
 

@@ -31,6 +31,7 @@ from immutable.model import (
     Version,
 )
 from immutable.retrying import retrying
+from immutable_aws.rules import parting
 
 
 def test_a_place_is_tagged_probed_and_drained_as_told(account, switch):
@@ -171,17 +172,60 @@ def test_what_serves_is_not_detached(account, switch):
 
 
 def test_aws_guards_what_an_old_reading_would_delete(account, switch, monkeypatch):
-    """Upon a reading from before the write the group stays, and the fleet serves."""
+    """Upon a reading from before the write the group stays, and the fleet serves.
+
+    The refusal has the rules read anew: where one names the group nothing is waited for.
+    """
     one, two = switch(), switch()
     attach(one, BLUE)
-    old = two._rules.read()
+    old, read = [two._rules.read()], two._rules.read
     write(one, Routing(weights={BLUE: 100}))
-    monkeypatch.setattr(two._rules, "read", lambda: old)
-    with pytest.raises(Conflict, match="still named"):
-        two.detach(BLUE, owner=LEDGER, expected=Version("0"))
+    monkeypatch.setattr(two._rules, "read", lambda: old.pop() if old else read())
+
+    def refused():
+        with pytest.raises(Conflict, match="still named"):
+            two.detach(BLUE, owner=LEDGER, expected=Version("0"))
+
+    assert sent(account, refused)["DeleteTargetGroup"] == 1
     view = one.read()
     assert view.routing == Routing(weights={BLUE: 100})
     assert view.attachment_of(BLUE) is not None
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_group_that_is_in_use_after_its_last_rule_is_waited_for(account, switch):
+    """AWS goes on saying so for a while: whoever sees no rule asks again."""
+    account.emulator.configure(in_use_s=0.5)
+    one = switch()
+    attach(one, BLUE)
+    gone = sent(account, lambda: one.detach(BLUE, owner=LEDGER, expected=Version("0")))
+    assert gone["DeleteTargetGroup"] > 1
+    assert gone["DeleteRule"] == 2
+    assert account.target_groups() == set()
+
+
+@pytest.mark.usefixtures("hurried")
+def test_rules_that_somebody_else_has_just_deleted_are_waited_for(account, switch):
+    """A deployer that died between the last rule and the group left it in use."""
+    attach(switch(), BLUE)
+    account.emulator.configure(in_use_s=0.5)
+    for rule in account.rules():
+        account.elbv2.delete_rule(RuleArn=rule["RuleArn"])
+    switch().detach(BLUE, owner=LEDGER, expected=Version("0"))
+    assert account.target_groups() == set()
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_group_that_stays_in_use_is_a_conflict(account, switch, monkeypatch):
+    """It is not waited for longer than the engine waits for an answer."""
+    assert timedelta(seconds=30) == parting.PATIENCE
+    monkeypatch.setattr(parting, "PATIENCE", timedelta(seconds=0.5))
+    account.emulator.configure(in_use_s=1000)
+    one = switch()
+    attach(one, BLUE)
+    with pytest.raises(Conflict, match="still named"):
+        one.detach(BLUE, owner=LEDGER, expected=Version("0"))
+    assert account.target_groups() == {BLUE}
 
 
 def test_a_preview_is_for_those_who_know_the_nonce(account, switch):
