@@ -68,6 +68,12 @@ def test_a_copy_watches_the_new_group_and_sets_off_its_policy():
     }
 
 
+def test_a_threshold_of_nothing_is_one():
+    """More than 0 messages in a queue is what many scale by."""
+    copy = alarm_for(_row(Threshold=0.0), OLD_GROUP, NEW_GROUP, {})
+    assert copy["Threshold"] == 0.0
+
+
 def test_a_copy_watches_the_new_target_group_too():
     """Also where the metric is within an expression."""
     dimensions = [

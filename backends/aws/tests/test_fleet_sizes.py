@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import attrs
 import pytest
-from specs import LEDGER, NAME, SERVICE, TOKEN, spec_of
+from specs import LEDGER, NAME, SERVICE, TOKEN, Quickened, spec_of
 
 from immutable.authoring import wait_until
 from immutable.errors import Ambiguous, BackendError, NotEnough, Taken, Unavailable
@@ -98,7 +98,7 @@ def test_what_there_was_room_for_stays_and_is_found(account, fleets, size):
     """The quota admits one instance: the launch says so, and retiring leaves nothing."""
     account.emulator.configure(vcpus=2)
     spec = spec_of(account, size=size)
-    with pytest.raises(NotEnough, match="limit") as caught:
+    with running_on(Quickened()), pytest.raises(NotEnough, match="limit") as caught:
         fleets.launch(spec, token=TOKEN)
     assert not caught.value.retryable
     (view,) = fleets.list(service=SERVICE, ledger=LEDGER)
@@ -113,7 +113,10 @@ def test_an_image_that_is_not_there_is_said_by_the_launch(account, fleets):
     """What the provider says of it is the evidence."""
     spec = spec_of(account)
     image = attrs.evolve(spec.image, id=ImageId("ami-0123456789abcdef0"))
-    with pytest.raises(BackendError, match="ami-0123456789abcdef0"):
+    with (
+        running_on(Quickened()),
+        pytest.raises(BackendError, match="ami-0123456789abcdef0"),
+    ):
         fleets.launch(attrs.evolve(spec, image=image), token=TOKEN)
 
 

@@ -81,6 +81,13 @@ def _rules(account, name):
     )
 
 
+def _health(account, name):
+    group = account.autoscaling.describe_auto_scaling_groups(
+        AutoScalingGroupNames=[name]
+    )["AutoScalingGroups"][0]
+    return {i["InstanceId"]: i["HealthStatus"] for i in group["Instances"]}
+
+
 def _bounds(account, name):
     group = account.autoscaling.describe_auto_scaling_groups(
         AutoScalingGroupNames=[name]
@@ -101,21 +108,49 @@ def test_the_fleets_are_groups_too(fleets):
 
 def test_a_frozen_group_leaves_the_dead_where_they_are(account, fleets):
     """Thawed, it replaces them; frozen again, it does not."""
+    _until(lambda: account.health(fleets.specs[OLD].place)["healthy"] == 2)
     ids = {i.id for i in fleets.observe(OLD).alive}
     dead = min(ids)
-    account.autoscaling.set_instance_health(
-        InstanceId=dead, HealthStatus="Unhealthy", ShouldRespectGracePeriod=False
-    )
-    assert {i.id for i in fleets.observe(OLD).alive} == ids
-    counts = account.emulator.calls(clear=True)
+    account.emulator.kill(dead, state="stopped")
+    _until(lambda: _health(account, OLD)[dead] == "Unhealthy")
+    assert set(_health(account, OLD)) == ids
+    account.emulator.calls(clear=True)
     fleets.thaw(OLD, like=None, token=TOKEN)
     assert account.emulator.calls(clear=True).counts == {
-        "autoscaling:ResumeProcesses": 1
-    }, counts
+        "autoscaling:DescribeAutoScalingGroups": 1,
+        "elbv2:DescribeTargetHealth": 1,
+        "autoscaling:ResumeProcesses": 1,
+    }
     _until(lambda: dead not in {i.id for i in fleets.observe(OLD).alive})
     fleets.freeze(OLD, token=TOKEN)
     fleets.freeze(OLD, token=TOKEN)
     assert fleets.observe(OLD).frozen is True
+
+
+@pytest.mark.parametrize("like", [None, OLD])
+def test_what_became_well_while_it_was_held_survives_the_letting_go(
+    account, fleets, like
+):
+    """A mark of the group's stays for ever, and would end a fleet that serves everybody."""
+    place = fleets.specs[NEW].place
+    _until(lambda: account.health(place)["healthy"] == 2)
+    ids = {i.id for i in fleets.observe(NEW).alive}
+    for instance in ids:
+        account.autoscaling.set_instance_health(
+            InstanceId=instance, HealthStatus="Unhealthy"
+        )
+    fleets.thaw(NEW, like=like, token=TOKEN)
+    assert _health(account, NEW) == dict.fromkeys(ids, "Healthy")
+
+
+def test_a_group_that_is_going_is_neither_held_nor_let_go(account, fleets):
+    """It can change itself as little as one that is gone."""
+    account.emulator.configure(halt_s=3600)
+    account.autoscaling.delete_auto_scaling_group(
+        AutoScalingGroupName=OLD, ForceDelete=True
+    )
+    fleets.freeze(OLD, token=TOKEN)
+    fleets.thaw(OLD, like=NEW, token=TOKEN)
 
 
 def test_freezing_is_one_call_and_keeps_what_others_suspended(account, fleets):
@@ -276,8 +311,10 @@ def test_what_recurs_is_copied_without_its_beginning_in_the_past():
     rows = [
         {"ScheduledActionName": "daily", "StartTime": past, "Recurrence": "0 1 * * *"},
         {"ScheduledActionName": "once", "StartTime": coming, "DesiredCapacity": 4},
+        {"ScheduledActionName": "over", "StartTime": past, "DesiredCapacity": 4},
     ]
     copied = actions_for(rows, NOW)
+    assert "over" not in copied
     assert copied["daily"] == {
         "ScheduledActionName": "daily",
         "Recurrence": "0 1 * * *",
@@ -305,6 +342,18 @@ def test_a_group_has_failed_when_its_newest_attempt_has_and_none_is_under_way(
         for number, state in enumerate(states)
     ]
     assert reason_in(rows) == reason
+
+
+def test_an_attempt_that_fails_is_given_a_minute(account):
+    """Another zone may have room; what fails for longer is told, with what AWS said."""
+    account.emulator.configure(full=f"{account.region}a {account.region}b")
+    config = AwsConfig(region=account.region)
+    fleets = AwsFleets(config, aws_of(config.place))
+    spec = spec_of(account)
+    fleets.launch(spec, token=TOKEN)
+    found = account.activities(spec.name)
+    assert "Failed" in {row["StatusCode"] for row in found}
+    assert len(fleets.observe(spec.name).alive) == 2
 
 
 def _until(good):

@@ -130,9 +130,10 @@ def suspend(call: Call) -> object:
     """Suspend processes, all of them if none is named.
 
     Source: EC2 Auto Scaling user guide, "Suspend and resume Amazon EC2 Auto Scaling
-    processes". moto honours none.
+    processes". moto honours none. A group that is going is refused; the words are those that
+    users report (cloud-custodian, issue 497).
     """
-    group = find(call, call.params.text("AutoScalingGroupName"))
+    group = _standing(call)
     for process in _processes(call):
         group.suspended[process] = "User suspended at an unknown time"
     return None
@@ -140,12 +141,20 @@ def suspend(call: Call) -> object:
 
 @handles("autoscaling", "ResumeProcesses")
 def resume(call: Call) -> object:
-    """Resume processes, all of them if none is named."""
-    group = find(call, call.params.text("AutoScalingGroupName"))
+    """Resume processes, all of them if none is named; see ``suspend``."""
+    group = _standing(call)
     for process in _processes(call):
         group.suspended.pop(process, None)
     settle(call.world, group)
     return None
+
+
+def _standing(call: Call) -> Group:
+    group = find(call, call.params.text("AutoScalingGroupName"))
+    if group.status:
+        message = "Processes may not be suspended while the AutoScaling group is pending delete"
+        raise refuse("ValidationError", message)
+    return group
 
 
 @handles("autoscaling", "CreateOrUpdateTags")

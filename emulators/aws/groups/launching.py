@@ -78,20 +78,15 @@ def launch(group: Group) -> Slot | None:
 
 
 def _run_somewhere(group: Group, template: Mapping[str, object]) -> Reservation:
-    """Launch where there is the least, or where there is room.
+    """Launch where there is the least; after a failure somewhere else.
 
-    Source: EC2 Auto Scaling user guide, "Distribute instances across Availability
-    Zones": if one zone has no room, another is tried.
+    Source: botocore, ``AvailabilityZoneDistribution``: *"If launches fail in an
+    Availability Zone, Auto Scaling will attempt to launch in another healthy Availability
+    Zone instead."* The attempt that failed stays among the activities.
     """
     count = Counter(slot.subnet for slot in group.alive)
     ordered = sorted(group.subnets, key=lambda each: count[each])
-    for subnet in ordered[:-1]:
-        try:
-            return _run(group, template, subnet)
-        except ServiceException as error:
-            if error.code != "InsufficientInstanceCapacity":
-                raise
-    return _run(group, template, ordered[-1])
+    return _run(group, template, ordered[group.failures % len(ordered)])
 
 
 def _run(group: Group, template: Mapping[str, object], subnet: str) -> Reservation:

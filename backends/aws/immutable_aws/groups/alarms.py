@@ -29,15 +29,21 @@ _AT_ONCE = 100
 """The most that DescribeAlarms and DeleteAlarms take."""
 _SUFFIX_CHARS = 8
 _ACTIONS = ("AlarmActions", "InsufficientDataActions", "OKActions")
+_UNSAID = (None, "", [])
+"""What is not there; a threshold of 0 is."""
 _FIELDS = (
     *_ACTIONS,
+    "ActionConfiguration",
     "ActionsEnabled",
     "AlarmDescription",
     "ComparisonOperator",
     "DatapointsToAlarm",
     "Dimensions",
     "EvaluateLowSampleCountPercentile",
+    "EvaluationCriteria",
+    "EvaluationInterval",
     "EvaluationPeriods",
+    "EvaluationWindow",
     "ExtendedStatistic",
     "MetricName",
     "Metrics",
@@ -48,6 +54,7 @@ _FIELDS = (
     "ThresholdMetricId",
     "TreatMissingData",
     "Unit",
+    "WarmUpConfiguration",
 )
 
 
@@ -152,7 +159,11 @@ def alarm_for(
     places = zip(_places(like), _places(group), strict=False)
     swaps = {like.name: group.name, **dict(places)}
     told = {**row}
-    kept = {key: _watching(told[key], swaps) for key in _FIELDS if told.get(key)}
+    kept = {
+        key: _watching(told[key], swaps)
+        for key in _FIELDS
+        if told.get(key) not in _UNSAID
+    }
     for key in _ACTIONS:
         actions = cast("list[str]", told.get(key, []))
         kept[key] = [arns.get(action, action) for action in actions]

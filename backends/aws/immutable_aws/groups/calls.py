@@ -4,6 +4,7 @@ What each does twice, and what it refuses, is in botocore's own model of Auto Sc
 2011-01-01. It knows no tokens: names, tags and absolute values take their place.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         FilterTypeDef,
     )
 
+_GONE = re.compile(r"not found|pending delete")
 _PAGE = 100
 """The most that DescribeAutoScalingGroups returns at once."""
 
@@ -126,6 +128,17 @@ class Groups:
                 ),
             )
 
+    def acquit(self, instance: InstanceId) -> None:
+        """Call an instance healthy; one that its group does not have any more is no error."""
+        with gone_is_fine():
+            self._change(
+                "autoscaling.SetInstanceHealth",
+                instance,
+                lambda: self._aws.changes.autoscaling.set_instance_health(
+                    InstanceId=instance, HealthStatus="Healthy"
+                ),
+            )
+
     def hold(self, name: FleetName) -> None:
         """Keep a group from changing itself."""
         self._change(
@@ -184,10 +197,11 @@ class Groups:
 def gone_is_fine() -> Iterator[None]:
     """Pass over the error that says that there is no such group, or instance in one.
 
-    Auto Scaling has no code of its own for it.
+    Nor is there one whose deletion has begun. Auto Scaling has no code of its own for either:
+    only the message tells.
     """
     try:
         yield
     except BackendError as exc:
-        if said(exc) != "ValidationError" or "not found" not in str(exc):
+        if said(exc) != "ValidationError" or not _GONE.search(str(exc)):
             raise

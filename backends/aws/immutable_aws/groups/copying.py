@@ -55,12 +55,13 @@ def actions_for(
 ) -> dict[str, Action]:
     """Return scheduled actions as they are to be put on another group, by name.
 
-    One that recurs may have begun in the past, which the provider refuses for a new one.
+    One that recurs may have begun in the past, which the provider refuses for a new one; one
+    that does not, and whose time is over, will do nothing any more.
     """
     return {
         action["ScheduledActionName"]: _action(action, now)
         for action in actions
-        if "ScheduledActionName" in action
+        if "ScheduledActionName" in action and not _is_over(action, now)
     }
 
 
@@ -86,6 +87,11 @@ def _relabelled(value: object, place: str) -> object:
             return [_relabelled(item, place) for item in value]
         case _:
             return value
+
+
+def _is_over(action: "ScheduledUpdateGroupActionTypeDef", now: datetime) -> bool:
+    begins = action.get("StartTime")
+    return begins is not None and begins <= now and "Recurrence" not in action
 
 
 def _action(action: "ScheduledUpdateGroupActionTypeDef", now: datetime) -> Action:

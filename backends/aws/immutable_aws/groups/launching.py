@@ -14,7 +14,7 @@ from immutable.authoring import wait_until
 from immutable.errors import Taken
 from immutable.model import FleetName, FleetSpec, InstanceId, Token
 from immutable_aws.config import AwsConfig
-from immutable_aws.groups import activities
+from immutable_aws.groups.activities import Attempts
 from immutable_aws.groups.calls import Groups
 from immutable_aws.groups.group import Group
 from immutable_aws.groups.requesting import (
@@ -105,14 +105,14 @@ class Launching:
             NotEnough: there is no room for some of them.
             Ambiguous: they are not there yet, and may still come.
         """
-        looks = count(1)
+        looks, attempts = count(1), Attempts(self._aws, fleet)
 
         def look() -> Group | None:
             group = self._groups.look(fleet)
             if group is not None and _is_complete(group, size, without):
                 return group
             if group is not None and next(looks) > _UNHURRIED:
-                self._explain(fleet)
+                attempts.check()
             return None
 
         wait_until(
@@ -128,10 +128,6 @@ class Launching:
             return
         smallest, largest = bounds(group, size)
         self._groups.size(group.name, size, smallest=smallest, largest=largest)
-
-    def _explain(self, fleet: FleetName) -> None:
-        if failure := activities.failure(self._aws, fleet):
-            raise failure
 
     def _adopt(
         self, spec: FleetSpec, template: str, tags: dict[str, str], exc: Taken

@@ -7,6 +7,7 @@ that takes over gets a copy first.
 
 from immutable.model import FleetName
 from immutable_aws.groups.calls import Groups, gone_is_fine
+from immutable_aws.groups.forgiving import Forgiving
 from immutable_aws.groups.group import Group
 from immutable_aws.groups.launching import Launching
 from immutable_aws.groups.scaling import Rules
@@ -19,6 +20,7 @@ class Thawing:
     def __init__(self, aws: Aws, *, groups: Groups, launching: Launching) -> None:
         self._groups = groups
         self._launching = launching
+        self._forgiving = Forgiving(aws, groups=groups)
         self._rules = Rules(aws)
 
     def freeze(self, fleet: FleetName) -> None:
@@ -29,13 +31,13 @@ class Thawing:
     def thaw(self, fleet: FleetName, *, like: FleetName | None) -> None:
         """Let a group change itself, by the rules and bounds of another if there is one."""
         untouched = self._launching.take_untouched(fleet)
-        if like is not None:
-            found = self._groups.several(fleet, like)
-            if fleet not in found:
-                return
-            if like in found:
-                self._rules.copy(found[like], found[fleet], untouched=untouched)
-                self._bound(found[fleet], found[like])
+        found = self._groups.several(fleet, *((like,) if like else ()))
+        if fleet not in found:
+            return
+        if like in found:
+            self._rules.copy(found[like], found[fleet], untouched=untouched)
+            self._bound(found[fleet], found[like])
+        self._forgiving.forgive(found[fleet])
         with gone_is_fine():
             self._groups.release(fleet)
 

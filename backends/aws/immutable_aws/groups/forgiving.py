@@ -1,0 +1,52 @@
+"""Marks against instances that became well again while their group held still.
+
+A group that is held goes on judging: "Instances that fail EC2 or Elastic Load Balancing health
+checks are still marked as unhealthy. As soon as you resume this process, Amazon EC2 Auto Scaling
+replaces instances that were marked unhealthy while this process was suspended"
+(https://docs.aws.amazon.com/autoscaling/ec2/userguide/as-suspend-resume-processes.html). And a
+mark stays: a health status "never automatically recovers"
+(https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-health-checks.html). So
+who lets a group go takes back first what is not true any more, or all of a healthy fleet could be
+terminated at once.
+"""
+
+from immutable.model import InstanceId
+from immutable_aws.groups.calls import Groups
+from immutable_aws.groups.group import Group
+from immutable_aws.session import Aws
+
+_HEALTHY = "healthy"
+
+
+class Forgiving:
+    """Takes back marks, where the load balancer calls the instance healthy."""
+
+    def __init__(self, aws: Aws, *, groups: Groups) -> None:
+        self._aws = aws
+        self._groups = groups
+
+    def forgive(self, group: Group) -> None:
+        """Mark as healthy what all of a group's target groups find healthy.
+
+        Where nothing is marked that is no call. Without a target group nobody knows better
+        than the mark does.
+        """
+        marked = {seat.id for seat in group.staying if not seat.is_healthy}
+        if not marked or not group.places:
+            return
+        for place in group.places:
+            marked &= self._healthy(place)
+        for instance in sorted(marked):
+            self._groups.acquit(instance)
+
+    def _healthy(self, place: str) -> set[InstanceId]:
+        answer = self._aws.read(
+            "elbv2.DescribeTargetHealth",
+            place,
+            lambda: self._aws.reads.elbv2.describe_target_health(TargetGroupArn=place),
+        )
+        return {
+            InstanceId(each["Target"]["Id"])
+            for each in answer["TargetHealthDescriptions"]
+            if each["TargetHealth"].get("State") == _HEALTHY
+        }
