@@ -15,6 +15,7 @@ from immutable.model import (
     Version,
 )
 from immutable.urls import Url
+from immutable_aws.groups.unplacing import Unplacing
 from immutable_aws.session import Place, aws_of
 from immutable_aws.switch import open_switch
 
@@ -186,6 +187,33 @@ def test_attaching_is_finished_by_attaching_again(wire, switch, operation, when)
     elbv2 = boto3.client("elbv2", region_name=REGION)
     assert len(elbv2.describe_target_groups()["TargetGroups"]) == 1
     two.detach(BLUE, owner=LEDGER, expected=Version("0"))
+    assert elbv2.describe_target_groups()["TargetGroups"] == []
+
+
+def test_a_group_that_is_not_known_yet_is_attached_again(wire, switch):
+    """What was just made may not be found by the next call: the same attach completes it."""
+    one = switch()
+    wire.refuse(400, "TargetGroupNotFound", "ModifyTargetGroupAttributes")
+    with pytest.raises(Unavailable) as caught:
+        attach(one)
+    assert caught.value.retryable
+    attach(one)
+    assert [a.fleet for a in one.read().attachments] == [BLUE]
+
+
+@pytest.mark.parametrize("by", ["detaching", "retiring"])
+def test_a_group_that_was_just_made_is_not_believed_to_be_absent(wire, switch, by):
+    """Not found by its name, it is deleted by its ARN: nothing would look for it again."""
+    one = switch()
+    wire.cut("before", "CreateRule")
+    with pytest.raises(Ambiguous):
+        attach(one)
+    wire.refuse(400, "TargetGroupNotFound", "DescribeTargetGroups")
+    if by == "detaching":
+        one.detach(BLUE, owner=LEDGER, expected=Version("0"))
+    else:
+        Unplacing(aws_of(Place(region=REGION))).delete_named(BLUE)
+    elbv2 = boto3.client("elbv2", region_name=REGION)
     assert elbv2.describe_target_groups()["TargetGroups"] == []
 
 

@@ -43,6 +43,8 @@ class Unplacing:
     def delete_named(self, fleet: FleetName) -> None:
         """Delete a fleet's target group, if there is one, found by its name.
 
+        One that was made in this process a moment ago need not be found so yet: it is known.
+
         Raises:
             Conflict: a rule names it still.
             Taken: it is not ours.
@@ -56,6 +58,8 @@ class Unplacing:
         except BackendError as exc:
             if said(exc) != _ABSENT:
                 raise
+            if made := self._balancing.made_lately(fleet):
+                self.delete(made, of=fleet)
             return
         for group in answer["TargetGroups"]:
             if arn := group.get("TargetGroupArn"):

@@ -50,6 +50,7 @@ class Balancing:
         self._aws = aws
         self._balancers: dict[str, tuple[datetime, Balancer]] = {}
         self._places: dict[str, tuple[datetime, Placed]] = {}
+        self._made: dict[str, tuple[datetime, str]] = {}
         self._gone: set[str] = set()
 
     def find(self, named: str) -> Balancer:
@@ -90,6 +91,19 @@ class Balancing:
     def placed(self, group: str, where: Placed) -> None:
         """Keep where a target group is: a rule for it has just been made."""
         self._places[group] = host.current().now(), where
+
+    def made(self, name: str, group: str) -> None:
+        """Keep the ARN of a target group that has just been made."""
+        self._made[name] = host.current().now(), group
+
+    def made_lately(self, name: str) -> str | None:
+        """Return the ARN of a target group that was made within the last minute.
+
+        A reading by its name may be older than the group: what was made is not known
+        everywhere at once (hashicorp/terraform-provider-aws, issue 19920).
+        """
+        found = self._made.get(name)
+        return None if found is None or _is_old(found[0]) else found[1]
 
     def delete(self, group: str) -> None:
         """Delete a target group; one that is gone is no error.

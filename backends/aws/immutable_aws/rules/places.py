@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from immutable.errors import BackendError, Conflict, InvalidInput, Taken
+from immutable.errors import BackendError, Conflict, InvalidInput, Taken, Unavailable
 from immutable.model import FleetName, HealthCheck, LedgerId, ServiceName
 from immutable_aws.errors import NAME, said
 from immutable_aws.rules.balancers import balancing_of
@@ -78,6 +78,8 @@ class TargetGroups:
         Raises:
             InvalidInput: the name does not fit.
             Taken: a group of this name is somebody else's, or has other settings.
+            Unavailable: it was made, and is not known yet to the next call, as seen in
+                hashicorp/terraform-provider-aws, issue 19920; to be repeated.
         """
         if len(wanted.fleet) > LONGEST_NAME:
             message = (
@@ -88,7 +90,12 @@ class TargetGroups:
             arn = self._create(wanted)
         except Taken:
             arn = self._found_again(wanted)
-        self.delay(arn, drain)
+        try:
+            self.delay(arn, drain)
+        except BackendError as exc:
+            if said(exc) != _GONE:
+                raise
+            raise _unseen(wanted.fleet) from exc
         return arn
 
     def delay(self, arn: str, drain: timedelta) -> None:
@@ -117,7 +124,8 @@ class TargetGroups:
     def find(self, fleet: FleetName) -> str | None:
         """Return the ARN of this service's group for a fleet; None: there is none.
 
-        A group of the same name without our tags is somebody else's.
+        A group of the same name without our tags is somebody else's. One that was made here
+        a moment ago is there, whether or not AWS finds it by its name already.
         """
         try:
             rows = self._aws.read(
@@ -128,7 +136,7 @@ class TargetGroups:
         except BackendError as exc:
             if said(exc) != _GONE:
                 raise
-            return None
+            return self._balancing.made_lately(fleet)
         arn = rows[0]["TargetGroupArn"]
         return arn if self._tags(arn).get(SERVICE) == self._service else None
 
@@ -152,7 +160,9 @@ class TargetGroups:
             wanted.fleet,
             lambda: self._aws.changes.elbv2.create_target_group(**request),
         )
-        return answer["TargetGroups"][0].get("TargetGroupArn", "")
+        arn = answer["TargetGroups"][0].get("TargetGroupArn", "")
+        self._balancing.made(wanted.fleet, arn)
+        return arn
 
     def _found_again(self, wanted: Wanted) -> str:
         arn = self.find(wanted.fleet)
@@ -213,6 +223,17 @@ def _request(wanted: Wanted) -> "CreateTargetGroupInputTypeDef":
         request["HealthCheckPath"] = health.path or "/"
         request["Matcher"] = {"HttpCode": _WELL if health.path else _ANSWERED}
     return request
+
+
+def _unseen(fleet: FleetName) -> Unavailable:
+    return Unavailable(
+        f"the target group {fleet} was made, and is not known everywhere yet",
+        hint="attach again",
+        operation="switch.attach",
+        resource=fleet,
+        backend=NAME,
+        retryable=True,
+    )
 
 
 def _in_use(arn: str) -> Conflict:
