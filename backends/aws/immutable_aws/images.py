@@ -6,7 +6,7 @@ from datetime import datetime
 import attrs
 
 from immutable import host
-from immutable.errors import BackendError, InvalidInput, Unavailable, UnknownImage
+from immutable.errors import BackendError, InvalidInput, UnknownImage
 from immutable.images.recipe import Recipe
 from immutable.model import Image, ImageId
 from immutable_aws.amis import catalog, leasing, sharing
@@ -64,6 +64,8 @@ class AwsImages:
             NotEnough: EC2 has no room for a builder.
             BuildFailed: a layer failed; the message holds the last lines of its output.
             Taken: an image that is not the recipe's has the name that it would have.
+            Unavailable: EC2 has been making the recipe's image for hours.
+            BackendError: the recipe's image is disabled.
         """
         making = Making(
             aws=self.aws,
@@ -234,21 +236,7 @@ def _usable(ami: Ami) -> Image | None:
         return ami.image
     if ami.state == "deregistered":
         return None
-    if ami.state == "pending":
-        raise Unavailable(
-            f"{ami.id} is pending: EC2 is still making it",
-            hint=f"run: aws ec2 wait image-available --image-ids {ami.id}",
-            operation="images.find",
-            resource=ami.id,
-            backend=NAME,
-        )
-    raise BackendError(
-        f"{ami.id} cannot be launched: it is {ami.state}. {ami.reason}".strip(),
-        hint="choose another image, or enable it",
-        operation="images.find",
-        resource=ami.id,
-        backend=NAME,
-    )
+    raise catalog.unusable(ami)
 
 
 def _refuse_strangers(ami: Ami | None) -> None:

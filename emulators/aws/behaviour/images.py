@@ -183,6 +183,23 @@ def deprecate(call: Call) -> object:
     return {"Return": True}
 
 
+@handles("ec2", "DisableImage", "EnableImage")
+def disable(call: Call) -> object:
+    """Let an image be launched by nobody, or again. moto has no such call.
+
+    Source: botocore, DisableImage: *"Sets the AMI state to disabled and removes all launch
+    permissions from the AMI."* EnableImage: *"Re-enables a disabled AMI. The re-enabled AMI is
+    marked as available"*. DescribeImages shows it in any case.
+    """
+    image = _image(call)
+    call.stop_if_dry()
+    is_off = call.operation == "DisableImage"
+    image.state = "disabled" if is_off else "available"
+    if is_off:
+        image.launch_permissions = []
+    return {"Return": True}
+
+
 def _snapshot_code(settings: Settings) -> str:
     is_denied = "ec2:DeleteSnapshot" in settings.denied.split()
     return "missing-permissions" if is_denied else settings.snapshot_code

@@ -8,7 +8,7 @@ none here.
 import re
 from typing import TYPE_CHECKING
 
-from immutable.errors import BackendError, InvalidInput, UnknownImage
+from immutable.errors import BackendError, InvalidInput, Unavailable, UnknownImage
 from immutable.model import ImageId
 from immutable_aws.amis.ami import Ami, ami_of
 from immutable_aws.errors import NAME, said
@@ -116,3 +116,26 @@ def of_anybody(aws: Aws, image: ImageId) -> Ami | None:
             return None
         raise
     return next((ami_of(row) for row in answer["Images"]), None)
+
+
+def unusable(ami: Ami) -> BackendError:
+    """Return the error that says why an image cannot be launched, by its state.
+
+    The states are those of ``ImageState``, all of which are listed here:
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Image.html
+    """
+    if ami.state == "pending":
+        return Unavailable(
+            f"{ami.id} is pending: EC2 is still making it",
+            hint=f"run: aws ec2 wait image-available --image-ids {ami.id}",
+            operation="images.find",
+            resource=ami.id,
+            backend=NAME,
+        )
+    return BackendError(
+        f"{ami.id} cannot be launched: it is {ami.state}. {ami.reason}".strip(),
+        hint="choose another image, or enable it",
+        operation="images.find",
+        resource=ami.id,
+        backend=NAME,
+    )

@@ -14,7 +14,7 @@ from immutable.host import Never
 from immutable.model import ImageId, Token
 from immutable.retrying import retrying
 from immutable_aws.amis import catalog
-from immutable_aws.amis.ami import RECIPE, Ami
+from immutable_aws.amis.ami import FAILED, RECIPE, Ami
 from immutable_aws.building.depot import Depot
 from immutable_aws.building.ending import discard
 from immutable_aws.building.remains import BAKE, MAKING, Remains
@@ -70,6 +70,7 @@ class AwsBuilder:
 
         Raises:
             BuildFailed: EC2 could not make it; nothing is kept.
+            BackendError: somebody has disabled it meanwhile.
             Taken: the image's name is somebody else's.
         """
         self._stop()
@@ -77,8 +78,10 @@ class AwsBuilder:
         found = wait_until(
             lambda: self._finished(made), f"making {made}", within=MAKING, every=_LOOK
         )
-        if found.state != "available":
+        if found.state in FAILED:
             raise self._unmade(found)
+        if found.state != "available":
+            raise catalog.unusable(found)
         return made
 
     def destroy(self) -> None:
@@ -86,15 +89,14 @@ class AwsBuilder:
         Remains(aws=self.aws, depot=self.depot).destroy(self._token)
 
     def _unmade(self, ami: Ami) -> BuildFailed:
-        """Discard what came of it, and return the error that says so."""
+        """Discard what came to nothing, and return the error that says so."""
         hint = "nothing of it was kept; build again"
         try:
             discard(self.aws, ami)
         except ImmutableError as exc:
             hint = str(exc)
         return BuildFailed(
-            f"EC2 could not make {ami.id} of {self.instance}: it is {ami.state}. "
-            f"{ami.reason}".strip(),
+            f"EC2 could not make {ami.id} of {self.instance}: {ami.reason}",
             hint=hint,
             operation="images.build",
             backend=NAME,

@@ -27,7 +27,7 @@ from immutable_aws.building.builder import check_own
 from immutable_aws.building.depot import Depot
 from immutable_aws.building.ending import discard
 from immutable_aws.building.layers import works_of
-from immutable_aws.building.remains import Remains
+from immutable_aws.building.remains import MAKING, Remains
 from immutable_aws.building.turns import Turn
 from immutable_aws.config import AwsConfig
 from immutable_aws.errors import NAME
@@ -108,18 +108,26 @@ class Making:
 
         Raises:
             Taken: another image has its name.
+            Unavailable: EC2 has been making it for longer than that ever takes.
+            BackendError: it is in a state that only others end, such as disabled.
         """
+        here = host.current()
+        until = here.now() + MAKING
         while (found := catalog.named(self.aws, self.name)) is not None:
             check_own(found, self.recipe.digest)
-            if found.state == "available":
-                return found
-            if found.state == "deregistered":
-                return None
-            if found.state in FAILED:
-                discard(self.aws, found)
-                return None
+            if found.state != "pending" or here.now() >= until:
+                return self._whole(found)
             # its snapshots are being made, whether or not its builder's caller lives
-            host.current().sleep(_LOOK, Never())
+            here.sleep(_LOOK, Never())
+        return None
+
+    def _whole(self, found: Ami) -> Ami | None:
+        if found.state == "available":
+            return found
+        if found.state in FAILED:
+            discard(self.aws, found)
+        elif found.state != "deregistered":
+            raise catalog.unusable(found)
         return None
 
     def _parent(self) -> Ami:

@@ -4,6 +4,7 @@ import gzip
 import os
 import re
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from bakes import BUCKET, alive, objects, own_images, unheard
 from builders import REGION, Builders
 
 from immutable.errors import (
+    BackendError,
     BuildFailed,
     InvalidInput,
     MissingFiles,
     Taken,
+    Unavailable,
     Unsupported,
 )
 from immutable.images.layers import Packages
@@ -26,6 +29,7 @@ from immutable.images.recipe import Recipe
 from immutable.model import Digest, ImageId
 from immutable_aws.building import baker
 from immutable_aws.building.layers import works_of
+from immutable_aws.building.making import Making
 from immutable_aws.config import AwsConfig
 from immutable_aws.images import AwsImages
 
@@ -227,6 +231,48 @@ def test_a_name_that_is_somebody_elses_is_no_image_of_ours(
     with pytest.raises(Taken, match="was not built from this recipe"):
         images.build(recipe, on_output=unheard)
     assert len(builders.launched) == 1
+
+
+def test_an_image_that_is_disabled_is_said(
+    base: Recipe, images: AwsImages, account: Any, builders: Builders
+) -> None:
+    """It has the recipe's name, and becomes available only when somebody enables it."""
+    recipe = base.run("true")
+    image = images.build(recipe, on_output=unheard)
+    account.disable_image(ImageId=image.id)
+    with pytest.raises(BackendError, match=f"{image.id} .* it is disabled"):
+        images.build(recipe, on_output=unheard)
+    account.enable_image(ImageId=image.id)
+    assert images.build(recipe, on_output=unheard) == image
+    assert len(builders.launched) == 1
+
+
+def test_an_image_is_not_waited_for_for_ever(
+    base: Recipe,
+    images: AwsImages,
+    account: Any,
+    emulator: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What EC2 does not get done in hours is said, and nothing else is built meanwhile."""
+    recipe = base.run("true")
+    making = Making(
+        aws=images.aws,
+        config=images.config,
+        recipe=recipe,
+        on_output=unheard,
+        find=images.find,
+    )
+    emulator.configure(image_s=3600)
+    tags = [{"Key": "immutable-recipe", "Value": recipe.digest}]
+    account.register_image(
+        Name=making.name,
+        RootDeviceName="/dev/xvda",
+        TagSpecifications=[{"ResourceType": "image", "Tags": tags}],
+    )
+    monkeypatch.setattr("immutable_aws.building.making.MAKING", timedelta(seconds=1))
+    with pytest.raises(Unavailable, match="is pending"):
+        images.build(recipe, on_output=unheard)
 
 
 @pytest.mark.parametrize("tool", ["apt-get", "dnf"])
