@@ -7,7 +7,14 @@ from datetime import timedelta
 import pytest
 from ground import prepared, servers
 
-from immutable.errors import Conflict, NotEnough, Taken, Unsupported
+from immutable.errors import (
+    BackendError,
+    Conflict,
+    InvalidInput,
+    NotEnough,
+    Taken,
+    Unsupported,
+)
 from immutable.model import FleetName, HealthCheck, LedgerId, Routing, ServiceName
 from immutable.urls import Url
 from immutable_aws.listener_switch import open_listener_switch
@@ -191,6 +198,20 @@ def test_a_listener_of_another_service_is_refused(switch):
     write(switch(), Routing())
     with pytest.raises(Taken, match="another service"):
         switch(service=ServiceName("blog")).preflight()
+
+
+def test_a_listener_that_goes_away_is_no_mistake_of_the_config(account, switch):
+    """Before it was ever seen it is; afterwards something has happened to it."""
+    one = switch()
+    one.read()
+    account.elbv2.delete_listener(ListenerArn=account.listener)
+    for act in (one.read, one.preflight):
+        with pytest.raises(BackendError, match="ListenerNotFound"):
+            act()
+    for act in (switch().read, switch().endpoints, switch().preflight):
+        with pytest.raises(InvalidInput) as caught:
+            act()
+        assert "listener=" in caught.value.hint
 
 
 def test_ports_for_checks_run_out(switch):

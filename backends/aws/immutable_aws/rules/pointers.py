@@ -62,7 +62,8 @@ class Pointers:
         """Return all listeners, sorted.
 
         Raises:
-            Unavailable: a listener went away between two calls; to be repeated.
+            BackendError: the service's own is gone.
+            Unavailable: another went away between two calls; to be repeated.
         """
         rows = self._rows()
         tags = self._tags([row.get("ListenerArn", "") for row in rows])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from immutable.errors import NotEnough, Taken, Unsupported
+from immutable.errors import BackendError, NotEnough, Taken, Unsupported
 from immutable.model import (
     WHOLE,
     FleetName,
@@ -159,11 +159,14 @@ def aim_from(
         pointers: all of them.
         production: the ARN of the one that clients connect to.
         service: whose.
+
+    Raises:
+        BackendError: that one is not there any more.
     """
     listed = tuple(pointers)
     return Aim(
         service=service,
-        production=next(each for each in listed if each.arn == production),
+        production=_production(listed, production),
         checks=tuple(
             each
             for each in listed
@@ -171,6 +174,19 @@ def aim_from(
         ),
         ports=frozenset(each.port for each in listed),
     )
+
+
+def _production(listed: tuple[Pointer, ...], arn: str) -> Pointer:
+    found = next((each for each in listed if each.arn == arn), None)
+    if found is None:
+        raise BackendError(
+            "ListenerNotFound: the load balancer has this listener no more",
+            hint="somebody has deleted it; make it again, or correct listener=",
+            operation="switch.read",
+            resource=arn,
+            backend=NAME,
+        )
+    return found
 
 
 def _version(groups: tuple[str, ...], owner: str | None) -> Version:
