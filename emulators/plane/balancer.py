@@ -124,21 +124,31 @@ class Listener:
     async def _perform(self, chosen: Chosen, request: Request) -> Response:
         if isinstance(chosen, Response):
             return chosen
-        pool, member = chosen
+        answer = await self._ask(*chosen, request)
+        if isinstance(answer, Response):
+            return answer
+        status, why = answer
+        chosen[0].unanswered[status] += 1
+        return _said(status, why)
+
+    async def _ask(
+        self, pool: Pool, member: Member, request: Request
+    ) -> Response | tuple[int, str]:
+        """Return a member's answer, or the status and the reason where there is none."""
         address = pool.resolve(member.id, member.port)
         if address is None:
-            return _said(_BAD_TARGET, "the target does not run")
+            return _BAD_TARGET, "the target does not run"
         self.forwarded += 1
         began = time.monotonic()
         try:
             answer = await self._relay(address, request)
-            pool.answered[answer.status] += 1
-            pool.took_s += time.monotonic() - began
-            return answer  # noqa: TRY300 - what may fail is all of this
         except TimeoutError:
-            return _said(_SLOW_TARGET, "the target takes too long")
+            return _SLOW_TARGET, "the target takes too long"
         except Broken as error:
-            return _said(_BAD_TARGET, str(error))
+            return _BAD_TARGET, str(error)
+        pool.answered[answer.status] += 1
+        pool.took_s += time.monotonic() - began
+        return answer
 
     async def _relay(self, address: tuple[str, int], request: Request) -> Response:
         headers = {**request.headers, "x-forwarded-for": request.source}

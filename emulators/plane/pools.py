@@ -73,8 +73,10 @@ class Pool:
     members: dict[tuple[str, int], Member] = attrs.field(factory=dict, init=False)
     answered: Counter[int] = attrs.field(factory=Counter, init=False)
     """How often its members have answered with each status."""
+    unanswered: Counter[int] = attrs.field(factory=Counter, init=False)
+    """How often a balancer answered with each status, because the chosen member did not."""
     took_s: float = attrs.field(default=0.0, init=False)
-    """How long all of that has taken."""
+    """How long their answers have taken."""
     probes: int = attrs.field(default=0, init=False)
     _task: asyncio.Task[None] | None = attrs.field(default=None, init=False)
     _next: int = attrs.field(default=0, init=False)

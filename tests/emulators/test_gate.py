@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import time
+from functools import partial
 
 import pytest
 from botocore.exceptions import ClientError
@@ -150,7 +151,7 @@ def test_quotas_can_be_read(emulator):
     found = quotas.get_service_quota(ServiceCode="ec2", QuotaCode=code)
     assert found["Quota"]["Value"] == 7.0
     listed = quotas.list_service_quotas(ServiceCode="ec2")["Quotas"]
-    assert [each["QuotaCode"] for each in listed] == [code]
+    assert [each["QuotaCode"] for each in listed] == [code, "L-34B43A08"]
 
 
 def test_new_ids_are_not_found_for_a_moment(account):
@@ -211,36 +212,53 @@ def test_metrics_are_of_the_requests_that_were_made(account):
     target_group = account.serve("fleet", "release=v1", 100, size=2)
     with Traffic(url=account.url) as traffic:
         traffic.wait_for(50)
-    cloudwatch = _client(account.emulator, "cloudwatch")
-    name = target_group.rpartition(":")[2]
-
-    dimensions = [
-        {"Name": "TargetGroup", "Value": name},
-        {
-            "Name": "LoadBalancer",
-            "Value": account.load_balancer.partition("loadbalancer/")[2],
-        },
-    ]
-
-    def told(metric, statistic):
-        found = cloudwatch.get_metric_statistics(
-            Namespace="AWS/ApplicationELB",
-            MetricName=metric,
-            Dimensions=dimensions,
-            StartTime=dt.datetime.now(tz=dt.UTC) - dt.timedelta(minutes=10),
-            EndTime=dt.datetime.now(tz=dt.UTC) + dt.timedelta(minutes=10),
-            Period=1200,
-            Statistics=[statistic],
-        )["Datapoints"]
-        return sum(each[statistic] for each in found)
-
+    told = partial(_told, account, _dimensions(account, target_group))
     made = len(traffic.report.samples)
     account.until(lambda: told("RequestCount", "Sum") == made)
     assert told("HTTPCode_Target_2XX_Count", "Sum") == made
     assert told("TargetResponseTime", "Average") > 0
     assert told("HealthyHostCount", "Maximum") == 2
+    cloudwatch = _client(account.emulator, "cloudwatch")
+    dimensions = _dimensions(account, target_group)
     for ordered in (dimensions, dimensions[::-1]):
         assert sum(_values(cloudwatch, "RequestCount", ordered)) == made
+
+
+def test_requests_without_an_answer_are_counted_for_the_load_balancer(account):
+    """ALB, "CloudWatch metrics": HTTPCode_Target_* has none of its own answers."""
+    target_group = account.serve("fleet", "release=v1", 100, size=1)
+    (instance,) = account.in_service("fleet")
+    account.emulator.kill(instance)
+    with Traffic(url=account.url) as traffic:
+        traffic.wait_for(10)
+    own, *whole = _dimensions(account, target_group)
+    made = traffic.report.statuses[502]
+    account.until(
+        lambda: _told(account, whole, "HTTPCode_ELB_502_Count", "Sum") == made
+    )
+    assert _told(account, [own, *whole], "RequestCount", "Sum") >= made
+    assert _told(account, [own, *whole], "HTTPCode_Target_5XX_Count", "Sum") == 0
+
+
+def _dimensions(account, target_group):
+    balancer = account.load_balancer.partition("loadbalancer/")[2]
+    return [
+        {"Name": "TargetGroup", "Value": target_group.rpartition(":")[2]},
+        {"Name": "LoadBalancer", "Value": balancer},
+    ]
+
+
+def _told(account, dimensions, metric, statistic):
+    found = _client(account.emulator, "cloudwatch").get_metric_statistics(
+        Namespace="AWS/ApplicationELB",
+        MetricName=metric,
+        Dimensions=dimensions,
+        StartTime=dt.datetime.now(tz=dt.UTC) - dt.timedelta(minutes=10),
+        EndTime=dt.datetime.now(tz=dt.UTC) + dt.timedelta(minutes=10),
+        Period=1200,
+        Statistics=[statistic],
+    )["Datapoints"]
+    return sum(each[statistic] for each in found)
 
 
 def _values(cloudwatch, metric, dimensions):

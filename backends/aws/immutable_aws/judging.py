@@ -24,6 +24,35 @@ _EXCERPT_LIMIT = 200
 
 
 @attrs.frozen(kw_only=True)
+class Counted:
+    """What became of the requests that were given to a fleet."""
+
+    asked: int
+    answered: int
+    """With 2xx, 3xx or 4xx."""
+    errors: int
+    """Answered with 5xx."""
+    refusals: int
+    """Connections to its instances that could not be made."""
+    unanswered: int
+    """For which the load balancer answered, of any of its fleets."""
+    is_whole: bool
+    """Whether all the numbers came."""
+
+    @property
+    def failed(self) -> int:
+        """Return how many requests failed.
+
+        The fleet's own numbers do not tell of instances that hang up or never answer: of
+        them are at most those without an answer, and at most those for which the load
+        balancer answered. What clients broke off, and connections that became something
+        else, have no answer either, and have not failed.
+        """
+        lost = max(0, self.asked - self.answered - self.errors)
+        return self.errors + max(self.refusals, min(lost, self.unanswered))
+
+
+@attrs.frozen(kw_only=True)
 class FewErrors:
     """Passes a fleet of whose requests at most so many percent failed."""
 
@@ -38,10 +67,11 @@ class FewErrors:
         return f"no_more_5xx_than({self.percent:g})"
 
     def __call__(self, target: Target) -> Verdict:
-        """Judge a fleet by its own target group.
+        """Judge a fleet by what was measured of its own target group.
 
-        Its errors are answers of 5xx and connections that could not be made. So many that
-        the fleet cannot pass any more fail it before there were enough requests.
+        Its failures are answers of 5xx, connections that could not be made, and requests
+        that got no answer of its. So many that the fleet cannot pass any more fail it before
+        there were enough requests.
         """
         if not target.live:
             return self._undecided("it has no traffic of production yet")
@@ -56,23 +86,38 @@ class FewErrors:
         found = metrics.balanced(aws, target.fleet)
         if found is None:
             return self._undecided("no load balancer has its target group")
-        return self._verdict(*self._counted(found))
+        return self._verdict(self._counted(found))
 
-    def _counted(self, found: Balanced) -> tuple[bool, int, int]:
-        """Return whether all data came, how many requests there were, and failures."""
-        wanted = (found.requests, found.errors, found.refusals)
-        series = metrics.read(aws_of(self.place), wanted, over=self.over)
-        asked, *failed = series
-        whole = all(one.complete for one in series)
-        return whole, int(asked.total), int(sum(one.total for one in failed))
+    def _counted(self, found: Balanced) -> Counted:
+        groups = (
+            (found.requests,),
+            found.answers,
+            (found.errors,),
+            (found.refusals,),
+            found.unanswered,
+        )
+        wanted = [metric for group in groups for metric in group]
+        series = iter(metrics.read(aws_of(self.place), wanted, over=self.over))
+        rows = [[next(series) for _ in group] for group in groups]
+        totals = [int(sum(one.total for one in row)) for row in rows]
+        asked, answered, errors, refusals, unanswered = totals
+        return Counted(
+            asked=asked,
+            answered=answered,
+            errors=errors,
+            refusals=refusals,
+            unanswered=unanswered,
+            is_whole=all(one.complete for row in rows for one in row),
+        )
 
-    def _verdict(self, whole: bool, asked: int, failed: int) -> Verdict:  # noqa: FBT001 - as counted
+    def _verdict(self, found: Counted) -> Verdict:
+        asked, failed = found.asked, found.failed
         evidence = f"{failed} of {asked} requests failed in {spell(self.over)}"
         if _WHOLE * failed > self.percent * max(asked, self.requests):
             return self._said(VerdictStatus.FAILED, evidence)
-        if not whole:
+        if not found.is_whole:
             return self._undecided(f"{evidence}, but CloudWatch has not told all")
-        if asked < self.requests:
+        if found.answered + found.errors < self.requests:
             return self._undecided(f"{evidence}; {self.requests} are needed to judge")
         return self._said(VerdictStatus.PASSED, evidence)
 

@@ -86,13 +86,19 @@ class Balanced:
 
     def metric(self, name: str, statistic: str = "Sum") -> Metric:
         """Return one of the load balancer's metrics of this target group."""
+        whole = self._whole(name, statistic)
+        group = self.target_group.rpartition(":")[2]
+        dimensions = {"TargetGroup": group, **dict(whole.dimensions)}
+        return attrs.evolve(whole, dimensions=dimensions)
+
+    def _whole(self, name: str, statistic: str = "Sum") -> Metric:
+        """Return one of the load balancer's metrics of all that it does."""
         return Metric(
             namespace=_LOAD_BALANCER,
             name=name,
             statistic=statistic,
             dimensions={
-                "TargetGroup": self.target_group.rpartition(":")[2],
-                "LoadBalancer": self.load_balancer.partition("loadbalancer/")[2],
+                "LoadBalancer": self.load_balancer.partition("loadbalancer/")[2]
             },
         )
 
@@ -110,6 +116,19 @@ class Balanced:
     def refusals(self) -> Metric:
         """Return how many connections to targets failed; reported only where some did."""
         return self.metric("TargetConnectionErrorCount")
+
+    @property
+    def answers(self) -> tuple[Metric, ...]:
+        """Return how many answers of targets were 2xx, 3xx and 4xx."""
+        return tuple(self.metric(f"HTTPCode_Target_{n}XX_Count") for n in (2, 3, 4))
+
+    @property
+    def unanswered(self) -> tuple[Metric, ...]:
+        """Return how often the load balancer answered because no target did: 502 and 504.
+
+        Of all its target groups: it does not tell of which.
+        """
+        return tuple(self._whole(f"HTTPCode_ELB_{n}_Count") for n in (502, 504))
 
     @property
     def healthy(self) -> Metric:

@@ -250,30 +250,55 @@ def test_a_fleets_target_group_is_found_by_its_name(balanced):
 
 
 @pytest.mark.parametrize(
-    ("asked", "errors", "refusals", "status"),
+    ("answered", "errors", "refusals", "status"),
     [
         (200, 0, 0, VerdictStatus.PASSED),
-        (200, 2, 0, VerdictStatus.PASSED),
-        (200, 3, 0, VerdictStatus.FAILED),
-        (200, 1, 2, VerdictStatus.FAILED),
+        (198, 2, 0, VerdictStatus.PASSED),
+        (197, 3, 0, VerdictStatus.FAILED),
+        (197, 1, 2, VerdictStatus.FAILED),
         (99, 0, 0, VerdictStatus.UNDECIDED),
-        (99, 1, 0, VerdictStatus.UNDECIDED),
-        (10, 2, 0, VerdictStatus.FAILED),
+        (98, 1, 0, VerdictStatus.UNDECIDED),
+        (8, 2, 0, VerdictStatus.FAILED),
         (0, 0, 0, VerdictStatus.UNDECIDED),
         (None, None, None, VerdictStatus.UNDECIDED),
     ],
 )
 def test_a_fleet_is_judged_by_its_requests(
-    balanced, measured, asked, errors, refusals, status
+    balanced, measured, answered, errors, refusals, status
 ):
     """At most one in a hundred may fail; too few requests decide nothing but failure."""
-    rows = (balanced.requests, balanced.errors, balanced.refusals)
-    for metric, value in zip(rows, (asked, errors, refusals), strict=True):
+    asked = sum(filter(None, (answered, errors, refusals)))
+    rows = (balanced.answers[0], balanced.errors, balanced.refusals, balanced.requests)
+    for metric, value in zip(rows, (answered, errors, refusals, asked), strict=True):
         if value is not None:
             measured(metric, value)
     verdict = no_more_5xx_than(1, at=_AT)(_target())
     assert verdict.status is status
-    assert f"{(errors or 0) + (refusals or 0)} of {asked or 0}" in verdict.evidence
+    assert f"{(errors or 0) + (refusals or 0)} of {asked}" in verdict.evidence
+
+
+@pytest.mark.parametrize(
+    ("answered", "unanswered", "status"),
+    [
+        (0, 200, VerdictStatus.FAILED),
+        (190, 10, VerdictStatus.FAILED),
+        (190, 1, VerdictStatus.PASSED),
+        (190, 0, VerdictStatus.PASSED),
+        (200, 500, VerdictStatus.PASSED),
+        (0, 0, VerdictStatus.UNDECIDED),
+    ],
+)
+def test_who_never_answers_does_not_pass(
+    balanced, measured, answered, unanswered, status
+):
+    """Hanging up and silence are told of the load balancer, not of its target groups.
+
+    Others there may fail for reasons of their own, and clients may go away.
+    """
+    measured(balanced.requests, 200)
+    measured(balanced.answers[0], answered)
+    measured(balanced.unanswered[1], unanswered)
+    assert no_more_5xx_than(1, at=_AT)(_target()).status is status
 
 
 def test_judging_is_two_calls(balanced, measured, wire):
@@ -342,6 +367,7 @@ def test_a_refusal_decides_nothing(balanced, wire):
 def test_it_is_a_validator_as_any_other(balanced, measured):
     """The core runs it, and knows it by a name."""
     measured(balanced.requests, 500)
+    measured(balanced.answers[0], 500)
     verdict = run_validator(
         no_more_5xx_than(1, at=_AT), _target(), timeout=timedelta(seconds=60)
     )

@@ -29,7 +29,7 @@ _AT_ONCE = 100
 """The most that DescribeAlarms and DeleteAlarms take."""
 _SUFFIX_CHARS = 8
 _ACTIONS = ("AlarmActions", "InsufficientDataActions", "OKActions")
-_UNSAID = (None, "", [])
+_UNSAID: tuple[object, ...] = (None, "", [])
 """What is not there; a threshold of 0 is."""
 _FIELDS = (
     *_ACTIONS,
