@@ -17,7 +17,8 @@ from immutable.errors import InvalidInput
 from immutable.urls import Url
 from immutable_aws.session import Place
 
-_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
+# such as eu-west-1, us-gov-west-1 and eusc-de-east-1
+_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d")
 _ACCOUNT = re.compile(r"\d{12}")
 _SUBNET = re.compile(r"subnet-[0-9a-f]+")
 _SECURITY_GROUP = re.compile(r"sg-[0-9a-f]+")
@@ -28,6 +29,7 @@ _OPTIONS = (
     *_PLACE_OPTIONS,
     "bucket",
     "drain",
+    "grace",
     "image_owners",
     "instance_profile",
     "instance_types",
@@ -40,6 +42,8 @@ _OPTIONS = (
     "subnets",
 )
 _DRAIN = timedelta(seconds=30)
+_GRACE = timedelta(minutes=5)
+"""What the console gives."""
 _PACE = timedelta(seconds=5)
 """As often as load balancers probe: more looks see nothing more."""
 _STALENESS = timedelta(seconds=5)
@@ -87,6 +91,8 @@ class AwsConfig:
             digits, or ``amazon``, ``aws-marketplace``.
         bucket: of S3, through which layers are handed to builders of images.
         drain: how long requests in flight at the shift may still take.
+        grace: how long an instance that replaces another may take until the load balancer
+            finds it healthy; after it, Auto Scaling replaces it in turn.
         pace: how long to wait at least between two looks at a fleet on its way.
         staleness: how old AWS's answers may be. AWS states no bound: 5 seconds are
             assumed.
@@ -105,6 +111,7 @@ class AwsConfig:
     image_owners: tuple[str, ...] = ()
     bucket: str | None = None
     drain: timedelta = attrs.field(default=_DRAIN, converter=duration)
+    grace: timedelta = attrs.field(default=_GRACE, converter=duration)
     pace: timedelta = attrs.field(default=_PACE, converter=duration)
     staleness: timedelta = attrs.field(default=_STALENESS, converter=duration)
 
@@ -153,6 +160,7 @@ class AwsConfig:
             image_owners=_several(options.get("image_owners")),
             bucket=options.get("bucket"),
             drain=options.get("drain", _DRAIN),
+            grace=options.get("grace", _GRACE),
             pace=options.get("pace", _PACE),
             staleness=options.get("staleness", _STALENESS),
         )

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from datetime import timedelta
 
+import botocore.session
 import pytest
 
 from immutable.errors import InvalidInput
@@ -29,12 +30,22 @@ def test_options_are_typed():
         "aws://us-gov-west-1?profile=ci&account=123456789012&subnets=subnet-1,subnet-2"
         "&instance_types=t3.small,t3a.small&spot=20&drain=2m&load_balancer=web"
         "&security_groups=sg-1&image_owners=amazon&bucket=b&instance_profile=shop"
+        "&grace=15m"
     )
+    assert config.grace == timedelta(minutes=15)
     assert config.subnets == ("subnet-1", "subnet-2")
     assert config.spot == Spot(on_demand_percent=20)
     assert config.drain == timedelta(minutes=2)
     assert (config.place.profile, config.place.account) == ("ci", "123456789012")
     assert config.image_owners == ("amazon",)
+
+
+def test_every_region_that_the_sdk_knows_is_one():
+    """Those of China, the government and the sovereign cloud, too."""
+    session = botocore.session.get_session()
+    for partition in session.get_available_partitions():
+        for region in session.get_available_regions("ec2", partition):
+            assert parsed(f"aws://{region}").region == region
 
 
 @pytest.mark.parametrize(

@@ -311,9 +311,11 @@ def test_several_types_and_spot_are_a_mixed_policy_with_the_pinned_version(accou
         region=account.region,
         instance_types=("t3.micro", "t3a.micro"),
         spot=Spot(on_demand_base=1, on_demand_percent=20),
+        grace="15m",
     )
     fleets = AwsFleets(config, aws_of(config.place))
     fleets.launch(spec_of(account, size=3), token=TOKEN)
+    assert group_of(account)["HealthCheckGracePeriod"] == 900
     policy = group_of(account)["MixedInstancesPolicy"]
     template = policy["LaunchTemplate"]
     assert template["LaunchTemplateSpecification"]["Version"] == "1"

@@ -28,9 +28,6 @@ MAX_USER_DATA_BYTES = 16 * 1024
 (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html)."""
 LAUNCH_TAG = "immutable-launch"
 """Says with which parameters something was launched, so that a retry knows its own."""
-_GRACE_S = 300
-"""How long a new instance may fail its health checks before it is replaced: what the
-console gives. Only fleets that are not frozen replace any."""
 # A fleet's name is that of its target group, too: model of CreateTargetGroup, 2015-12-01.
 _NAMES = NameRules(max_chars=32, pattern="[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?")
 _RESERVED = "internal-"
@@ -102,6 +99,7 @@ def launch_tags(
         template_data(spec, config),
         config.instance_types,
         bought,
+        config.grace.total_seconds(),
         sorted(subnets),
         spec.place,
     )
@@ -124,7 +122,7 @@ def group_request(
         "DesiredCapacity": spec.size,
         "VPCZoneIdentifier": ",".join(subnets),
         "HealthCheckType": "ELB" if spec.place else "EC2",
-        "HealthCheckGracePeriod": _GRACE_S,
+        "HealthCheckGracePeriod": int(config.grace.total_seconds()),
         "Tags": [
             {
                 "ResourceId": spec.name,
