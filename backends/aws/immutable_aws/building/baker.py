@@ -10,7 +10,8 @@ import attrs
 
 from immutable import host
 from immutable.baking import Bake, Builder, tags_of
-from immutable.errors import Ambiguous
+from immutable.errors import Ambiguous, ImmutableError
+from immutable.host import Never
 from immutable.images.bundling import write_bundle
 from immutable.images.content import digest_of_file
 from immutable.model import ImageId, Token
@@ -59,8 +60,13 @@ class AwsBaking:
         try:
             told = user_data(bake, self._handed(bake, place))
             instance = self._launched(told, token, expires_at)
-        except BaseException:
-            remains.destroy(token)
+        except BaseException as exc:
+            try:
+                if isinstance(exc, Ambiguous) or not isinstance(exc, ImmutableError):
+                    # there may be one, which is not found by its tags yet
+                    host.current().sleep(self.config.staleness, Never())
+            finally:
+                remains.destroy(token)
             raise
         return AwsBuilder(
             aws=self.aws,
@@ -71,6 +77,7 @@ class AwsBaking:
             name=self.name,
             tags=(*self.tags, *tags_of(token, expires_at)),
             on_alive=self.on_alive,
+            staleness=self.config.staleness,
         )
 
     def sweep(self, *, now: datetime) -> tuple[str, ...]:

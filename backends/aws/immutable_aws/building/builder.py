@@ -43,6 +43,7 @@ class AwsBuilder:
     name: str
     tags: tuple[tuple[str, str], ...]
     on_alive: Callable[[], None]
+    staleness: timedelta
     _number: int = attrs.field(default=0, init=False)
     _lines: int = attrs.field(default=0, init=False)
     _is_ending: bool = attrs.field(default=False, init=False)
@@ -86,7 +87,8 @@ class AwsBuilder:
 
     def destroy(self) -> None:
         """Terminate it, with its disks, and delete what it was handed and has said."""
-        Remains(aws=self.aws, depot=self.depot).destroy(self._token)
+        remains = Remains(aws=self.aws, depot=self.depot)
+        remains.destroy(self._token, self.instance, staleness=self.staleness)
 
     def _unmade(self, ami: Ami) -> BuildFailed:
         """Discard what came to nothing, and return the error that says so."""

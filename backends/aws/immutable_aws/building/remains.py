@@ -30,6 +30,7 @@ MAKING = timedelta(hours=2)
 """How long EC2 may be making an image: snapshots of large disks take long."""
 # Whoever builds shows every 20 seconds that it lives.
 _ABANDONED = timedelta(days=1)
+_NOW = timedelta()
 _THERE = ["pending", "running", "stopping", "stopped"]
 
 
@@ -40,11 +41,21 @@ class Remains:
     aws: Aws
     depot: Depot | None
 
-    def destroy(self, token: Token) -> None:
-        """Destroy a bake's builder, and what it was handed; what is gone is no error."""
+    def destroy(self, token: Token, *known: str, staleness: timedelta = _NOW) -> None:
+        """Destroy a bake's builder, and what it was handed; what is gone is no error.
+
+        Args:
+            token: the bake's.
+            known: the builder's instance, where its id is known. One that was launched a
+                moment ago need not be found by its tags yet.
+            staleness: how long EC2 may say that a known one is not there.
+        """
         filters: list[FilterTypeDef] = [{"Name": f"tag:{BAKE}", "Values": [token]}]
+        for name in known:
+            self._terminate(name, patience=staleness)
         for name, _ in self._instances(filters):
-            self._terminate(name)
+            if name not in known:
+                self._terminate(name)
         if self.depot is not None:
             for place, _, whose in self.depot.places():
                 if whose == token:
@@ -144,13 +155,14 @@ class Remains:
             ],
         )
 
-    def _terminate(self, instance: str) -> None:
+    def _terminate(self, instance: str, *, patience: timedelta = _NOW) -> None:
         ec2 = self.aws.changes.ec2
         end(
             self.aws,
             "ec2.TerminateInstances",
             instance,
             lambda: ec2.terminate_instances(InstanceIds=[instance]),
+            patience=patience,
         )
 
 

@@ -24,6 +24,7 @@ from bakes import AWS, BUCKET, alive, hurriedly, objects, own_images, unheard
 from emulators.aws import faults
 from immutable.baking import Bake
 from immutable.errors import (
+    Ambiguous,
     BuildFailed,
     NotEnough,
     PermissionDenied,
@@ -250,6 +251,76 @@ def test_a_builder_that_ends_is_noticed(
     assert alive(account) == []
 
 
+def baking_of(images: AwsImages, parent: ImageId) -> AwsBaking:
+    """Return what starts builders of no recipe in particular."""
+    ami = catalog.look_up(images.aws, parent, ("self",))
+    assert ami is not None
+    return AwsBaking(
+        aws=images.aws,
+        config=images.config,
+        depot=Depot(aws=images.aws, bucket=BUCKET),
+        parent=ami,
+        name="immutable/none",
+        tags=(),
+        on_alive=lambda: None,
+    )
+
+
+def test_a_builder_is_ended_though_nothing_shows_it_yet(
+    parent: ImageId,
+    account: Any,
+    emulator: Any,
+    wire: tuple[faults.Proxy, AwsImages],
+) -> None:
+    """What was launched a moment ago is not found by its tags, and not known by its id."""
+    proxy, images = wire
+    emulator.configure(stale_s=1e6)
+    ends = datetime.now(UTC) + timedelta(hours=1)
+    order = Bake(parent=parent, works=())
+    builder = baking_of(images, parent).start(
+        order, token=Token("0" * 32), expires_at=ends
+    )
+    proxy.inject(
+        faults.Fault(
+            service="ec2",
+            operation="TerminateInstances",
+            error="InvalidInstanceID.NotFound",
+            times=3,
+        )
+    )
+    assert len(alive(account)) == 1
+    builder.destroy()
+    emulator.configure(stale_s=0)
+    assert len(proxy.fired()) == 3
+    assert alive(account) == []
+    assert objects() == []
+
+
+def test_a_launch_that_nobody_heard_of_is_looked_for_when_it_shows(
+    parent: ImageId,
+    account: Any,
+    emulator: Any,
+    wire: tuple[faults.Proxy, AwsImages],
+) -> None:
+    """Where every answer is lost, what was launched is ended once it can be found."""
+    proxy, images = wire
+    slow = attrs.evolve(images.config, staleness=timedelta(seconds=15))
+    emulator.configure(stale_s=1)
+    proxy.inject(
+        faults.Fault(service="ec2", operation="RunInstances", is_cut=True, times=None)
+    )
+    order = Bake(parent=parent, works=())
+    with pytest.raises(Ambiguous):
+        baking_of(attrs.evolve(images, config=slow), parent).start(
+            order,
+            token=Token("0" * 32),
+            expires_at=datetime.now(UTC) + timedelta(hours=1),
+        )
+    emulator.configure(stale_s=0)
+    assert alive(account) == []
+    assert objects() == []
+
+
 def test_what_has_expired_is_swept(
     base: Recipe,
     parent: ImageId,
@@ -260,17 +331,7 @@ def test_what_has_expired_is_swept(
     """Builders and objects of dead callers go by their tags and names; others stay."""
     builders.is_deaf = True
     order = Bake(parent=parent, works=())
-    ami = catalog.look_up(images.aws, parent, ("self",))
-    assert ami is not None
-    baking = AwsBaking(
-        aws=images.aws,
-        config=images.config,
-        depot=Depot(aws=images.aws, bucket=BUCKET),
-        parent=ami,
-        name="immutable/none",
-        tags=(),
-        on_alive=lambda: None,
-    )
+    baking = baking_of(images, parent)
     now = datetime.now(UTC)
     for number, ends in enumerate(
         (now - timedelta(minutes=1), now + timedelta(hours=1))
