@@ -182,8 +182,11 @@ class Switch(Protocol):
         """Return what this switch can do; the same at every call."""
         ...
 
-    def preflight(self) -> None:
+    def preflight(self) -> tuple[str, ...] | None:
         """Check that the switch is there, or could be set up; no effect.
+
+        Return warnings, one line each, as `Backend.preflight` does; None where there are
+        never any.
 
         Raises:
             Taken: somebody else holds what it needs.

@@ -66,7 +66,7 @@ def preflight(engine: Engine, state: State, goal: DeployGoal) -> tuple[str, ...]
         BackendError: the backend says why it cannot be.
     """
     _check_capabilities(engine, goal)
-    looking.ask(engine, engine.switch.preflight)
+    warnings = looking.ask(engine, engine.switch.preflight)
     need = Need(
         service=engine.service.name,
         new_instances=admitting.new_instances(state, goal),
@@ -74,6 +74,7 @@ def preflight(engine: Engine, state: State, goal: DeployGoal) -> tuple[str, ...]
     )
     return (
         *_doubts(engine),
+        *(warnings or ()),
         *looking.ask(engine, lambda: engine.backend.preflight(need)),
     )
 

@@ -36,6 +36,18 @@ def test_targets_are_probed_as_long_as_a_rule_names_their_group(account):
     assert target_group not in account.emulator.probes()
 
 
+def test_a_load_balancer_faces_the_internet_unless_it_is_told_otherwise(account):
+    """Botocore, CreateLoadBalancer, ``Scheme``; moto tells none."""
+    account.elbv2.create_load_balancer(
+        Name="within", Subnets=account.subnets, Scheme="internal"
+    )
+    told = account.elbv2.describe_load_balancers()["LoadBalancers"]
+    assert {row["LoadBalancerName"]: row["Scheme"] for row in told} == {
+        "given": "internet-facing",
+        "within": "internal",
+    }
+
+
 def test_a_target_is_initial_until_a_probe_has_passed(account):
     """Application Load Balancers, "Target health status": initial, then healthy."""
     account.emulator.configure(scale=1.0)

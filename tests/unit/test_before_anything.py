@@ -2,7 +2,7 @@
 
 import attrs
 import pytest
-from fakes import FakeBackend
+from fakes import FakeBackend, FakeSwitch
 
 from immutable import errors
 from immutable.deploying import operations
@@ -40,6 +40,15 @@ def test_a_ledger_beside_its_servers_is_not_warned_of(stage):
     """On one machine, the ledger is where everything else is."""
     plan = operations.plan(stage.engine(), stage.world.image("one"), stage.options())
     assert plan.warnings == ()
+
+
+def test_a_switch_may_warn(stage, monkeypatch):
+    """What it says before anything is done is told with what the backend says."""
+    monkeypatch.setattr(FakeSwitch, "preflight", lambda _: ("mind the gap",))
+    image = stage.world.image("one")
+    plan = operations.plan(stage.engine(), image, stage.options())
+    done = stage.deploy(image)
+    assert (plan.warnings, done.warnings) == (("mind the gap",), ("mind the gap",))
 
 
 def test_a_plan_of_what_is_live_has_no_steps(stage):

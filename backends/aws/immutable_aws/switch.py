@@ -41,6 +41,7 @@ from immutable.urls import Url
 from immutable_aws.errors import NAME
 from immutable_aws.rules import writing
 from immutable_aws.rules.balancers import Placed, balancing_of
+from immutable_aws.rules.doubting import doubts
 from immutable_aws.rules.joining import Joining
 from immutable_aws.rules.landing import see_served
 from immutable_aws.rules.listening import LATE, Listener
@@ -112,8 +113,11 @@ class AlbSwitch:
             late=LATE,
         )
 
-    def preflight(self) -> None:
-        """Check that the listener is there, and that its band is this service's.
+    def preflight(self) -> tuple[str, ...]:
+        """Check that the listener is there, and its band this service's; return warnings.
+
+        Rules are counted as AWS does, by load balancer: one call for its listeners, and one
+        for the rules of each other one.
 
         Raises:
             InvalidInput: there is no such listener.
@@ -123,10 +127,18 @@ class AlbSwitch:
         """
         reading = self._memory.recent()
         reading.check()
-        most = self._rules.most(reading.total + _ROOM)
-        if reading.total + _ROOM > most:
+        own = self._listener.with_rules()
+        others = {each.arn: each for each in self._listener.siblings()}
+        found = others.pop(own, None)
+        self._check_room(reading.total + self._rules.count(others))
+        above = self._listener.balancer()
+        return doubts(self._config, above, found.protocol if found else None)
+
+    def _check_room(self, rules: int) -> None:
+        most = self._rules.most(rules + _ROOM)
+        if rules + _ROOM > most:
             raise NotEnough(
-                f"the listener has {reading.total} of {most} rules",
+                f"the load balancer has {rules} of {most} rules",
                 hint="delete rules, or have rules-per-application-load-balancer raised",
                 operation="switch.preflight",
                 resource=self._service,
@@ -140,7 +152,8 @@ class AlbSwitch:
         last read or written; where none is, it is one that the guard answers.
         """
         found = self._listener.find()
-        named = tuple(("Host", h) for h in self._config.hosts[:1] if "*" not in h)
+        host_name = self._config.named_host
+        named = (("Host", host_name),) if host_name else ()
         opens = (self._memory.last or self._memory.look()).preview_header
         return found.endpoint(named), found.endpoint((*named, opens))
 

@@ -38,6 +38,7 @@ _HIGHEST_PORT = 65_535
 _MOST_VALUES = 5
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/listener-rules.html
 _MOST_OF_ONE = 3
+_WILD = frozenset("*?")
 _LONGEST_VALUE = 128
 _WIDEST = {4: 8, 6: 7}
 _DRAIN = timedelta(seconds=30)
@@ -142,6 +143,11 @@ class AlbConfig:
             paths=paths,
             preview_from=tuple(_network(source) for source in _few(sources)),
         )
+
+    @property
+    def named_host(self) -> str | None:
+        """Return the first of ``hosts`` that is one host's name; None: there is none."""
+        return next((h for h in self.hosts if not _WILD & set(h)), None)
 
     def layout(self, service: ServiceName) -> Layout:
         """Return what of the listener is the service's."""

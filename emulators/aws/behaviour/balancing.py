@@ -20,12 +20,15 @@ def balancers_have_an_address(call: Call) -> object:
 
     Source: botocore, ``LoadBalancerState``: *"The initial state of the load balancer is
     provisioning. After the load balancer is fully set up and ready to route traffic, its
-    state is active."* An address instead of a name is ours: nothing resolves names here.
+    state is active."* CreateLoadBalancer, ``Scheme``: *"The default is an Internet-facing
+    load balancer."* moto tells none. An address instead of a name is ours: nothing resolves
+    names here.
     """
     answer = call.proceed()
     for balancer in _listed(answer, "LoadBalancers"):
         if isinstance(balancer, FakeLoadBalancer):
             balancer.dns_name = call.world.addresses.spare()
+            balancer.scheme = balancer.scheme or "internet-facing"
             balancer.state = "provisioning"
             call.at(call.world.settings.halt_s, balancer.activate)
             _tell_network(call, balancer)

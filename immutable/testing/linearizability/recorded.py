@@ -62,9 +62,9 @@ class RecordedSwitch:
         """Return what the switch can do."""
         return self._switch.capabilities
 
-    def preflight(self) -> None:
+    def preflight(self) -> tuple[str, ...] | None:
         """Check that the switch is there."""
-        self._switch.preflight()
+        return self._switch.preflight()
 
     def endpoints(self) -> tuple[Endpoint, Endpoint]:
         """Return where clients connect."""

@@ -32,6 +32,8 @@ class Balancer:
     """Its name in the DNS."""
     vpc: str
     subnets: tuple[str, ...]
+    scheme: str = ""
+    """``internet-facing`` or ``internal``; empty where AWS does not say."""
 
 
 @attrs.frozen(kw_only=True)
@@ -169,5 +171,6 @@ def _balancer(row: "LoadBalancerTypeDef") -> Balancer:
         arn=row["LoadBalancerArn"],
         host=row["DNSName"],
         vpc=row["VpcId"],
+        scheme=row.get("Scheme", ""),
         subnets=tuple(sorted(z["SubnetId"] for z in zones if "SubnetId" in z)),
     )

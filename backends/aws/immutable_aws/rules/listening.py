@@ -108,6 +108,15 @@ class Listener:
             named = self._application and balancer_of(self._application)
             return self._balancing.find(named or self.find().load_balancer)
 
+    def siblings(self) -> tuple[Listening, ...]:
+        """Return all listeners of the load balancer, this one among them; one call.
+
+        Raises:
+            InvalidInput: there is no such load balancer.
+        """
+        above = self.balancer()
+        return tuple(_listening(row, above) for row in self._rows(above))
+
     @contextmanager
     def expected(self) -> Iterator[None]:
         """Make of the first answer that there is no listener what is wrong: the config.
@@ -135,13 +144,15 @@ class Listener:
 
     def _named(self) -> Listening:
         above = self._balancing.find(self._name)
+        return _listening(self._choose(self._rows(above)), above)
+
+    def _rows(self, above: Balancer) -> "list[ListenerTypeDef]":
         pages = self._aws.reads.elbv2.get_paginator("describe_listeners")
-        rows = self._aws.read(
+        return self._aws.read(
             "elbv2.DescribeListeners",
-            self._name,
+            above.arn,
             lambda: list(pages.paginate(LoadBalancerArn=above.arn).search("Listeners")),
         )
-        return _listening(self._choose(rows), above)
 
     def _choose(self, rows: "list[ListenerTypeDef]") -> "ListenerTypeDef":
         wanted = self._config.listen

@@ -81,6 +81,13 @@ class Rulebook:
             if rule.arn not in apart
         )
 
+    def count(self, listeners: Iterable[str]) -> int:
+        """Return how many rules other listeners have, without their default ones.
+
+        One call for each. One that has gone meanwhile has none.
+        """
+        return sum(map(self._count, listeners))
+
     def make(self, new: NewRule, operation: str) -> Rule:
         """Make a rule, and return it.
 
@@ -187,6 +194,15 @@ class Rulebook:
                 for row in page["Rules"]
             ],
         )
+
+    def _count(self, listener: str) -> int:
+        try:
+            rows = self._rows(listener)
+        except BackendError as exc:
+            if said(exc) != "ListenerNotFound":
+                raise
+            return 0
+        return sum(not row.get("IsDefault") for row in rows)
 
     def _learn(self, arns: list[str]) -> None:
         """Read the tags of rules that were not seen before, and forget what is gone."""

@@ -20,8 +20,9 @@ def switch(account):
 
     def opened(options="", service=SERVICE):
         given = dict(pair.split("=", 1) for pair in options.split("&") if pair)
-        words = "&".join(f"{k}={v}" for k, v in (DEFAULTS | given).items())
-        url = f"alb://{account.region}?listener={account.listener}&{words}"
+        told = {"listener": account.listener} | DEFAULTS | given
+        words = "&".join(f"{name}={value}" for name, value in told.items())
+        url = f"alb://{account.region}?{words}"
         return open_switch(Url.parse(url), service=service, port=8080)
 
     return opened

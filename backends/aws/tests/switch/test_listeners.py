@@ -8,6 +8,7 @@ import pytest
 from ground import prepared
 from switching import BLUE, LEDGER, SERVICE, age, attach, write
 
+from emulators.aws.account import session_of
 from immutable.errors import (
     Conflict,
     InvalidInput,
@@ -22,6 +23,7 @@ from immutable.model import (
 )
 from immutable.urls import Url
 from immutable_aws.switch import open_switch
+from immutable_aws.switch_config import PRIVATE
 
 
 def test_two_services_share_a_listener_by_bands_and_paths(account, switch):
@@ -89,18 +91,85 @@ def test_a_network_load_balancer_has_no_rules(emulator, monkeypatch):
 
 
 def test_a_full_load_balancer_is_seen_before_anything_is_done(account, switch):
-    """Where hardly any rule may be added, a deployment does not begin."""
-    for number in range(97):
+    """Where hardly any rule may be added, a deployment does not begin.
+
+    AWS counts the rules of all listeners together, default ones left out.
+    """
+    fill(account, account.listener, 40)
+    fill(account, account.listener_at(1), 57)
+    with pytest.raises(NotEnough, match="load balancer has 97 of 100"):
+        switch().preflight()
+
+
+def fill(account, listener, count):
+    """Give a listener rules that are nobody's."""
+    for number in range(count):
         account.elbv2.create_rule(
-            ListenerArn=account.listener,
+            ListenerArn=listener,
             Priority=41_000 + number,
             Conditions=[{"Field": "path-pattern", "Values": [f"/{number}"]}],
             Actions=[
                 {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}
             ],
         )
-    with pytest.raises(NotEnough, match="97 of 100"):
-        switch().preflight()
+
+
+def test_a_listener_that_goes_while_rules_are_counted_has_none(
+    account, switch, monkeypatch
+):
+    """Others may delete theirs at any time: that is no reason to refuse."""
+    second = account.listener_at(1)
+    one = switch()
+    listed = one._listener.siblings()
+    monkeypatch.setattr(one._listener, "siblings", lambda: listed)
+    account.elbv2.delete_listener(ListenerArn=second)
+    assert one.preflight() == ()
+
+
+def test_previews_that_nobody_could_reach_are_warned_of(switch):
+    """An internet-facing load balancer is reached from public addresses alone."""
+    assert switch().preflight() == ()
+    assert switch("preview_from=10.0.0.0/8,192.0.2.1/32").preflight() == ()
+    (said,) = switch(f"preview_from={','.join(PRIVATE)}").preflight()
+    assert "preview_from=" in said
+
+
+def test_previews_of_an_internal_load_balancer_are_private(account):
+    """Its name resolves to private addresses: the default is right."""
+    made = account.elbv2.create_load_balancer(
+        Name="within", Subnets=account.subnets, Scheme="internal"
+    )["LoadBalancers"][0]
+    account.elbv2.create_listener(
+        LoadBalancerArn=made["LoadBalancerArn"],
+        Protocol="HTTP",
+        Port=8000,
+        DefaultActions=[
+            {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}
+        ],
+    )
+    url = Url.parse(f"alb://{account.region}?load_balancer=within")
+    assert open_switch(url, service=SERVICE, port=8080).preflight() == ()
+
+
+def test_a_certificate_that_fits_no_name_is_warned_of(account, switch):
+    """Over TLS the load balancer's own name is nobody's: `hosts` has to name one."""
+    acm = session_of().client("acm", endpoint_url=account.emulator.url)
+    certificate = acm.request_certificate(DomainName="a.example")["CertificateArn"]
+    made = account.elbv2.create_listener(
+        LoadBalancerArn=account.load_balancer,
+        Protocol="HTTPS",
+        Port=8443,
+        Certificates=[{"CertificateArn": certificate}],
+        DefaultActions=[
+            {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}
+        ],
+    )["Listeners"][0]["ListenerArn"]
+    for hosts in ("", "hosts=*.example&", "hosts=?.example&"):
+        (said,) = switch(f"{hosts}listener={made}").preflight()
+        assert "hosts=" in said
+    named = switch(f"hosts=*.example,a.example&listener={made}")
+    assert named.preflight() == ()
+    assert ("Host", "a.example") in named.endpoints()[0].headers
 
 
 def test_a_band_is_begun_anew_in_quiet(account, switch):

@@ -41,7 +41,7 @@ def test_what_was_read_lately_is_not_read_again(account, switch):
     attach(one, BLUE)
     one.read()
     assert sent(account, one.read) == {}
-    assert sent(account, one.preflight) == {}
+    assert sent(account, one.preflight) == {"DescribeListeners": 1}
     assert sent(account, lambda: one.health(BLUE)) == {"DescribeTargetHealth": 1}
     assert one.capabilities.staleness == timedelta(hours=1)
 
