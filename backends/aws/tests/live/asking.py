@@ -92,6 +92,34 @@ class Live:
         self.cleanup.callback(lambda: ec2.terminate_instances(InstanceIds=[found]))
         return str(found)
 
+    def group(self, size: int) -> dict[str, Any]:
+        """Return with what a new Auto Scaling group was made, which is deleted at the end."""
+        ec2, scaling = self.client("ec2"), self.client("autoscaling")
+        name = self.name("asg")
+        template = ec2.create_launch_template(
+            LaunchTemplateName=name,
+            LaunchTemplateData={"ImageId": self.image, "InstanceType": "t3.micro"},
+        )["LaunchTemplate"]["LaunchTemplateId"]
+        self.cleanup.callback(
+            lambda: fine(ec2.delete_launch_template, LaunchTemplateName=name)
+        )
+        told = {
+            "AutoScalingGroupName": name,
+            "MinSize": size,
+            "MaxSize": size,
+            "LaunchTemplate": {"LaunchTemplateId": template, "Version": "1"},
+            "VPCZoneIdentifier": self.subnet,
+        }
+        scaling.create_auto_scaling_group(**told)
+        self.cleanup.callback(
+            lambda: fine(
+                scaling.delete_auto_scaling_group,
+                AutoScalingGroupName=name,
+                ForceDelete=True,
+            )
+        )
+        return told
+
 
 def fine(call: Callable[..., object], **given: object) -> None:
     """Call, and let go what is gone."""

@@ -215,30 +215,9 @@ def test_a_template_is_made_once_by_its_token(live):
 
 def test_groups_of_one_name_are_refused(live):
     """Auto Scaling knows no tokens: AlreadyExists is what a repeat is known by."""
-    ec2, scaling, name = (
-        live.client("ec2"),
-        live.client("autoscaling"),
-        live.name("asg"),
-    )
-    template = ec2.create_launch_template(
-        LaunchTemplateName=name,
-        LaunchTemplateData={"ImageId": live.image, "InstanceType": "t3.micro"},
-    )["LaunchTemplate"]["LaunchTemplateId"]
-    live.cleanup.callback(lambda: ec2.delete_launch_template(LaunchTemplateName=name))
-    told = {
-        "AutoScalingGroupName": name,
-        "MinSize": 0,
-        "MaxSize": 0,
-        "LaunchTemplate": {"LaunchTemplateId": template, "Version": "1"},
-        "VPCZoneIdentifier": live.subnet,
-    }
-    scaling.create_auto_scaling_group(**told)
-    live.cleanup.callback(
-        lambda: scaling.delete_auto_scaling_group(
-            AutoScalingGroupName=name, ForceDelete=True
-        )
-    )
-    assert refusal(scaling.create_auto_scaling_group, **told) == "AlreadyExists"
+    told = live.group(0)
+    again = live.client("autoscaling").create_auto_scaling_group
+    assert refusal(again, **told) == "AlreadyExists"
 
 
 def test_throttling_looks_as_it_is_classified(live, place):
