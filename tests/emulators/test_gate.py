@@ -129,6 +129,7 @@ def test_policies_are_evaluated(emulator):
     statements = [
         {"Effect": "Allow", "Action": ["ec2:*", "s3:GetObject"], "Resource": "*"},
         {"Effect": "Deny", "Action": "ec2:Terminate*", "Resource": "*"},
+        {"Effect": "Allow", "Action": "s3:Put*", "Resource": "arn:aws:s3:::b/*"},
     ]
     document = json.dumps({"Version": "2012-10-17", "Statement": statements})
     iam.put_role_policy(RoleName="deploy", PolicyName="p", PolicyDocument=document)
@@ -141,6 +142,12 @@ def test_policies_are_evaluated(emulator):
         "explicitDeny",
         "implicitDeny",
     ]
+    (named,) = iam.simulate_principal_policy(
+        PolicySourceArn=role["Arn"],
+        ActionNames=["s3:PutObject"],
+        ResourceArns=["arn:aws:s3:::b/1"],
+    )["EvaluationResults"]
+    assert named["EvalDecision"] == "allowed"
 
 
 def test_quotas_can_be_read(emulator):

@@ -12,7 +12,7 @@ from immutable_aws.checking.permissions import Sample
 from immutable_aws.config import AwsConfig
 from immutable_aws.errors import NAME, said
 from immutable_aws.images import AwsImages
-from immutable_aws.policies import actions_of
+from immutable_aws.policies import anywhere_of
 from immutable_aws.rules.balancers import balancer_of, balancing_of
 from immutable_aws.session import Aws
 
@@ -38,10 +38,11 @@ class Preflight:
             InvalidInput: instance types, subnets or load balancer are not there, or no
                 instance type can boot the image.
         """
+        expiry = identity.check_expiry(self.aws.place.profile)
         caller = identity.check_caller(self.aws)
         warnings = (
-            *identity.check_expiry(),
-            *permissions.simulate(self.aws, caller, actions_of("deploy")),
+            *expiry,
+            *permissions.simulate(self.aws, caller, anywhere_of("deploy")),
         )
         return (*warnings, *self._check_room(need)) if need.new_instances else warnings
 

@@ -14,8 +14,9 @@ from immutable.errors import (
 )
 from immutable.model import Digest, Image, ImageId, ServiceName
 from immutable_aws.checking.identity import Caller
+from immutable_aws.checking.permissions import remarks, simulate
 from immutable_aws.config import AwsConfig, Spot
-from immutable_aws.policies import actions_of
+from immutable_aws.policies import policy
 from immutable_aws.preflight import Preflight
 from immutable_aws.session import aws_of
 
@@ -54,7 +55,7 @@ def test_what_fits_is_let_through_by_readings_alone(account, config, preflight, 
     warnings = preflight(config).check(need)
     calls = account.emulator.calls()
     assert calls.total <= 11
-    assert not [w for w in warnings if "not to be allowed" in w]
+    assert not [w for w in warnings if "docs/reference/aws-policies.md" in w]
     assert account.ec2.describe_instances()["Reservations"] == []
 
 
@@ -97,6 +98,36 @@ def test_credentials_that_end_too_soon_are_refused(
         preflight(config).check(need)
     monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", soon(minutes=30))
     assert any("needs recover()" in line for line in preflight(config).check(need))
+
+
+def test_credentials_that_have_ended_are_told_as_such(
+    config, preflight, need, monkeypatch
+):
+    """Of which the SDK says no more than that it could not renew them."""
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", soon(minutes=-3))
+    with pytest.raises(PermissionDenied, match="in the environment end"):
+        preflight(config).check(need)
+
+
+@pytest.fixture
+def profile(monkeypatch, tmp_path):
+    """Return the name of a profile with keys of its own."""
+    kept = tmp_path / "credentials"
+    kept.write_text("[ci]\naws_access_key_id = KEY\naws_secret_access_key = SECRET\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(kept))
+    return "ci"
+
+
+def test_the_end_of_credentials_that_are_not_used_is_nobodys_concern(
+    config, preflight, need, profile, monkeypatch
+):
+    """Those of a profile are used where one is named, and where there is no other key."""
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", soon(minutes=-3))
+    named = attrs.evolve(config, profile=profile)
+    assert not any("end at" in line for line in preflight(named).check(need))
+    monkeypatch.setenv("AWS_PROFILE", profile)
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    assert not any("end at" in line for line in preflight(config).check(need))
 
 
 def test_a_quota_that_is_too_small_is_refused(account, config, preflight, need):
@@ -203,13 +234,94 @@ def test_an_image_that_is_deprecated_is_warned_of(account, config, preflight, ne
     assert [w for w in warnings if "will be deprecated at 2030-05-01" in w]
 
 
-def test_a_right_that_is_missing_is_told_before_it_is_missed(
+def test_a_launch_that_would_be_refused_is_refused_before(
     account, config, preflight, need
 ):
-    """EC2's dry run says that an instance could not be launched."""
+    """EC2's dry run says so, of which the simulation that only warns knows nothing."""
     account.emulator.configure(denied="ec2:RunInstances")
-    with pytest.raises(PermissionDenied):
+    with pytest.raises(PermissionDenied, match=need.image.id):
         preflight(config).check(need)
+
+
+@pytest.fixture
+def user(config, monkeypatch):
+    """Return what gives the caller a policy, and nothing beside it."""
+    iam = aws_of(config.place).changes.iam
+    iam.create_user(UserName="jo")
+    key = iam.create_access_key(UserName="jo")["AccessKey"]
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
+    return lambda text: iam.put_user_policy(
+        UserName="jo", PolicyName="immutable", PolicyDocument=text
+    )
+
+
+def of_policies(warnings):
+    """Return what is warned of somebody's policies."""
+    return [line for line in warnings if "docs/reference/aws-policies.md" in line]
+
+
+def test_our_own_policy_is_warned_of_by_nobody(account, config, preflight, need, user):
+    """Also not for what it allows on named resources alone: that is not asked."""
+    user(policy("deploy", region=account.region, account=ACCOUNT, bucket="b"))
+    assert of_policies(preflight(config).check(need)) == []
+
+
+def test_what_a_policy_lacks_is_warned_of(account, config, preflight, need, user):
+    """In one line, with the names of some; the deployment may try."""
+    user(policy("recover", region=account.region, account=ACCOUNT))
+    (line,) = of_policies(preflight(config).check(need))
+    assert "user/jo seems not to be allowed autoscaling:CreateAutoScalingGroup" in line
+    assert "ec2:RunInstances" in line
+    user(policy("read", region=account.region, account=ACCOUNT))
+    (line,) = of_policies(preflight(config).check(need))
+    assert " more: see" in line
+    assert len(line) < 400
+
+
+def test_what_a_policy_denies_is_warned_of(account, config, preflight, need):
+    """A simulation is no more than a guess: it refuses nobody."""
+    account.emulator.configure(denied="elasticloadbalancing:CreateRule")
+    (line,) = of_policies(preflight(config).check(need))
+    assert "a policy denies" in line
+    assert "elasticloadbalancing:CreateRule" in line
+
+
+@pytest.mark.parametrize(
+    "unsure",
+    [
+        {"MissingContextValues": ["aws:MultiFactorAuthPresent"]},
+        {"OrganizationsDecisionDetail": {"AllowedByOrganizations": False}},
+    ],
+)
+@pytest.mark.parametrize("decision", ["explicitDeny", "implicitDeny"])
+def test_what_iam_cannot_know_is_no_denial(unsure, decision):
+    """Twenty of them are one line."""
+    results = [
+        {"EvalActionName": f"ec2:Do{n:02}", "EvalDecision": decision, **unsure}
+        for n in range(20)
+    ]
+    (line,) = remarks("jo", results)
+    assert line.startswith("IAM cannot tell beforehand whether jo may ec2:Do00, ")
+    assert "ec2:Do04 and 15 more" in line
+
+
+def test_who_cannot_be_simulated_is_told_so(account, config, preflight, need):
+    """Whatever IAM answers: a right, a path or a second factor may be missing."""
+    account.emulator.configure(denied="iam:SimulatePrincipalPolicy")
+    (line,) = of_policies(preflight(config).check(need))
+    assert "IAM could not be asked" in line
+    assert "(AccessDenied)" in line
+
+
+def test_a_role_with_a_path_cannot_be_simulated(config, user):
+    """Its sessions are named without the path, and IAM knows no role by that name."""
+    user(policy("deploy", region=config.region, account=ACCOUNT))
+    session = f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/ci"
+    caller = Caller(account=ACCOUNT, arn=session)
+    (line,) = simulate(aws_of(config.place), caller, ("ec2:RunInstances",))
+    assert "(NoSuchEntity)" in line
+    assert "assumed-role/deployer/ci" in line
 
 
 @pytest.mark.parametrize(
@@ -230,11 +342,3 @@ def test_a_right_that_is_missing_is_told_before_it_is_missed(
 def test_a_session_is_judged_by_its_role(arn, principal):
     """IAM simulates users and roles, not sessions."""
     assert Caller(account=ACCOUNT, arn=arn).principal == principal
-
-
-def test_a_deployment_asks_for_what_it_needs():
-    """The actions that are simulated are those of the policy."""
-    assert {
-        "autoscaling:CreateAutoScalingGroup",
-        "elasticloadbalancing:CreateRule",
-    } <= {*actions_of("deploy")}

@@ -18,7 +18,9 @@ def simulate(call: Call) -> object:
     """Tell for each action whether the principal's policies allow it.
 
     Source: botocore, SimulatePrincipalPolicy, and IAM user guide, "Policy evaluation logic": an
-    explicit deny counts before an allow, and what nobody allows is denied implicitly.
+    explicit deny counts before an allow, and what nobody allows is denied implicitly. Without
+    ``ResourceArns`` the resource "defaults to * (all resources)", which a statement about some
+    resources does not cover: such an action is answered as if nobody had mentioned it.
     Conditions, boundaries and the policies of groups and organisations are not evaluated: a
     statement with a condition is taken to apply. The emulator's own user may do everything,
     except what the setting ``denied`` has.
@@ -79,8 +81,7 @@ def _applies(statement: Mapping[str, object], action: str, resource: str) -> boo
     actions = _fits(statement.get("Action"), action.lower(), lower=True)
     if "NotAction" in statement:
         actions = not _fits(statement["NotAction"], action.lower(), lower=True)
-    resources = _fits(statement.get("Resource", "*"), resource, lower=False)
-    return actions and (resources or resource == "*")
+    return actions and _fits(statement.get("Resource", "*"), resource, lower=False)
 
 
 def _fits(patterns: object, text: str, *, lower: bool) -> bool:

@@ -59,15 +59,22 @@ def check_caller(aws: Aws) -> Caller:
     return caller
 
 
-def check_expiry() -> tuple[str, ...]:
+def check_expiry(profile: str | None) -> tuple[str, ...]:
     """Return a warning where the credentials end within the hour.
 
     Only those that nobody renews: of the SDK's sources these are the environment's, whose
-    end is in ``AWS_CREDENTIAL_EXPIRATION``.
+    end is in ``AWS_CREDENTIAL_EXPIRATION``. They are not used where a profile is named, nor
+    where they lack a key: botocore.credentials, ``create_credential_resolver`` and
+    ``EnvProvider``.
+
+    Args:
+        profile: the one that the address names.
 
     Raises:
         PermissionDenied: they end within 5 minutes, or have ended.
     """
+    if profile is not None or not os.environ.get("AWS_ACCESS_KEY_ID"):
+        return ()
     ends = _end(os.environ.get("AWS_CREDENTIAL_EXPIRATION", ""))
     left = ends - host.current().now() if ends else SHORT
     if left >= SHORT:
