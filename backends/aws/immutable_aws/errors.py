@@ -112,14 +112,28 @@ _TAKEN = frozenset(
 _UNSENT = frozenset(
     {"ConnectTimeoutError", "EndpointConnectionError", "ProxyConnectionError"}
 )
+_STILL_EXPIRED = "StillExpired"
+# By their names, which older versions of botocore do not all have.
 _NO_CREDENTIALS = frozenset(
     {
+        "ConfigParseError",
         "CredentialRetrievalError",
+        "InfiniteLoopConfigError",
+        "InvalidConfigError",
+        "LoginError",
+        "LoginInsufficientPermissions",
+        "LoginRefreshRequired",
+        "LoginTokenLoadError",
+        "NoAuthTokenError",
         "NoCredentialsError",
         "PartialCredentialsError",
+        "RefreshWithMFAUnsupportedError",
+        "SSOError",
         "SSOTokenLoadError",
         "TokenRetrievalError",
         "UnauthorizedSSOTokenError",
+        "UnknownCredentialError",
+        _STILL_EXPIRED,
     }
 )
 _MEANINGLESS = frozenset(
@@ -141,7 +155,7 @@ def code_of(error: BaseException) -> str:
     answer = getattr(error, "response", None)
     if isinstance(answer, dict):
         return str(answer.get("Error", {}).get("Code", ""))
-    return type(error).__name__
+    return _STILL_EXPIRED if _is_expired(error) else type(error).__name__
 
 
 def said(error: ImmutableError) -> str:
@@ -169,6 +183,14 @@ def meaning_of(error: Exception) -> Meaning | None:
         return None
     kind, hint = _kind(code_of(error))
     return Meaning(kind=kind, hint=hint, retryable=effect is Effect.NOT_APPLIED)
+
+
+def _is_expired(error: BaseException) -> bool:
+    """Return whether credentials had ended before anything was sent.
+
+    botocore.credentials, ``RefreshableCredentials`` has no class of its own for it.
+    """
+    return type(error) is RuntimeError and "are still expired" in str(error)
 
 
 def _status_of(error: BaseException) -> int | None:

@@ -27,6 +27,14 @@ def answered(code: str, status: int = 400) -> sdk.ClientError:
     return sdk.ClientError(answer, "Operation")
 
 
+def unable(name: str) -> Exception:
+    """Return what botocore raises where it finds no credentials, of any version."""
+    kind = getattr(sdk, name, type(name, (Exception,), {}))
+    found = kind.__new__(kind)
+    Exception.__init__(found, "credentials")
+    return found
+
+
 CASES = [
     (answered("RequestLimitExceeded", 503), Effect.NOT_APPLIED, Unavailable),
     (answered("Throttling"), Effect.NOT_APPLIED, Unavailable),
@@ -42,6 +50,18 @@ CASES = [
     (answered("UnauthorizedOperation", 403), Effect.PERMANENT, PermissionDenied),
     (answered("ExpiredToken", 403), Effect.PERMANENT, PermissionDenied),
     (sdk.NoCredentialsError(), Effect.PERMANENT, PermissionDenied),
+    *(
+        (unable(name), Effect.PERMANENT, PermissionDenied)
+        for name in (
+            "InvalidConfigError",
+            "LoginInsufficientPermissions",
+            "LoginRefreshRequired",
+            "LoginTokenLoadError",
+            "RefreshWithMFAUnsupportedError",
+            "SSOTokenLoadError",
+        )
+    ),
+    (RuntimeError("dictionary changed size"), Effect.UNKNOWN, Ambiguous),
     (answered("VcpuLimitExceeded"), Effect.PERMANENT, NotEnough),
     (answered("InsufficientInstanceCapacity", 500), Effect.PERMANENT, NotEnough),
     (answered("AlreadyExists"), Effect.PERMANENT, Taken),
@@ -73,3 +93,16 @@ def test_a_reading_that_failed_had_no_effect(error):
     with pytest.raises(Unavailable) as caught:
         Aws(Place(region="eu-west-1")).read("ec2.X", "shop", fail)
     assert caught.value.retryable
+
+
+def test_credentials_that_have_ended_are_no_mystery(monkeypatch):
+    """What botocore raises of them, itself, is before anything is sent."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "KEY")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "SECRET")
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", "2020-01-01T00:00:00Z")
+    aws = Aws(Place(region="eu-west-1"))
+    delete = aws.changes.ec2.delete_volume
+    with pytest.raises(PermissionDenied, match="still expired") as caught:
+        aws.change("ec2.DeleteVolume", "vol-1", lambda: delete(VolumeId="vol-1"))
+    assert "get-caller-identity" in caught.value.hint
+    assert effect_of(caught.value.__cause__) is Effect.PERMANENT
