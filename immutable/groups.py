@@ -42,7 +42,8 @@ class Groups(Protocol):
         Then: where ``like`` is a fleet that exists, this one has its scaling policies,
         scheduled actions and size bounds, and no others: first that, then the rest; neither
         bound keeps the fleet from its present size, and ``like`` is as it was. `observe`
-        says that it is not frozen.
+        says that it is not frozen. An instance that failed a check while the fleet was held,
+        and passes it by then, is not destroyed for that.
         Again: the same, whatever happened in between; a fleet that is gone is no error.
 
         Args:

@@ -182,11 +182,10 @@ class Switch(Protocol):
         """Return what this switch can do; the same at every call."""
         ...
 
-    def preflight(self) -> tuple[str, ...] | None:
+    def preflight(self) -> tuple[str, ...]:
         """Check that the switch is there, or could be set up; no effect.
 
-        Return warnings, one line each, as `Backend.preflight` does; None where there are
-        never any.
+        Then: warnings, one line each, as of `Backend.preflight`.
 
         Raises:
             Taken: somebody else holds what it needs.

@@ -74,7 +74,7 @@ def preflight(engine: Engine, state: State, goal: DeployGoal) -> tuple[str, ...]
     )
     return (
         *_doubts(engine),
-        *(warnings or ()),
+        *warnings,
         *looking.ask(engine, lambda: engine.backend.preflight(need)),
     )
 

@@ -46,9 +46,9 @@ class SimulatedSwitch:
         """Return what the provider's switch declares."""
         return self._cloud.provider.switch_capabilities
 
-    def preflight(self) -> None:
+    def preflight(self) -> tuple[str, ...]:
         """Check nothing: the switch is there."""
-        self._gate.read("switch.preflight", look=lambda _: None)
+        return self._gate.read("switch.preflight", look=lambda _: ())
 
     def endpoints(self) -> tuple[Endpoint, Endpoint]:
         """Return two addresses that no network has."""

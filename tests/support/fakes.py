@@ -260,8 +260,9 @@ class FakeSwitch:
             **capabilities,
         )
 
-    def preflight(self) -> None:
+    def preflight(self) -> tuple[str, ...]:
         self.world.called("preflight")
+        return ()
 
     def endpoints(self) -> tuple[Endpoint, Endpoint]:
         return Endpoint(host="127.0.0.1", port=1), Endpoint(host="127.0.0.1", port=2)

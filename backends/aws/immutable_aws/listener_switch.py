@@ -89,7 +89,7 @@ class ListenerSwitch:
             late=LATE,
         )
 
-    def preflight(self) -> None:
+    def preflight(self) -> tuple[str, ...]:
         """Check that the listener is there, this service's or nobody's, and has a port free.
 
         Raises:
@@ -102,6 +102,7 @@ class ListenerSwitch:
         _ = self._pointers.protocol
         aim.check()
         aim.free(self._config.checks)
+        return ()
 
     def endpoints(self) -> tuple[Endpoint, Endpoint]:
         """Return where clients connect, twice: there is no preview."""

@@ -82,7 +82,7 @@ class HAProxySwitch:
             service=service, port=port, config=config, home=home
         )
 
-    def preflight(self) -> None:
+    def preflight(self) -> tuple[str, ...]:
         """Check that the switch could be set up, without any effect.
 
         Raises:
@@ -92,6 +92,7 @@ class HAProxySwitch:
         """
         if self._controller.settings() is None:
             choose(self._controller.service, self._controller.config)
+        return ()
 
     def endpoints(self) -> tuple[Endpoint, Endpoint]:
         """Return where clients connect: production first, then the preview route.

@@ -54,7 +54,8 @@ def refused_whole(
 )
 def begins_empty(t: Trial) -> None:
     """Read a switch that was never written, after a preflight."""
-    t.switch.preflight()
+    warnings = t.switch.preflight()
+    t.expect(isinstance(warnings, tuple), "a tuple of lines", warnings)
     view = t.switch.read()
     t.expect(view.routing == Routing(), "no routing", view.routing)
     t.expect(view.attachments == (), "no places", view.attachments)

@@ -62,7 +62,7 @@ class RecordedSwitch:
         """Return what the switch can do."""
         return self._switch.capabilities
 
-    def preflight(self) -> tuple[str, ...] | None:
+    def preflight(self) -> tuple[str, ...]:
         """Check that the switch is there."""
         return self._switch.preflight()
 
