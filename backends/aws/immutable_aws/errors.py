@@ -158,6 +158,13 @@ def code_of(error: BaseException) -> str:
     return _STILL_EXPIRED if _is_expired(error) else type(error).__name__
 
 
+def words_of(error: BaseException | None) -> str:
+    """Return what a service says in its answer, in its own words; empty: nothing."""
+    answer = getattr(error, "response", None)
+    found = answer.get("Error", {}) if isinstance(answer, dict) else {}
+    return str(found.get("Message", ""))
+
+
 def said(error: ImmutableError) -> str:
     """Return the code that an error of ours was made of; empty where there is none."""
     return code_of(error.__cause__) if error.__cause__ else ""

@@ -60,6 +60,7 @@ class Spoilt:
     when: Literal["before", "after", "instead", "not"] = "instead"
     status: int = 0
     code: str = ""
+    message: str = "not now"
 
 
 class Wire:
@@ -90,9 +91,11 @@ class Wire:
         self._left += [("", Spoilt(when="not"))] * number
         self.cut(when, "")
 
-    def refuse(self, status: int, code: str, *operations: str) -> None:
+    def refuse(
+        self, status: int, code: str, *operations: str, message: str = "not now"
+    ) -> None:
         """Refuse requests to come: one for each beginning of a name."""
-        spoilt = Spoilt(status=status, code=code)
+        spoilt = Spoilt(status=status, code=code, message=message)
         self._left += [(operation, spoilt) for operation in operations]
 
     def _spoilt(self, request: Request) -> Spoilt | None:
@@ -143,11 +146,12 @@ def _reset(environ: Any) -> None:
 
 
 def _refuse(spoilt: Spoilt, request: Request, start_response: Any) -> list[bytes]:
-    text = f"<Error><Code>{spoilt.code}</Code><Message>not now</Message></Error>"
+    said = f"<Message>{spoilt.message}</Message>"
+    text = f"<Error><Code>{spoilt.code}</Code>{said}</Error>"
     if b"Action=" in request.body:
         text = f"<ErrorResponse>{text}</ErrorResponse>"
     if "x-amz-target" in request.headers:
-        text = json.dumps({"__type": spoilt.code, "message": "not now"})
+        text = json.dumps({"__type": spoilt.code, "message": spoilt.message})
     start_response(f"{spoilt.status} Spoilt", [("Content-Type", "application/xml")])
     return [text.encode()]
 

@@ -523,6 +523,23 @@ def test_a_refusal_says_what_is_needed(store, wire):
     assert "must belong to 123456789012" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("action", "request_", "call"),
+    [
+        ("GenerateDataKey", _PUT, lambda: _opened().append(_STREAM, 2, b"second")),
+        ("Decrypt", _GET, lambda: _opened().last(_STREAM)),
+    ],
+)
+def test_a_key_that_may_not_be_used_is_named(store, wire, action, request_, call):
+    """AccessDenied may be of the key: AWS's own words say so, and are kept."""
+    words = f"User: jo is not authorized to perform: kms:{action} on resource: key/1"
+    wire.refuse(403, "AccessDenied", request_, message=words)
+    with pytest.raises(PermissionDenied, match="key/1") as caught:
+        call()
+    assert "kms:GenerateDataKey and kms:Decrypt" in caught.value.hint
+    assert "s3:" not in caught.value.hint
+
+
 def test_a_bucket_elsewhere_is_told(store, wire):
     """A wrong region is named as one."""
     wire.refuse(400, "IllegalLocationConstraintException", _LIST, _LIST)

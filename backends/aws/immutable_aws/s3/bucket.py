@@ -14,7 +14,7 @@ from immutable.errors import (
     LedgerError,
     PermissionDenied,
 )
-from immutable_aws.errors import NAME, said
+from immutable_aws.errors import NAME, said, words_of
 from immutable_aws.session import Aws, Place, aws_of
 
 if TYPE_CHECKING:
@@ -31,6 +31,11 @@ _ELSEWHERE = frozenset(
 _DENIED = frozenset({"403", "AccessDenied", "AllAccessDisabled"})
 _PAGE = 1000
 _NEEDED = "s3:GetObject, s3:PutObject and s3:ListBucket"
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
+_KEY_NEEDED = (
+    "the bucket is encrypted with a key of KMS: the role needs kms:GenerateDataKey and"
+    " kms:Decrypt on it, and the key's own policy must let it"
+)
 _T = TypeVar("_T")
 
 
@@ -184,9 +189,11 @@ class Bucket:
                 f"the bucket {self.name} is not in {self.place.region}", hint=hint
             )
         if found in _DENIED:
+            # whose right is missing, the bucket's or its key's, only its words tell
+            words = words_of(error.__cause__)
             return PermissionDenied(
-                f"{error.operation} is refused in the bucket {self.name}",
-                hint=self._permission_hint(),
+                f"{error.operation} is refused in the bucket {self.name}: {words}",
+                hint=_KEY_NEEDED if "kms:" in words else self._permission_hint(),
                 operation=error.operation,
                 resource=error.resource,
                 backend=NAME,
