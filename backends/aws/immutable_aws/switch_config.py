@@ -43,6 +43,10 @@ _LONGEST_VALUE = 128
 _WIDEST = {4: 8, 6: 7}
 _DRAIN = timedelta(seconds=30)
 _PROPAGATION = timedelta(seconds=10)
+# "the NLB keeps sending requests … to the previous targets for ~75 seconds" after a change of
+# its listener, and serves badly for half a minute when that is undone:
+# https://github.com/aws/containers-roadmap/issues/470
+_POINTED = timedelta(seconds=120)
 _STALENESS = timedelta(seconds=5)
 _LONGEST_DRAIN = timedelta(hours=1)
 
@@ -60,7 +64,8 @@ class ListenerConfig:
         drain: how long requests in flight may still take: the deregistration delay of
             target groups. Give the service the same.
         propagation: how long after a change a node of the load balancer may still do as
-            before. AWS states no bound: 10 seconds are assumed.
+            before. AWS states no bound: 10 seconds are assumed of a rule, 120 of a
+            listener that is pointed elsewhere.
         staleness: how old AWS's answers may be. AWS states no bound: 5 seconds are
             assumed.
     """
@@ -85,8 +90,12 @@ class ListenerConfig:
         return self.propagation + self.drain
 
     @classmethod
-    def parse(cls, url: Url) -> Self:
+    def parse(cls, url: Url, *, propagation: timedelta = _PROPAGATION) -> Self:
         """Read what both schemes have in common.
+
+        Args:
+            url: what was told.
+            propagation: what is assumed where the URL says nothing.
 
         Raises:
             InvalidInput: it names no region, or something is no number.
@@ -101,7 +110,7 @@ class ListenerConfig:
             if listen is None
             else _span("listen", listen, _HIGHEST_PORT)[0],
             drain=options.get("drain", _DRAIN),
-            propagation=options.get("propagation", _PROPAGATION),
+            propagation=options.get("propagation", propagation),
             staleness=options.get("staleness", _STALENESS),
         )
 
@@ -189,7 +198,7 @@ class NlbConfig:
             if text is None
             else _span("checks", text, _HIGHEST_PORT)
         )
-        listening = ListenerConfig.parse(url)
+        listening = ListenerConfig.parse(url, propagation=_POINTED)
         return cls(listening=listening, checks=range(first, last + 1))
 
 

@@ -87,6 +87,18 @@ def test_a_url_names_a_region(address):
         AlbConfig.parse(Url.parse(address))
 
 
+def test_a_listener_that_is_pointed_elsewhere_is_obeyed_later_than_a_rule():
+    """A Network Load Balancer was seen to go on for 75 seconds: more is assumed of it."""
+
+    def nlb(options=""):
+        return NlbConfig.parse(Url.parse(f"nlb://eu-west-1?{options}")).listening
+
+    assert alb().listening.propagation == timedelta(seconds=10)
+    assert nlb().propagation == timedelta(minutes=2)
+    assert nlb("drain=30s").settle == timedelta(seconds=150)
+    assert nlb("propagation=3s").propagation == timedelta(seconds=3)
+
+
 def test_ports_for_checks_are_read():
     """Ten ports, unless others are said; one is a range, too."""
 

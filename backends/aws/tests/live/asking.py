@@ -44,12 +44,12 @@ class Live:
         """Return a name that nobody else has."""
         return f"live-{what}-{uuid.uuid4().hex[:8]}"
 
-    def target_group(self) -> str:
+    def target_group(self, protocol: str = "HTTP") -> str:
         """Return a new target group, probed as often as AWS allows."""
         elbv2 = self.client("elbv2")
         arn = elbv2.create_target_group(
             Name=self.name("tg"),
-            Protocol="HTTP",
+            Protocol=protocol,
             Port=self.port,
             VpcId=self.vpc,
             HealthCheckIntervalSeconds=5,

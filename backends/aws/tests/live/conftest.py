@@ -5,7 +5,9 @@ r"""What AWS itself does, asked of it: never without being told where, and never
     IMMUTABLE_LIVE_IMAGE=ami-… \
     pytest -m live backends/aws/tests/live
 
-``IMMUTABLE_LIVE_BUCKET`` names a bucket for the ledger and what it rests upon.
+``IMMUTABLE_LIVE_BUCKET`` names a bucket for the ledger and what it rests upon, and
+``IMMUTABLE_LIVE_NETWORK`` a listener of a Network Load Balancer that nobody uses, for how
+long it takes to be pointed elsewhere: one t3.micro more, and a quarter of an hour.
 The account is the one of the SDK's credentials: use one in which nothing can be harmed. The
 listener is of an Application Load Balancer that nobody uses; the image's server answers
 200 to ``/`` on port 80. A run launches two t3.micro and takes some ten minutes. The
@@ -52,10 +54,28 @@ def place() -> Iterator[dict[str, str]]:
         yield {
             "region": account.region,
             "listener": account.listener,
+            "network": _network(account),
             "image": account.image("port=8080"),
             "port": "8080",
             "emulated": "yes",
         }
+
+
+def _network(account) -> str:
+    """Return a listener of an emulated Network Load Balancer, with an empty group."""
+    above = account.elbv2.create_load_balancer(
+        Name="network", Subnets=account.subnets, Type="network"
+    )["LoadBalancers"][0]["LoadBalancerArn"]
+    group = account.elbv2.create_target_group(
+        Name="network", Protocol="TCP", Port=8080, VpcId=account.vpc
+    )["TargetGroups"][0]["TargetGroupArn"]
+    made = account.elbv2.create_listener(
+        LoadBalancerArn=above,
+        Protocol="TCP",
+        Port=8001,
+        DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
+    )
+    return str(made["Listeners"][0]["ListenerArn"])
 
 
 def _given(region: str) -> dict[str, str]:
@@ -71,19 +91,33 @@ def _given(region: str) -> dict[str, str]:
 @pytest.fixture
 def live(place) -> Iterator[Live]:
     """Return the account; all that a test makes is deleted when it ends."""
+    with _opened(place, place["listener"]) as found:
+        yield found
+
+
+@pytest.fixture
+def network(place) -> Iterator[Live]:
+    """Return the account by a listener of a Network Load Balancer, as ``live`` is."""
+    named = place.get("network") or os.environ.get("IMMUTABLE_LIVE_NETWORK", "")
+    if not named:
+        pytest.skip("NOT RUN: IMMUTABLE_LIVE_NETWORK names no listener")
+    with _opened(place, named) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def _opened(place, arn: str) -> Iterator[Live]:
     session = boto3.Session(region_name=place["region"])
     elbv2 = session.client("elbv2")
-    listener = elbv2.describe_listeners(ListenerArns=[place["listener"]])["Listeners"][
-        0
-    ]
+    listener = elbv2.describe_listeners(ListenerArns=[arn])["Listeners"][0]
     balancer = elbv2.describe_load_balancers(
         LoadBalancerArns=[listener["LoadBalancerArn"]]
     )["LoadBalancers"][0]
-    scheme = listener["Protocol"].lower()
+    scheme = "https" if listener["Protocol"] in {"HTTPS", "TLS"} else "http"
     with contextlib.ExitStack() as cleanup:
         yield Live(
             session=session,
-            listener=place["listener"],
+            listener=arn,
             image=place["image"],
             port=int(place["port"]),
             url=f"{scheme}://{balancer['DNSName']}:{listener['Port']}",

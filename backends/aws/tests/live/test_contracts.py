@@ -10,6 +10,7 @@ import pytest
 from asking import UNAVAILABLE, refusal, until
 from botocore.exceptions import ClientError
 
+from immutable_aws.rules.parting import PATIENCE
 from immutable_aws.switch_config import ListenerConfig, Place
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1200)]
@@ -116,14 +117,21 @@ def test_what_is_late_lands_below(live):
         time.sleep(0.2)
 
 
-def test_a_group_in_use_is_not_deleted(live):
-    """``guards_deletion``: while a rule names it; and no rule can name one that is gone."""
+def test_a_group_in_use_is_not_deleted(live, ran):
+    """``guards_deletion``: while a rule names it; and no rule can name one that is gone.
+
+    How long it is called in use after its rule has gone is what a detach waits for.
+    """
     elbv2 = live.client("elbv2")
     group = live.target_group()
     rule = live.rule(SLOT, forward(group), "/use")
     assert refusal(elbv2.delete_target_group, TargetGroupArn=group) == "ResourceInUse"
     elbv2.delete_rule(RuleArn=rule)
-    until(lambda: refusal(elbv2.delete_target_group, TargetGroupArn=group) == "")
+    _, took = until(
+        lambda: refusal(elbv2.delete_target_group, TargetGroupArn=group) == ""
+    )
+    ran(f"live: a group is in use {took:.1f} s after its rule was deleted")
+    assert took <= PATIENCE.total_seconds()
     gone = refusal(
         elbv2.create_rule,
         ListenerArn=live.listener,
