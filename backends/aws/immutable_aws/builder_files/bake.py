@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import hashlib
+import http.client
 import json
 import os
 import queue
@@ -29,7 +31,30 @@ SETTINGS = json.loads(r"""{}""")
 PLACE = Path("/var/tmp/immutable-bake")  # noqa: S108 - private, and made by root alone
 UNIT = "immutable-bake"
 LINE_CHARS, BATCH_LINES = 4000, 500
+# Of what is sent at once: with one line more, and however it is escaped, it is less than
+# the 4 MiB that are signed for.
+BATCH_BYTES = 1 << 20
 TRIES, PAUSE_S, TIMEOUT_S = 8, 1.0, 30.0
+# When all is said and done it is tried for so long to be heard.
+LAST_S = 120.0
+FAILURES = (OSError, http.client.HTTPException)
+SYSTEMD = Path("/run/systemd/system")
+# Images of Debian's kind update themselves at their first boot. First nothing more begins.
+UPDATES = (
+    ("apt-daily.timer", "apt-daily-upgrade.timer"),
+    ("unattended-upgrades.service",),
+    ("apt-daily.service", "apt-daily-upgrade.service"),
+)
+# Whoever installs or updates holds one of them, by fcntl. cloud-init knows the same:
+# cloudinit/distros/package_management/apt.py
+LOCKS = (
+    Path("/var/lib/dpkg/lock-frontend"),
+    Path("/var/lib/dpkg/lock"),
+    Path("/var/cache/apt/archives/lock"),
+    Path("/var/lib/apt/lists/lock"),
+)
+# Less than the five minutes in which work has to begin.
+QUIET_S = 120.0
 SUBREAPER = 36
 # What of the builder must not be in the image: who it was, and what it was told.
 STALE = (
@@ -54,6 +79,8 @@ class Reporter:
         """Begin with nothing said."""
         self._said: queue.Queue[tuple[str, str] | None] = queue.Queue()
         self._number = 0
+        self._is_closing = False
+        self._patience = 0.0
         self._thread = threading.Thread(target=self._send_all, daemon=True)
         self._thread.start()
 
@@ -66,7 +93,9 @@ class Reporter:
         self._said.put(("reports", json.dumps({"schema": 1, **fields})))
 
     def close(self) -> None:
-        """Wait until everything is sent."""
+        """Wait until everything is sent, or nothing was for a while."""
+        self._patience = time.monotonic() + LAST_S
+        self._is_closing = True
         self._said.put(None)
         self._thread.join()
 
@@ -80,7 +109,7 @@ class Reporter:
 
     def _collect(self, batch: dict[str, list[str]]) -> bool:
         """Fill a batch; a report ends it, so that lines stay before what follows them."""
-        deadline = time.monotonic() + PAUSE_S
+        deadline, size = time.monotonic() + PAUSE_S, 0
         for count in range(BATCH_LINES):
             wait = deadline - time.monotonic() if count else None
             try:
@@ -90,18 +119,32 @@ class Reporter:
             if said is None:
                 return False
             batch[said[0]].append(said[1])
-            if said[0] == "reports":
+            size += len(json.dumps(said[1]))
+            if said[0] == "reports" or size >= BATCH_BYTES:
                 return True
         return True
 
     def _send(self, body: bytes) -> None:
+        """Send a batch until it has arrived: whoever reads waits for its number.
+
+        The machine is switched off when it is of no use any more; see ``main``.
+        """
         fields = dict(SETTINGS["post"]["fields"])
         fields["key"] = f"{SETTINGS['said']}{self._number:08}"
         url, (kind, form) = SETTINGS["post"]["url"], form_of(fields, body)
-        self._number += 1
         sent = urllib.request.Request(url, data=form, headers={"Content-Type": kind})  # noqa: S310 - as signed
-        with contextlib.suppress(OSError):
-            persist(lambda: urllib.request.urlopen(sent, timeout=TIMEOUT_S).close())  # noqa: S310 - as signed
+        tried = 0
+        while True:
+            try:
+                urllib.request.urlopen(sent, timeout=TIMEOUT_S).close()  # noqa: S310 - as signed
+                break
+            except FAILURES:
+                tried += 1
+            if self._is_closing and time.monotonic() > self._patience:
+                return
+            time.sleep(PAUSE_S * min(tried, TRIES))
+        self._number += 1
+        self._patience = time.monotonic() + LAST_S
 
 
 def form_of(fields: dict[str, str], body: bytes) -> tuple[str, bytes]:
@@ -121,12 +164,12 @@ def persist(attempt: object) -> None:
     """Try again when the network, or the other side, is not there yet.
 
     Raises:
-        OSError: it never was.
+        OSError, http.client.HTTPException: it never was.
     """
     for left in reversed(range(TRIES)):
         try:
             attempt()  # type: ignore[operator]  # a function: this runs on old Pythons, too
-        except OSError:
+        except FAILURES:
             if not left:
                 raise
             time.sleep(PAUSE_S * (TRIES - left))
@@ -245,6 +288,49 @@ def own_children() -> list[int]:
     return found
 
 
+def quieten() -> None:
+    """Have the system's own updates be over, for as long as this machine is on.
+
+    They are stopped and not disabled: what is built has them as its base has.
+    """
+    until = time.monotonic() + QUIET_S
+    for units in UPDATES if SYSTEMD.is_dir() else ():
+        left = max(until - time.monotonic(), 1.0)
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            stop = ["systemctl", "stop", *units]
+            subprocess.run(stop, check=False, timeout=left, capture_output=True)
+    await_locks(until)
+
+
+def settle() -> None:
+    """See that nobody else installs anything: this machine is switched off now.
+
+    Raises:
+        TimeoutError: somebody does.
+    """
+    if not await_locks(time.monotonic() + QUIET_S):
+        raise TimeoutError("the system's own updates do not end")
+
+
+def await_locks(until: float) -> bool:
+    """Wait until nobody installs anything; return whether that has come to pass."""
+    while any(map(is_locked, LOCKS)):
+        if time.monotonic() > until:
+            return False
+        time.sleep(PAUSE_S)
+    return True
+
+
+def is_locked(path: Path) -> bool:
+    """Return whether somebody holds a lock. The file stays as it is."""
+    try:
+        with path.open("r+b") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return isinstance(error, BlockingIOError)
+    return False
+
+
 def forget() -> None:
     """Remove what makes this machine this one: each instance makes its own anew."""
     for pattern in STALE:
@@ -269,7 +355,10 @@ def bake(reporter: Reporter) -> None:
         fetch(PLACE / "bundle")
         with tarfile.open(PLACE / "bundle") as archive:
             archive.extractall(PLACE / "works")  # noqa: S202 - its digest is the one given
+        quieten()
         is_done = run_works(PLACE / "works", reporter)
+        if is_done:
+            settle()
     except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits to hear of it
         reporter.report(event="failed", reason=repr(error)[:500])
         return
@@ -283,7 +372,7 @@ def bake(reporter: Reporter) -> None:
 
 def main() -> None:
     """Begin when cloud-init has ended, and power off whatever happens."""
-    if "--now" not in sys.argv and Path("/run/systemd/system").is_dir():
+    if "--now" not in sys.argv and SYSTEMD.is_dir():
         program = Path(f"/run/{UNIT}.py")
         program.write_bytes(Path(__file__).read_bytes())
         started = ["systemd-run", "--no-block", "--collect", f"--unit={UNIT}"]

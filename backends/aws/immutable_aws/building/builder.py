@@ -1,6 +1,7 @@
 """One builder: heard through what it writes, never asked, and made an image of."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -29,6 +30,7 @@ STOPPING = timedelta(minutes=5)
 _OFF = frozenset({"stopped", "terminated", "shutting-down"})
 _MISSING = "InvalidInstanceID.NotFound"
 _LINES = 100_000
+_NUMBER = re.compile(r"[0-9]{8}")
 
 
 @attrs.define(kw_only=True)
@@ -64,7 +66,7 @@ class AwsBuilder:
             here.sleep(min(_LOOK, wait), Never())
             return Said()
         # what was written before it went off is there now
-        return self._next() or Said(is_on=False)
+        return self._next() or self._rest() or Said(is_on=False)
 
     def capture(self) -> ImageId:
         """Return the image of it, which is available; made when the instance is off.
@@ -107,6 +109,16 @@ class AwsBuilder:
     @property
     def _token(self) -> Token:
         return Token(dict(self.tags)[BAKE])
+
+    def _rest(self) -> Said | None:
+        """Return what follows, though it be after something that never came."""
+        names = (key.removeprefix(self.said) for key in self.depot.keys(self.said))
+        later = [int(name) for name in names if _NUMBER.fullmatch(name)]
+        left = [number for number in later if number >= self._number]
+        if not left:
+            return None
+        self._number = min(left)
+        return self._next()
 
     def _next(self) -> Said | None:
         data = self.depot.get(f"{self.said}{self._number:08}")

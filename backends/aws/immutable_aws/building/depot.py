@@ -168,13 +168,14 @@ class Depot:
     def clear(self, prefix: str) -> None:
         """Delete everything below a prefix."""
         s3 = self.aws.changes.s3
-        for key in self._keys(prefix):
+        for key in self.keys(prefix):
             deleting = partial(
                 s3.delete_object, Bucket=self.bucket, Key=key, **self.owner
             )
             self._do("s3.DeleteObject", key, deleting)
 
-    def _keys(self, prefix: str) -> list[str]:
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys of all objects below a prefix."""
         pages = self.aws.reads.s3.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=prefix, **self.owner
         )

@@ -19,8 +19,10 @@ _SERVICES = PurePosixPath("/usr/lib/immutable/services")
 _INSTALL = """\
 if command -v apt-get >/dev/null; then
     export DEBIAN_FRONTEND=noninteractive
-    apt-get -q update
-    apt-get -qy --no-install-recommends install "$@"
+    # whoever else installs is waited for, by apt 1.9.11 and newer; not for lists of packages
+    lock=DPkg::Lock::Timeout=300
+    apt-get -q -o "$lock" update
+    apt-get -qy -o "$lock" --no-install-recommends install "$@"
     apt-get clean
 else
     for name; do

@@ -1,17 +1,21 @@
 """An account with a bucket and a base, and builders that do what they are told."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from bakes import AWS, BUCKET
 from builders import REGION, Builders
 
+from emulators.aws import faults
 from immutable.images.origins import Existing
 from immutable.images.recipe import Recipe
 from immutable.model import ImageId
 from immutable_aws.config import AwsConfig
 from immutable_aws.images import AwsImages
+from immutable_aws.session import Aws, Place
 
 
 @pytest.fixture
@@ -53,3 +57,20 @@ def parent(base: Recipe) -> ImageId:
     """Return the image that the recipe is upon."""
     assert isinstance(base.origin, Existing)
     return base.origin.image
+
+
+@pytest.fixture(scope="module")
+def proxy(cloud: Any) -> Iterator[faults.Proxy]:
+    """Return a proxy before the emulated AWS."""
+    with faults.before(cloud) as running:
+        yield running
+
+
+@pytest.fixture
+def wire(
+    proxy: faults.Proxy, images: AwsImages, monkeypatch: pytest.MonkeyPatch
+) -> tuple[faults.Proxy, AwsImages]:
+    """Return a wire that can be cut, and the account's images as seen through it."""
+    proxy.clear()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+    return proxy, attrs.evolve(images, aws=Aws(Place(region=REGION)))

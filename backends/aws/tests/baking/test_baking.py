@@ -289,8 +289,12 @@ def test_packages_are_installed_by_what_there_is(tool: str, tmp_path: Path) -> N
         text=True,
         check=True,
     )
+    lines = ran.stdout.splitlines()
     version = "nginx=1.2" if tool == "apt-get" else "nginx-1.2"
     assert f"install curl {version}" in ran.stdout
+    if tool == "apt-get":
+        waits = ["-o DPkg::Lock::Timeout=300" in each for each in lines[:2]]
+        assert waits == [True, True]
     assert work.network
 
 
