@@ -53,7 +53,7 @@ class Grant:
         keys: only tags whose keys match.
         on: the ARNs, of which ``{}`` are filled in; where one cannot be, there is no such
             statement.
-        regional: only in the policy's region.
+        regional: only in the policy's region; ARNs say so themselves.
     """
 
     name: str
@@ -124,25 +124,20 @@ GRANTS = (
         ),
         roles=_ALL,
         on=_BUCKET,
-        regional=False,
     ),
     Grant(
         name="WriteLedger",
         calls=("s3.PutObject",),
         roles=_WRITING,
         on=_BUCKET,
-        regional=False,
     ),
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
-    Grant(
-        name="Decrypt", also=("kms:Decrypt",), roles=_ALL, on=("{key}",), regional=False
-    ),
+    Grant(name="Decrypt", also=("kms:Decrypt",), roles=_ALL, on=("{key}",)),
     Grant(
         name="Encrypt",
         also=("kms:GenerateDataKey",),
         roles=_WRITING,
         on=("{key}",),
-        regional=False,
     ),
     Grant(
         name="KeepLogs",
@@ -286,7 +281,6 @@ GRANTS = (
         calls=("s3.DeleteObject",),
         roles=("build",),
         on=(f"{_S3}/immutable-bake/*",),
-        regional=False,
     ),
     # only for nlb://, which points a listener that is not ours, and tags it
     Grant(
@@ -309,6 +303,22 @@ GRANTS = (
         roles=_CHANGING,
         made=True,
         on=("{beside}/*",),
+    ),
+    # where nobody is to be served and the listener cannot say so itself
+    Grant(
+        name="PointToNobody",
+        calls=("elbv2.CreateTargetGroup",),
+        roles=("recover",),
+        made=True,
+        on=("{nobody}",),
+    ),
+    Grant(
+        name="TagNobody",
+        also=("elasticloadbalancing:AddTags",),
+        within=("CreateTargetGroup",),
+        roles=("recover",),
+        made=True,
+        on=("{nobody}",),
     ),
     Grant(
         name="EndListeners",

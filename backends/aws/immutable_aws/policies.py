@@ -11,6 +11,9 @@ from immutable_aws.partitions import partition_of
 Statement = dict[str, str | list[str] | dict[str, dict[str, str | list[str]]]]
 
 
+_OF_LISTENERS = ("listener", "beside", "balancer", "nobody")
+
+
 @attrs.frozen(kw_only=True)
 class _Where:
     """What ARNs are filled in with."""
@@ -26,21 +29,27 @@ class _Where:
         return partition_of(self.region)
 
     def arns(self, pattern: str) -> Iterator[str]:
-        """Yield the ARNs of a pattern: one, or one for each listener, or none."""
+        """Yield the ARNs of a pattern: one, or those for each listener, or none."""
         known = attrs.asdict(self) | {"partition": self.partition}
         if any(f"{{{name}}}" in pattern and not known[name] for name in known):
             return
-        of_listener = any(
-            word in pattern for word in ("listener", "balancer", "beside")
-        )
-        for listener in self.listeners if of_listener else ("",):
-            beside = listener.rpartition("/")[0]
-            yield pattern.format(
-                **known,
-                listener=listener,
-                beside=beside,
-                balancer=beside.replace(":listener/", ":loadbalancer/", 1),
-            )
+        if not any(f"{{{name}}}" in pattern for name in _OF_LISTENERS):
+            yield pattern.format(**known)
+            return
+        for listener in self.listeners:
+            yield pattern.format(**known, **_beside(listener))
+
+
+def _beside(listener: str) -> dict[str, str]:
+    """Return the ARNs that follow from a listener's, which begins with its balancer's."""
+    service, _, rest = listener.partition(":listener/")
+    above = rest.rpartition("/")[0]
+    return {
+        "listener": listener,
+        "beside": f"{service}:listener/{above}",
+        "balancer": f"{service}:loadbalancer/{above}",
+        "nobody": f"{service}:targetgroup/*-nobody/*",
+    }
 
 
 def actions_of(role: Role) -> tuple[str, ...]:
@@ -103,7 +112,9 @@ def _statement(grant: Grant, where: _Where) -> Statement:
         "Sid": grant.name,
         "Effect": "Allow",
         "Action": list(grant.actions),
-        "Resource": [arn for pattern in grant.on for arn in where.arns(pattern)],
+        "Resource": list(
+            dict.fromkeys(arn for each in grant.on for arn in where.arns(each))
+        ),
     }
     rows = tuple(_conditions(grant, where.region))
     conditions = {
@@ -128,7 +139,7 @@ def _conditions(
     if grant.within:
         (service,) = {action.partition(":")[0] for action in grant.actions}
         yield "StringEquals", f"{service}:CreateAction", list(grant.within)
-    if grant.regional:
+    if grant.regional and grant.on == EVERYTHING:
         yield "StringEquals", "aws:RequestedRegion", region
 
 

@@ -52,6 +52,8 @@ MADE = {
     "cloudwatch.PutMetricAlarm": f"arn:aws:cloudwatch:eu-west-1:{ACCOUNT}"
     ":alarm:shop-v3-0a1b2c-busy",
     "elbv2.CreateListener": f"{LISTENER.rpartition('/')[0]}/0123456789abcdef",
+    "elbv2.CreateTargetGroup": f"{LISTENER.partition(':listener')[0]}"
+    ":targetgroup/shop-nobody/1",
     "logs.CreateLogGroup": f"arn:aws:logs:eu-west-1:{ACCOUNT}"
     ":log-group:/immutable/shop",
 }
@@ -226,6 +228,9 @@ def test_only_a_listener_that_is_named_is_pointed():
         assert not allows(listed, f"elasticloadbalancing:{action}", beside, **OURS)
     assert allows(listed, "elasticloadbalancing:DeleteListener", beside, **fleets)
     assert not allows(listed, "elasticloadbalancing:DeleteListener", LISTENER)
+    nobody = f"{LISTENER.partition(':listener')[0]}:targetgroup/shop-nobody/1"
+    assert allows(listed, "elasticloadbalancing:CreateTargetGroup", nobody, **OURS)
+    assert not allows(listed, "elasticloadbalancing:CreateTargetGroup", **OURS)
     balancer = beside.rpartition("/")[0].replace(":listener/", ":loadbalancer/")
     assert allows(listed, "elasticloadbalancing:CreateListener", balancer, **OURS)
 
@@ -285,6 +290,17 @@ def test_without_a_bucket_no_bucket_is_opened():
     assert "s3:" not in without
     within = policy("deploy", region="eu-west-1", account=ACCOUNT, bucket="b")
     assert "arn:aws:s3:::b/*" in within
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_policy_fits_into_one_of_iams(role):
+    """A managed policy has 6,144 characters, of which white space is none.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    """
+    given = {"bucket": "my-ledger", "kms_key": KEY, "listeners": (LISTENER,)}
+    made = policy(role, region="ap-southeast-2", account=ACCOUNT, **given)
+    assert len("".join(made.split())) <= 6144
 
 
 @pytest.mark.parametrize("role", ROLES)
