@@ -5,12 +5,22 @@ delete a target group if it is not referenced by any actions" (model of DeleteTa
 2015-12-01). So whoever has deleted it may destroy what was behind it, whatever is in flight.
 """
 
+from functools import partial
+from typing import TYPE_CHECKING, Unpack
+
 from immutable.errors import BackendError, Conflict, Taken
 from immutable.model import FleetName
 from immutable_aws.errors import said
 from immutable_aws.rules.balancers import balancing_of
+from immutable_aws.rules.parting import part
 from immutable_aws.session import Aws
 from immutable_aws.tagging import is_ours, pairs_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_elbv2.type_defs import (
+        DescribeTargetGroupsInputTypeDef,
+        TargetGroupTypeDef,
+    )
 
 _ABSENT = "TargetGroupNotFound"
 _IN_USE = "ResourceInUse"
@@ -26,19 +36,14 @@ class Unplacing:
     def delete(self, place: str, *, of: FleetName) -> None:
         """Delete a fleet's own target group; one that is gone is no error.
 
-        One of another name is somebody else's, and stays.
+        One of another name is somebody else's, and stays. One that AWS calls in use, though
+        no load balancer routes to it, is waited for: its last rule has just gone.
 
         Raises:
             Conflict: a rule names it still.
         """
-        if f":targetgroup/{of}/" not in place:
-            return
-        try:
-            self._balancing.delete(place)
-        except BackendError as exc:
-            if said(exc) == _IN_USE:
-                raise _in_use(of) from exc
-            raise
+        if f":targetgroup/{of}/" in place:
+            part(partial(self._delete, place, of), partial(self._is_routed_to, place))
 
     def delete_named(self, fleet: FleetName) -> None:
         """Delete a fleet's target group, if there is one, found by its name.
@@ -49,22 +54,45 @@ class Unplacing:
             Conflict: a rule names it still.
             Taken: it is not ours.
         """
-        try:
-            answer = self._aws.read(
-                "elbv2.DescribeTargetGroups",
-                fleet,
-                lambda: self._aws.reads.elbv2.describe_target_groups(Names=[fleet]),
-            )
-        except BackendError as exc:
-            if said(exc) != _ABSENT:
-                raise
-            if made := self._balancing.made_lately(fleet):
-                self.delete(made, of=fleet)
-            return
-        for group in answer["TargetGroups"]:
+        rows = self._described(fleet, Names=[fleet])
+        for group in rows:
             if arn := group.get("TargetGroupArn"):
                 self._require_ours(fleet, arn)
                 self.delete(arn, of=fleet)
+        made = self._balancing.made_lately(fleet)
+        if made and not rows:
+            self.delete(made, of=fleet)
+
+    def _delete(self, place: str, fleet: FleetName) -> None:
+        try:
+            self._balancing.delete(place)
+        except BackendError as exc:
+            if said(exc) == _IN_USE:
+                raise _in_use(fleet) from exc
+            raise
+
+    def _is_routed_to(self, place: str) -> bool:
+        """Look whether a load balancer has a rule or listener for a group.
+
+        "The Amazon Resource Name (ARN) of the load balancer that routes traffic to this
+        target group" (model of `TargetGroup.LoadBalancerArns`, 2015-12-01).
+        """
+        rows = self._described(place, TargetGroupArns=[place])
+        return any(row.get("LoadBalancerArns") for row in rows)
+
+    def _described(
+        self, about: str, **asked: "Unpack[DescribeTargetGroupsInputTypeDef]"
+    ) -> "list[TargetGroupTypeDef]":
+        try:
+            return self._aws.read(
+                "elbv2.DescribeTargetGroups",
+                about,
+                lambda: self._aws.reads.elbv2.describe_target_groups(**asked),
+            )["TargetGroups"]
+        except BackendError as exc:
+            if said(exc) != _ABSENT:
+                raise
+            return []
 
     def _require_ours(self, fleet: FleetName, place: str) -> None:
         answer = self._aws.read(

@@ -31,7 +31,9 @@ from immutable.model import (
     Version,
 )
 from immutable.retrying import retrying
+from immutable_aws.groups.unplacing import Unplacing
 from immutable_aws.rules import parting
+from immutable_aws.session import Place, aws_of
 
 
 def test_a_place_is_tagged_probed_and_drained_as_told(account, switch):
@@ -213,6 +215,28 @@ def test_rules_that_somebody_else_has_just_deleted_are_waited_for(account, switc
         account.elbv2.delete_rule(RuleArn=rule["RuleArn"])
     switch().detach(BLUE, owner=LEDGER, expected=Version("0"))
     assert account.target_groups() == set()
+
+
+@pytest.mark.usefixtures("hurried")
+def test_whoever_retires_a_fleet_waits_for_its_group_as_well(account, switch):
+    """No load balancer routes to it any more: its last rule has just gone."""
+    attach(switch(), BLUE)
+    account.emulator.configure(in_use_s=0.5)
+    for rule in account.rules():
+        account.elbv2.delete_rule(RuleArn=rule["RuleArn"])
+    Unplacing(aws_of(Place(region=account.region))).delete_named(BLUE)
+    assert account.target_groups() == set()
+
+
+def test_whoever_retires_a_fleet_that_is_attached_is_told_at_once(account, switch):
+    """A load balancer routes to it: it is not waited for."""
+    attach(switch(), BLUE)
+
+    def refused():
+        with pytest.raises(Conflict, match="place at the switch still"):
+            Unplacing(aws_of(Place(region=account.region))).delete_named(BLUE)
+
+    assert sent(account, refused)["DeleteTargetGroup"] == 1
 
 
 @pytest.mark.usefixtures("hurried")
