@@ -20,6 +20,7 @@ from immutable_aws.errors import doing
 
 if TYPE_CHECKING:
     from boto3.session import Session
+    from botocore.credentials import Credentials
     from mypy_boto3_autoscaling import AutoScalingClient
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_ec2 import EC2Client
@@ -166,6 +167,15 @@ class Aws:
         """
         with doing(operation=operation, resource=resource, changes=True):
             return call()
+
+    def credentials(self) -> "Credentials | None":
+        """Return what calls are signed with, fetched by now; None: there are none."""
+        named = {"operation": "credentials", "resource": self.place.region}
+        with self._lock, doing(**named, changes=False):
+            found = self._session_now().get_credentials()
+            if found is not None:
+                found.get_frozen_credentials()
+            return found
 
     def _reading(self, service: Service) -> object:
         client = self._make(service, attempts=_READ_ATTEMPTS)

@@ -6,7 +6,10 @@ from builders import REGION, Hurried
 
 from immutable.host import running_on
 from immutable.images.recipe import Recipe
-from immutable.model import Image
+from immutable.model import Image, ImageId
+from immutable_aws.amis import catalog
+from immutable_aws.building.baker import AwsBaking
+from immutable_aws.building.depot import Depot
 from immutable_aws.images import AwsImages
 from immutable_aws.session import Aws, Place
 
@@ -39,6 +42,22 @@ def own_images(ec2: Any) -> list[str]:
     """Return the account's images, by name."""
     found = ec2.describe_images(Owners=["self"])["Images"]
     return sorted(image["Name"] for image in found)
+
+
+def baking_of(images: AwsImages, parent: ImageId) -> AwsBaking:
+    """Return what starts builders of no recipe in particular."""
+    ami = catalog.look_up(images.aws, parent, ("self",))
+    assert ami is not None
+    return AwsBaking(
+        aws=images.aws,
+        config=images.config,
+        depot=Depot(aws=images.aws, bucket=BUCKET),
+        signing=images.aws,
+        parent=ami,
+        name="immutable/none",
+        tags=(),
+        on_alive=lambda: None,
+    )
 
 
 def hurriedly(images: AwsImages, recipe: Recipe) -> Image:

@@ -38,6 +38,8 @@ class AwsBaking:
     aws: Aws
     config: AwsConfig
     depot: Depot
+    signing: Aws
+    """Whose credentials sign what the builder sends; see `immutable_aws.building.signing`."""
     parent: Ami
     name: str
     """Of the image to be made. No two images of an account have one name."""
@@ -87,15 +89,16 @@ class AwsBaking:
     def _handed(self, bake: Bake, place: str) -> Signed:
         """Upload the work, and sign what the builder is going to send."""
         seconds = int(bake.longest.total_seconds())
+        signing = attrs.evolve(self.depot, aws=self.signing)
         with tempfile.NamedTemporaryFile() as file:
             with Path(file.name).open("wb") as stream:
                 write_bundle(bake, stream)
             sha256 = digest_of_file(Path(file.name))
             self.depot.put(f"{place}{_BUNDLE}", Path(file.name))
         return Signed(
-            get=self.depot.to_fetch(f"{place}{_BUNDLE}", seconds=seconds),
+            get=signing.to_fetch(f"{place}{_BUNDLE}", seconds=seconds),
             sha256=sha256,
-            post=self.depot.to_send(f"{place}{_SAID}", seconds=seconds),
+            post=signing.to_send(f"{place}{_SAID}", seconds=seconds),
             said=f"{place}{_SAID}",
         )
 

@@ -28,6 +28,7 @@ from immutable_aws.building.depot import Depot
 from immutable_aws.building.ending import discard
 from immutable_aws.building.layers import works_of
 from immutable_aws.building.remains import MAKING, Remains
+from immutable_aws.building.signing import signer_of
 from immutable_aws.building.turns import Turn
 from immutable_aws.config import AwsConfig
 from immutable_aws.errors import NAME
@@ -88,16 +89,23 @@ class Making:
         return there.image
 
     def _baked(self, depot: Depot, parent: Ami, order: Bake, turn: Turn) -> Ami:
+        signer = signer_of(self.aws, order.longest)
         baking = AwsBaking(
             aws=self.aws,
             config=self.config,
             depot=depot,
+            signing=signer.aws,
             parent=parent,
             name=self.name,
             tags=((PARENT, parent.id), (RECIPE, self.recipe.digest)),
             on_alive=turn.renew,
         )
-        made = bake(baking, order, token=turn.token, on_output=self.on_output)
+        try:
+            made = bake(baking, order, token=turn.token, on_output=self.on_output)
+        except BuildFailed as exc:
+            if signer.warning:
+                exc.hint = f"{exc.hint}; it may be that {signer.warning}"
+            raise
         found = catalog.look_up(self.aws, made, (catalog.OWN,))
         if found is None:
             raise BuildFailed(f"{made} is gone", hint="build again", backend=NAME)

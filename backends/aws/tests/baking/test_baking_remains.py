@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 import pytest
-from bakes import AWS, BUCKET, alive, objects, unheard
+from bakes import AWS, BUCKET, alive, baking_of, objects, unheard
 from builders import Builders
 
 from emulators.aws import faults
@@ -15,28 +15,10 @@ from immutable.baking import Bake
 from immutable.errors import Ambiguous, PermissionDenied
 from immutable.images.recipe import Recipe
 from immutable.model import ImageId, Token
-from immutable_aws.amis import catalog
-from immutable_aws.building.baker import AwsBaking
-from immutable_aws.building.depot import Depot
 from immutable_aws.building.remains import Remains
 from immutable_aws.images import AwsImages
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes a root: needs root")
-
-
-def baking_of(images: AwsImages, parent: ImageId) -> AwsBaking:
-    """Return what starts builders of no recipe in particular."""
-    ami = catalog.look_up(images.aws, parent, ("self",))
-    assert ami is not None
-    return AwsBaking(
-        aws=images.aws,
-        config=images.config,
-        depot=Depot(aws=images.aws, bucket=BUCKET),
-        parent=ami,
-        name="immutable/none",
-        tags=(),
-        on_alive=lambda: None,
-    )
 
 
 def test_a_builder_is_ended_though_nothing_shows_it_yet(
