@@ -12,7 +12,7 @@ from immutable.host import ThisHost
 from immutable.model import FleetName, InstanceId
 from immutable_aws.groups.instances import instances_of
 from immutable_aws.logs import AwsLogs
-from immutable_aws.session import Place, aws_of
+from immutable_aws.session import Aws, Place, aws_of
 from immutable_aws.watching import journal
 from immutable_aws.watching.console import LIMIT_BYTES, MOST, capture, read_console
 from immutable_aws.watching.log_groups import RETENTION_DAYS, group_of, prepare
@@ -150,6 +150,22 @@ def test_no_more_bytes_are_returned_than_asked_for(logs, sent, limit):
     for text in (log.console, log.journal):
         assert len(text.encode()) <= limit
         assert "\ufffd" not in text
+
+
+def test_a_page_without_events_is_not_the_end(aws, sent, monkeypatch):
+    """CloudWatch may answer with empty pages before it has come to the events."""
+    sent(_ONE, "kept", kind="console")
+    asked = journal._page
+
+    def page(*where, token, **limit):
+        if token is None:
+            return {"events": [], "nextBackwardToken": "more"}
+        return asked(*where, token=None if "more" in token else token, **limit)
+
+    monkeypatch.setattr(journal, "_page", page)
+    stream = f"{_FLEET}/{_ONE}/console"
+    assert journal.newest(aws, _GROUP, stream) == "kept"
+    assert journal.tail(aws, _GROUP, stream, 100) == "kept\n"
 
 
 def test_a_negative_size_is_refused(logs, wire):
@@ -294,6 +310,45 @@ def test_a_group_is_there_before_its_agents(aws, wire):
     assert _GROUP in line
     assert line.isprintable()
     assert prepare(aws, FleetName("nothing"), _TAGS) == ()
+
+
+def test_a_group_whose_maker_died_expires_all_the_same(wire):
+    """Each process looks once, and gives it days where nobody has."""
+    aws = Aws(_PLACE)
+    aws.changes.logs.create_log_group(logGroupName=_GROUP)
+    aws.changes.logs.create_log_group(logGroupName=f"{_GROUP}-other")
+    wire.clear()
+    for _ in range(2):
+        assert prepare(aws, _FLEET, _TAGS) == ()
+    asked = ["CreateLogGroup", "DescribeLogGroups", "PutRetentionPolicy"]
+    assert wire.operations == [*asked, "CreateLogGroup"]
+    groups = aws.changes.logs.describe_log_groups()["logGroups"]
+    assert [group.get("retentionInDays") for group in groups] == [RETENTION_DAYS, None]
+
+
+def test_days_that_somebody_has_chosen_stay(wire):
+    """Who keeps logs for years has them for years."""
+    aws = Aws(_PLACE)
+    aws.changes.logs.create_log_group(logGroupName=_GROUP)
+    aws.changes.logs.put_retention_policy(logGroupName=_GROUP, retentionInDays=3653)
+    wire.clear()
+    for _ in range(2):
+        assert prepare(aws, _FLEET, _TAGS) == ()
+    expected = ["CreateLogGroup", "DescribeLogGroups", "CreateLogGroup"]
+    assert wire.operations == expected
+    (group,) = aws.changes.logs.describe_log_groups()["logGroups"]
+    assert group["retentionInDays"] == 3653
+
+
+def test_what_was_lost_is_said_again(wire):
+    """Whoever fails to say for how long events are kept has another try."""
+    aws = Aws(_PLACE)
+    wire.refuse(400, "AccessDeniedException", "PutRetentionPolicy")
+    (line,) = prepare(aws, _FLEET, _TAGS)
+    assert "as it should be" in line
+    assert prepare(aws, _FLEET, _TAGS) == ()
+    (group,) = aws.changes.logs.describe_log_groups()["logGroups"]
+    assert group["retentionInDays"] == RETENTION_DAYS
 
 
 def test_nobody_is_asked_for_nobody(aws, wire):

@@ -13,7 +13,10 @@ from immutable_aws.session import Aws
 from immutable_aws.watching.readable import ending, harmless
 
 if TYPE_CHECKING:
-    from mypy_boto3_logs.type_defs import GetLogEventsResponseTypeDef
+    from mypy_boto3_logs.type_defs import (
+        GetLogEventsResponseTypeDef,
+        OutputLogEventTypeDef,
+    )
 
 _PAGES = 50
 _MOST_EVENTS = 10_000
@@ -22,8 +25,10 @@ _SHORT_LINE_BYTES = 32
 
 def newest(aws: Aws, group: str, stream: str) -> str:
     """Return the last event of a stream, or nothing."""
-    found = _page(aws, group, stream, token=None, limit=1)["events"]
-    return harmless(found[-1].get("message", "")) if found else ""
+    for events in _backwards(aws, group, stream, limit=1):
+        if events:
+            return harmless(events[-1].get("message", ""))
+    return ""
 
 
 def tail(aws: Aws, group: str, stream: str, limit_bytes: int) -> str:
@@ -32,26 +37,27 @@ def tail(aws: Aws, group: str, stream: str, limit_bytes: int) -> str:
     A call for each megabyte, or ten thousand lines.
     """
     text = ""
-    for part in _backwards(aws, group, stream, limit_bytes):
-        text = part + text
+    limit = min(_MOST_EVENTS, max(limit_bytes // _SHORT_LINE_BYTES, 1))
+    for events in _backwards(aws, group, stream, limit=limit):
+        lines = (line_of(e.get("timestamp", 0), e.get("message", "")) for e in events)
+        text = "".join(f"{line}\n" for line in lines) + text
         if len(text.encode()) >= limit_bytes:
             break
     return ending(text, limit_bytes)
 
 
-def _backwards(aws: Aws, group: str, stream: str, limit_bytes: int) -> Iterator[str]:
+def _backwards(
+    aws: Aws, group: str, stream: str, *, limit: int
+) -> "Iterator[list[OutputLogEventTypeDef]]":
     """Yield the pages of a stream, the newest first, each in its own order.
 
-    The end is reached when a token comes back unchanged; pages may be empty before that.
+    The end is reached when a token comes back unchanged; pages may be empty before that:
+    https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_GetLogEvents.html
     """
-    limit = min(_MOST_EVENTS, max(limit_bytes // _SHORT_LINE_BYTES, 1))
     token: str | None = None
     for _ in range(_PAGES):
         page = _page(aws, group, stream, token=token, limit=limit)
-        yield "".join(
-            f"{line_of(e.get('timestamp', 0), e.get('message', ''))}\n"
-            for e in page["events"]
-        )
+        yield page["events"]
         if page["nextBackwardToken"] == token:
             return
         token = page["nextBackwardToken"]

@@ -7,6 +7,7 @@ instance is terminated. Events expire; the group stays when fleets go.
 
 import re
 from collections.abc import Iterable, Mapping
+from weakref import WeakKeyDictionary
 
 from immutable.errors import ImmutableError
 from immutable.model import FleetName, InstanceId
@@ -20,6 +21,7 @@ RETENTION_DAYS = 30
 CONSOLE, JOURNAL = "console", "journal"
 MISSING = "ResourceNotFoundException"
 _EXCERPT_LIMIT = 200
+_EXPIRING: WeakKeyDictionary[Aws, set[str]] = WeakKeyDictionary()
 _TAKEN = "ResourceAlreadyExistsException"
 _FLEET = re.compile(r"(?P<service>[a-z][a-z0-9-]*)-v\d+-[0-9a-f]*")
 _STREAM = re.compile(r"(?P<instance>i-[0-9a-f]+)/(?P<kind>console|journal)")
@@ -49,10 +51,13 @@ def kept(aws: Aws, group: str, fleet: FleetName) -> dict[InstanceId, frozenset[s
 def ensure_group(
     aws: Aws, group: str, tags: Mapping[str, str], *, days: int = RETENTION_DAYS
 ) -> None:
-    """Make a log group whose events expire; one that is there stays as it is.
+    """Make a log group whose events expire; one that is there keeps the days it has.
+
+    Where a group that is there keeps events for ever, whoever made it has died before
+    it had said for how long: that is said now, by each process once.
 
     Raises:
-        ImmutableError: it cannot be made.
+        ImmutableError: it cannot be made, or its events do not expire.
     """
     logs = aws.changes.logs
     try:
@@ -64,19 +69,45 @@ def ensure_group(
     except ImmutableError as exc:
         if said(exc) != _TAKEN:
             raise
-        return
+        if group in _expiring(aws) or _expires(aws, group):
+            _expiring(aws).add(group)
+            return
     aws.change(
         "logs.PutRetentionPolicy",
         group,
         lambda: logs.put_retention_policy(logGroupName=group, retentionInDays=days),
     )
+    _expiring(aws).add(group)
+
+
+def _expiring(aws: Aws) -> set[str]:
+    """Return the groups whose events are known to expire."""
+    return _EXPIRING.setdefault(aws, set())
+
+
+def _expires(aws: Aws, group: str) -> bool:
+    """Return whether a group's events expire; also where the group is shown to nobody yet.
+
+    One without ``retentionInDays`` keeps them for ever:
+    https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_LogGroup.html
+    """
+    pages = aws.reads.logs.get_paginator("describe_log_groups").paginate(
+        logGroupNamePrefix=group
+    )
+    found = aws.read(
+        "logs.DescribeLogGroups",
+        group,
+        lambda: [g for page in pages for g in page["logGroups"]],
+    )
+    rows = [row for row in found if row.get("logGroupName") == group]
+    return not rows or "retentionInDays" in rows[0]
 
 
 def prepare(aws: Aws, fleet: FleetName, tags: Mapping[str, str]) -> tuple[str, ...]:
     """Make the log group that the agents of a fleet write to; one that is there stays.
 
     Returns:
-        A line that says why it could not be made. Fleets are launched all the same.
+        A line that says what could not be done. Fleets are launched all the same.
     """
     group = group_of(fleet)
     try:
@@ -84,7 +115,7 @@ def prepare(aws: Aws, fleet: FleetName, tags: Mapping[str, str]) -> tuple[str, .
             ensure_group(aws, group, tags)
     except ImmutableError as exc:
         reason = excerpt(str(exc), limit=_EXCERPT_LIMIT)
-        return (f"the log group {group} could not be made: {reason}",)
+        return (f"the log group {group} could not be made as it should be: {reason}",)
     return ()
 
 
