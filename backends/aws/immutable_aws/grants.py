@@ -104,6 +104,7 @@ GRANTS = (
             "elbv2.DescribeTargetGroups",
             "elbv2.DescribeTargetHealth",
             "iam.SimulatePrincipalPolicy",
+            "logs.DescribeLogGroups",
             "logs.DescribeLogStreams",
             "logs.GetLogEvents",
             "service-quotas.GetServiceQuota",
