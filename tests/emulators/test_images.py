@@ -124,6 +124,35 @@ def test_a_snapshot_of_an_image_is_in_use(account, refused):
     assert refused(call, SnapshotId=snapshot) == "InvalidSnapshot.InUse"
 
 
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        ({"denied": "ec2:DeleteSnapshot"}, "missing-permissions"),
+        ({"snapshot_code": "internal-error"}, "internal-error"),
+        ({"snapshot_code": "skipped"}, "skipped"),
+    ],
+)
+def test_snapshots_may_be_left_behind(account, settings, code):
+    """Botocore, ``DeleteSnapshotResults``: the image goes in any case."""
+    image, snapshot = _snapshot(account, account.image())
+    account.emulator.configure(**settings)
+    answer = account.ec2.deregister_image(ImageId=image, DeleteAssociatedSnapshots=True)
+    expected = [{"SnapshotId": snapshot, "ReturnCode": code}]
+    assert answer["DeleteSnapshotResults"] == expected
+    own = account.ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
+    assert snapshot in {each["SnapshotId"] for each in own}
+    assert account.ec2.describe_images(Owners=["self"])["Images"] == []
+
+
+def test_an_image_can_be_disabled(account):
+    """Botocore, DisableImage and EnableImage; moto has no such call."""
+    image = account.image()
+    account.ec2.disable_image(ImageId=image)
+    assert account.image_state(image) == "disabled"
+    account.ec2.enable_image(ImageId=image)
+    assert account.image_state(image) == "available"
+
+
 def test_an_image_can_be_deprecated(account):
     """Botocore, EnableImageDeprecation; moto has no such call."""
     image = account.image()
