@@ -35,6 +35,7 @@ _CHECKS = frozenset(
         "ec2:DescribeSubnets",
         "ec2:RunInstances",
         "elbv2:DescribeAccountLimits",
+        "elbv2:DescribeListeners",
         "iam:SimulatePrincipalPolicy",
         "service-quotas:GetServiceQuota",
         "sts:GetCallerIdentity",
@@ -43,6 +44,8 @@ _CHECKS = frozenset(
 """Only asked for by checks before a deployment; RunInstances is a dry run."""
 _COUNTED_BEFORE = "ec2:DescribeInstances"
 """Asked for by a check, too: the one before anything is changed is for the quota."""
+_NEEDED_ONCE = "elbv2:DescribeLoadBalancers"
+"""Asked for by two checks, of which the work uses one answer, and would have to ask."""
 _EVIDENCE = ("logs:", "ec2:GetConsoleOutput")
 
 
@@ -159,10 +162,13 @@ def divided(calls: Calls) -> tuple[Mapping[str, int], Mapping[str, int]]:
     for call in calls.trace:
         name = str(call["name"])
         changed = changed or name.startswith(_CHANGES)
-        checks = name in _CHECKS or (name == _COUNTED_BEFORE and not changed)
-        is_beside = checks or name.startswith(_EVIDENCE)
+        is_first = name == _NEEDED_ONCE and not work[name]
+        before = (
+            name in {_COUNTED_BEFORE, _NEEDED_ONCE} and not changed and not is_first
+        )
+        is_beside = name in _CHECKS or before or name.startswith(_EVIDENCE)
         (beside if is_beside else work)[name] += 1
-    return work, beside
+    return +work, beside
 
 
 def _guarded(account: Account) -> list[str]:

@@ -19,7 +19,7 @@ not documented; the config says what is assumed.
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from immutable import host
@@ -98,6 +98,8 @@ class AlbSwitch:
         self._places = Joining(aws, at, service, port=port)
         # half of what is declared is for AWS, the other half may be our own memory
         self._memory = Memory(self._rules, lag=at.staleness / 2)
+        self._lag = at.staleness / 2
+        self._checked: tuple[datetime, tuple[str, ...]] | None = None
 
     @property
     def capabilities(self) -> SwitchCapabilities:
@@ -117,7 +119,7 @@ class AlbSwitch:
         """Check that the listener is there, and its band this service's; return warnings.
 
         Rules are counted as AWS does, by load balancer: one call for its listeners, and one
-        for the rules of each other one.
+        for the rules of each other one; none where that was done a moment ago.
 
         Raises:
             InvalidInput: there is no such listener.
@@ -125,8 +127,14 @@ class AlbSwitch:
             Taken: a rule in the band is somebody else's.
             NotEnough: the load balancer has no room for more rules.
         """
+        now = host.current().now()
         reading = self._memory.recent()
         reading.check()
+        if self._checked is None or now - self._checked[0] >= self._lag:
+            self._checked = now, self._checked_around(reading)
+        return self._checked[1]
+
+    def _checked_around(self, reading: Reading) -> tuple[str, ...]:
         own = self._listener.with_rules()
         others = {each.arn: each for each in self._listener.siblings()}
         found = others.pop(own, None)

@@ -1,6 +1,7 @@
 """Answers that are lost, late or refused: what the switch says of its own writes."""
 
 import urllib.request
+from datetime import timedelta
 
 import boto3
 import pytest
@@ -215,6 +216,19 @@ def test_a_group_that_was_just_made_is_not_believed_to_be_absent(wire, switch, b
         Unplacing(aws_of(Place(region=REGION))).delete_named(BLUE)
     elbv2 = boto3.client("elbv2", region_name=REGION)
     assert elbv2.describe_target_groups()["TargetGroups"] == []
+
+
+def test_a_group_that_was_made_and_deleted_a_moment_ago_is_not_there(wire, switch):
+    """Nobody joins what is gone: it is made anew."""
+    one = switch()
+    for _ in range(2):
+        attach(one)
+        assert [a.fleet for a in one.read().attachments] == [BLUE]
+        one.detach(BLUE, owner=LEDGER, expected=Version("0"))
+        wire.clear()
+        with pytest.raises(Conflict):
+            one.join(BLUE, (), drain=timedelta())
+        assert "DescribeTargetHealth" not in wire.operations
 
 
 @pytest.mark.parametrize("operation", ["DeleteRule", "DeleteTargetGroup"])

@@ -99,13 +99,15 @@ class Balancing:
         self._made[name] = host.current().now(), group
 
     def made_lately(self, name: str) -> str | None:
-        """Return the ARN of a target group that was made within the last minute.
+        """Return the ARN of a target group that was made within the last minute, and stands.
 
         A reading by its name may be older than the group: what was made is not known
         everywhere at once (hashicorp/terraform-provider-aws, issue 19920).
         """
         found = self._made.get(name)
-        return None if found is None or _is_old(found[0]) else found[1]
+        if found is None or _is_old(found[0]) or found[1] in self._gone:
+            return None
+        return found[1]
 
     def delete(self, group: str) -> None:
         """Delete a target group; one that is gone is no error.
