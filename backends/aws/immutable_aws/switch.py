@@ -54,6 +54,8 @@ from immutable_aws.session import Aws, aws_of
 from immutable_aws.switch_config import AlbConfig
 
 _NONCE_BYTES = 16
+_COUNTED = 5
+"""Rules of more other listeners are not counted: AWS says so itself when one is made."""
 _ROOM = 5
 """So many rules a deployment adds at most: places, a guard, and a few slots."""
 
@@ -119,7 +121,7 @@ class AlbSwitch:
         """Check that the listener is there, and its band this service's; return warnings.
 
         Rules are counted as AWS does, by load balancer: one call for its listeners, and one
-        for the rules of each other one; none where that was done a moment ago.
+        for the rules of each other one, of five at most; none where that was done a moment ago.
 
         Raises:
             InvalidInput: there is no such listener.
@@ -138,7 +140,7 @@ class AlbSwitch:
         own = self._listener.with_rules()
         others = {each.arn: each for each in self._listener.siblings()}
         found = others.pop(own, None)
-        self._check_room(reading.total + self._rules.count(others))
+        self._check_room(reading.total + self._rules.count(list(others)[:_COUNTED]))
         above = self._listener.balancer()
         return doubts(self._config, above, found.protocol if found else None)
 

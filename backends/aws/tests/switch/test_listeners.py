@@ -101,6 +101,16 @@ def test_a_full_load_balancer_is_seen_before_anything_is_done(account, switch):
         switch().preflight()
 
 
+def test_the_rules_of_five_other_listeners_are_counted(account, switch):
+    """Each costs a call: a load balancer may have fifty."""
+    for number in range(1, 8):
+        account.listener_at(number)
+    one = switch()
+    account.emulator.calls(clear=True)
+    one.preflight()
+    assert account.emulator.calls().counts["elbv2:DescribeRules"] == 6
+
+
 def fill(account, listener, count):
     """Give a listener rules that are nobody's."""
     for number in range(count):
