@@ -15,7 +15,7 @@ from proofs.aws.verbs import Verb
 pytestmark = pytest.mark.timeout(900)
 SEEDS = 1 << 32
 KILLS, CELLS = 6, 6
-SECONDS = 45
+SECONDS = 25
 
 
 @pytest.fixture
