@@ -69,6 +69,7 @@ def launch(group: Group) -> Slot | None:
         zone=str(instance.placement.zone),
         subnet=str(instance.subnet_id),
         type=instance.instance_type,
+        is_spot=instance.lifecycle == "spot",
         template=template,
         launch=activity,
         protected=group.protects,
@@ -127,9 +128,9 @@ def _market(group: Group) -> dict[str, object]:
     base = bought.number("OnDemandBaseCapacity") or 0
     given = bought.number("OnDemandPercentageAboveBaseCapacity")
     percent = 100 if given is None else given
-    ec2 = ec2_backends[group.account][group.region]
-    spot = sum(ec2.get_instance(slot.id).lifecycle == "spot" for slot in group.alive)
-    above = max(0, len(group.alive) + 1 - base)
+    alive = group.alive
+    spot = sum(slot.is_spot for slot in alive)
+    above = max(0, len(alive) + 1 - base)
     if above * (100 - percent) < 100 * (spot + 1):
         return {}
     return {"InstanceMarketOptions": {"MarketType": "spot"}}

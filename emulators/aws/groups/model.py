@@ -75,6 +75,7 @@ class Slot:
     launch: Activity
     state: Lifecycle = "Pending"
     health: str = "Healthy"
+    is_spot: bool = False
     protected: bool = False
     since: float = attrs.field(factory=time.monotonic)
     """When it came into service, or was launched."""
