@@ -143,6 +143,16 @@ def test_what_became_well_while_it_was_held_survives_the_letting_go(
     assert _health(account, NEW) == dict.fromkeys(ids, "Healthy")
 
 
+def test_a_mark_without_a_place_is_no_obstacle(account, fleets):
+    """A group goes on listing a target group that somebody has deleted."""
+    account.autoscaling.set_instance_health(
+        InstanceId=fleets.observe(OLD).alive[0].id, HealthStatus="Unhealthy"
+    )
+    account.displace(fleets.specs[OLD].place)
+    fleets.thaw(OLD, like=None, token=TOKEN)
+    assert fleets.observe(OLD).frozen is False
+
+
 def test_a_group_that_is_going_is_neither_held_nor_let_go(account, fleets):
     """It can change itself as little as one that is gone."""
     account.emulator.configure(halt_s=3600)

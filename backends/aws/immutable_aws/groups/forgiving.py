@@ -10,20 +10,18 @@ who lets a group go takes back first what is not true any more, or all of a heal
 terminated at once.
 """
 
-from immutable.model import InstanceId
+from immutable.model import Health
 from immutable_aws.groups.calls import Groups
 from immutable_aws.groups.group import Group
-from immutable_aws.session import Aws
-
-_HEALTHY = "healthy"
+from immutable_aws.rules.targets import Targets
 
 
 class Forgiving:
     """Takes back marks, where the load balancer calls the instance healthy."""
 
-    def __init__(self, aws: Aws, *, groups: Groups) -> None:
-        self._aws = aws
+    def __init__(self, *, groups: Groups, targets: Targets) -> None:
         self._groups = groups
+        self._targets = targets
 
     def forgive(self, group: Group) -> None:
         """Mark as healthy what all of a group's target groups find healthy.
@@ -35,18 +33,10 @@ class Forgiving:
         if not marked or not group.places:
             return
         for place in group.places:
-            marked &= self._healthy(place)
+            marked &= {
+                target.instance
+                for target in self._targets.look(place)
+                if target.probe.health is Health.READY
+            }
         for instance in sorted(marked):
             self._groups.acquit(instance)
-
-    def _healthy(self, place: str) -> set[InstanceId]:
-        answer = self._aws.read(
-            "elbv2.DescribeTargetHealth",
-            place,
-            lambda: self._aws.reads.elbv2.describe_target_health(TargetGroupArn=place),
-        )
-        return {
-            InstanceId(each["Target"]["Id"])
-            for each in answer["TargetHealthDescriptions"]
-            if each["TargetHealth"].get("State") == _HEALTHY
-        }

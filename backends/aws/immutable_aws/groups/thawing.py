@@ -5,12 +5,16 @@ policies and scheduled actions, belongs to that one group, and goes with it: so 
 that takes over gets a copy first.
 """
 
+from datetime import timedelta
+
 from immutable.model import FleetName
 from immutable_aws.groups.calls import Groups, gone_is_fine
 from immutable_aws.groups.forgiving import Forgiving
 from immutable_aws.groups.group import Group
+from immutable_aws.groups.instances import instances_of
 from immutable_aws.groups.launching import Launching
 from immutable_aws.groups.scaling import Rules
+from immutable_aws.rules.targets import Targets
 from immutable_aws.session import Aws
 
 
@@ -20,7 +24,8 @@ class Thawing:
     def __init__(self, aws: Aws, *, groups: Groups, launching: Launching) -> None:
         self._groups = groups
         self._launching = launching
-        self._forgiving = Forgiving(aws, groups=groups)
+        targets = Targets(aws, instances_of(aws), lag=timedelta())
+        self._forgiving = Forgiving(groups=groups, targets=targets)
         self._rules = Rules(aws)
 
     def freeze(self, fleet: FleetName) -> None:
